@@ -1,0 +1,1 @@
+//! From a domain to a site and its addresses.

@@ -1,0 +1,122 @@
+//! The events and their JSON form; the field names are fixed by the project's interface.
+
+use crate::mail::{Address, BounceClass, Disposition, Labels, MessageId, Reply};
+use crate::units::Timestamp;
+use serde::Serialize;
+use serde::ser::{SerializeMap, Serializer};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The message and, where the event is about one, the recipient.
+#[derive(Debug, Clone)]
+pub struct About {
+    pub id: MessageId,
+    pub labels: Arc<Labels>,
+    /// `None` is the null sender.
+    pub sender: Option<Address>,
+    pub recipient: Option<Address>,
+    /// Octets of the message as sent.
+    pub size: u64,
+}
+
+/// The TLS session a transaction ran over.
+#[derive(Debug, Clone, Serialize)]
+pub struct Tls {
+    /// `TLSv1.3`, `TLSv1.2`, or `none`.
+    pub version: &'static str,
+    /// `opportunistic`, `required`, `verify` or `off`: what the route asked for.
+    pub policy: &'static str,
+}
+
+/// One attempt at one recipient.
+#[derive(Debug, Clone)]
+pub struct Attempt {
+    /// Counted from 1.
+    pub number: u16,
+    pub site: Option<Arc<str>>,
+    pub source: Option<Arc<str>>,
+    pub tls: Option<Tls>,
+    /// From acceptance to this outcome.
+    pub latency: Duration,
+    /// An earlier attempt may have been delivered too: it was under way when the daemon stopped uncleanly.
+    pub possible_duplicate: bool,
+}
+
+/// Everything that happens to mail.
+#[derive(Debug, Clone)]
+pub enum Event {
+    /// One a recipient, when the message is durable and before the 250.
+    Accepted {
+        about: About,
+        peer: Option<std::net::IpAddr>,
+    },
+    /// A command or a message was refused in session; nothing was taken.
+    Rejected {
+        tenant: Option<Box<str>>,
+        sender: Option<Address>,
+        recipient: Option<Address>,
+        peer: Option<std::net::IpAddr>,
+        reply: Reply,
+    },
+    /// The outcome of an attempt: `delivered`, `deferred`, `bounced`, `expired` or `dropped` by its disposition.
+    Outcome {
+        about: About,
+        attempt: Attempt,
+        disposition: Disposition,
+    },
+    Held {
+        about: About,
+        why: String,
+    },
+    Released {
+        about: About,
+        why: String,
+    },
+    /// A configuration was loaded, or refused.
+    Config {
+        ok: bool,
+        why: String,
+    },
+}
+
+impl Event {
+    /// The `type` field.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Accepted { .. } => "accepted",
+            Self::Rejected { .. } => "rejected",
+            Self::Outcome { disposition, .. } => match disposition {
+                Disposition::Delivered(_) => "delivered",
+                Disposition::Deferred { .. } => "deferred",
+                Disposition::Bounced {
+                    class: BounceClass::Expired,
+                    ..
+                } => "expired",
+                Disposition::Bounced {
+                    class: BounceClass::Dropped,
+                    ..
+                } => "dropped",
+                Disposition::Bounced { .. } => "bounced",
+            },
+            Self::Held { .. } => "held",
+            Self::Released { .. } => "released",
+            Self::Config { .. } => "config",
+        }
+    }
+}
+
+/// An event with its instant: what one JSON line holds.
+pub struct Line<'a> {
+    pub at: Timestamp,
+    pub event: &'a Event,
+}
+
+impl Serialize for Line<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("time", &self.at)?;
+        map.serialize_entry("type", self.event.kind())?;
+        // Completed by the events module: every field of the interface, absent fields left out.
+        map.end()
+    }
+}

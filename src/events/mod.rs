@@ -1,0 +1,40 @@
+//! One happening, one event, one place that emits. Log, metrics and streams follow from it.
+//!
+//! [`Events::emit`] hands every event to each sink in turn. A sink never blocks the sender for disk: the JSON log
+//! writes on a thread of its own.
+
+mod event;
+
+pub use event::{About, Attempt, Event, Tls};
+
+use crate::clock::Clock;
+use crate::units::Timestamp;
+use std::sync::Arc;
+
+/// Takes every event, in the order emitted. Must not block: it is called on the path of every message.
+pub trait Sink: Send + Sync {
+    fn take(&self, at: Timestamp, event: &Event);
+}
+
+/// The one place that emits. Cheap to clone.
+#[derive(Clone)]
+pub struct Events {
+    clock: Clock,
+    sinks: Arc<[Box<dyn Sink>]>,
+}
+
+impl Events {
+    pub fn new(clock: Clock, sinks: Vec<Box<dyn Sink>>) -> Self {
+        Self {
+            clock,
+            sinks: sinks.into(),
+        }
+    }
+
+    pub fn emit(&self, event: &Event) {
+        let at = self.clock.now();
+        for sink in self.sinks.iter() {
+            sink.take(at, event);
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! Header section: scanning and editing, octet for octet.

@@ -1,0 +1,10 @@
+//! What a message is made of, as values: no clock, no sockets, no disk.
+
+pub mod address;
+pub mod envelope;
+pub mod headers;
+pub mod reply;
+
+pub use address::{Address, AddressError};
+pub use envelope::{BodyType, Envelope, Labels, MessageId, Notify, Recipient, Ret, Stream};
+pub use reply::{BounceClass, Disposition, EnhancedCode, Reply};

@@ -1,0 +1,4 @@
+//! rustls, set up once: certificates we show, certificates we trust.
+
+pub mod client;
+pub mod server;
