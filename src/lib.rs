@@ -12,6 +12,7 @@ pub mod events;
 pub mod http;
 pub mod intake;
 pub mod mail;
+pub mod peers;
 pub mod policy;
 pub mod problem;
 pub mod queue;
