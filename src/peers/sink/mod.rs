@@ -9,7 +9,7 @@ mod session;
 #[cfg(test)]
 mod tests;
 
-pub use command::{Args, run};
+pub use command::{Args, run as run_command};
 
 use super::script::Rule;
 use arc_swap::ArcSwap;
