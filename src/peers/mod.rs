@@ -1,9 +1,10 @@
 //! The other side of the wire: an SMTP sink that plays any receiver, and a generator that plays any platform.
 //!
 //! Both are commands (`mailwright sink`, `mailwright load`) and both are the world of the tests: [`sink::Sink`] is
-//! every MX host of the small internet, [`load`] keeps the daemon busy while it is killed. Nothing the daemon does
+//! every MX host of the small internet, [`dns::DnsServer`] tells who they are, [`load`] keeps the daemon busy while it is killed. Nothing the daemon does
 //! depends on them.
 
+pub mod dns;
 pub mod load;
 pub mod script;
 pub mod sink;
