@@ -1,1 +1,5 @@
 //! Metrics, health and the API.
+
+mod config;
+
+pub use config::Config;

@@ -1,0 +1,25 @@
+//! Keys that hold paths. A relative one counts from the directory of the configuration file.
+
+use super::document::Document;
+use std::path::Path;
+
+/// Every key that holds a path; `[]` stands for every position of a list.
+///
+/// `events.dir` is not here: it counts from `data_dir`.
+const PATHS: &[&str] = &["data_dir"];
+
+/// Every key that holds a reference to a secret, `file:PATH` or `env:NAME`.
+const REFERENCES: &[&str] = &["http.tokens"];
+
+/// Joins the relative paths of `document` with `base`.
+pub fn anchor(document: &mut Document<'_>, base: &Path) {
+    let join = |path: &str| Some(base.join(path).to_str()?.to_owned());
+    for key in PATHS {
+        document.rewrite(key, &join);
+    }
+    for key in REFERENCES {
+        document.rewrite(key, &|text| {
+            Some(format!("file:{}", join(text.strip_prefix("file:")?)?))
+        });
+    }
+}
