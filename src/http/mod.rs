@@ -162,4 +162,4 @@ pub async fn serve<C: Control>(
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

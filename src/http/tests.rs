@@ -6,8 +6,8 @@ use tokio::net::TcpStream;
 
 /// A daemon with one message, which writes down what it is told.
 #[derive(Default)]
-struct Daemon {
-    told: Mutex<Vec<String>>,
+pub(crate) struct Daemon {
+    pub(crate) told: Mutex<Vec<String>>,
     unready: Vec<String>,
     broken: bool,
 }
@@ -77,14 +77,14 @@ impl Control for Daemon {
 }
 
 /// A daemon behind a socket of its own, and how to ask it.
-struct World {
-    daemon: Arc<Daemon>,
-    address: std::net::SocketAddr,
+pub(crate) struct World {
+    pub(crate) daemon: Arc<Daemon>,
+    pub(crate) address: std::net::SocketAddr,
     stop: CancellationToken,
 }
 
 impl World {
-    async fn new(daemon: Daemon, access: Access) -> Self {
+    pub(crate) async fn new(daemon: Daemon, access: Access) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (daemon, stop) = (Arc::new(daemon), CancellationToken::new());
