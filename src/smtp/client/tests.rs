@@ -1,7 +1,7 @@
 //! Conversations with scripted servers on loopback.
 
 use super::*;
-use crate::mail::{Address, BodyType, EnhancedCode, Notify, Recipient, Reply, Ret};
+use crate::mail::{Address, BodyType, EnhancedCode, Notify, Recipient, Ret};
 use crate::spool::SpoolError;
 use crate::tls::client::ClientTls;
 use crate::units::Span;
@@ -652,4 +652,266 @@ async fn a_refusal_in_the_middle_of_content_is_heard() {
     assert_eq!(done.state, State::Closed);
     let refused = done.said_to(0).map(|reply| reply.code);
     assert_eq!(refused, Some(552), "{:?}", done.failure);
+}
+
+/// What the server is told in MAIL and RCPT for `change`d transaction, or what the client answers by itself.
+async fn commands(
+    offers: &'static [&'static str],
+    to: &[Recipient],
+    change: impl FnOnce(&mut Transaction<'_>),
+) -> (String, Transacted) {
+    let (address, server) = serve(move |mut s| async move {
+        s.hello(offers).await;
+        s.rest().await
+    })
+    .await;
+    let mut connection = open(address).await.unwrap();
+    connection.timeouts.mail = Span::millis(50);
+    (connection.timeouts.rcpt, connection.timeouts.data) = (Span::millis(50), Span::millis(50));
+    let sender = sender();
+    let mut transaction = transaction(&sender, to);
+    change(&mut transaction);
+    let mut content = Pieces::of(MESSAGE);
+    let done = connection
+        .transact(&transaction, &mut content, journalled())
+        .await;
+    drop(connection);
+    (server.await.unwrap(), done)
+}
+
+#[tokio::test]
+async fn a_message_over_the_servers_size_is_not_begun() {
+    let to = recipients(&["a@t.test"]);
+    let (said, done) = commands(&["SIZE 20"], &to, |_| {}).await;
+    let reply = done.said_to(0).unwrap();
+    assert_eq!(
+        (reply.code, reply.enhanced),
+        (552, Some(EnhancedCode(5, 3, 4)))
+    );
+    assert!(reply.local && said.is_empty());
+    assert_eq!(done.state, State::Reusable);
+    for fits in [&["SIZE 21"][..], &["SIZE 0"], &["SIZE"]] {
+        let (said, _) = commands(fits, &to, |_| {}).await;
+        assert_eq!(said, "MAIL FROM:<me@us.test> SIZE=21\r\n");
+    }
+}
+
+#[tokio::test]
+async fn eight_bit_content_needs_a_server_that_takes_it() {
+    let to = recipients(&["a@t.test"]);
+    let (said, done) = commands(&[], &to, |t| t.eight_bit_body = true).await;
+    assert_eq!(
+        done.said_to(0).unwrap().enhanced,
+        Some(EnhancedCode(5, 6, 3))
+    );
+    assert!(said.is_empty());
+    let (said, _) = commands(&["8BITMIME"], &to, |t| t.eight_bit_body = true).await;
+    assert_eq!(said, "MAIL FROM:<me@us.test> BODY=8BITMIME\r\n");
+    let declared = |t: &mut Transaction<'_>| t.body = BodyType::EightBitMime;
+    let (said, _) = commands(&[], &to, declared).await;
+    assert_eq!(
+        said, "MAIL FROM:<me@us.test>\r\n",
+        "7-bit content, whatever was declared"
+    );
+}
+
+#[tokio::test]
+async fn addresses_beyond_ascii_are_converted_where_they_can_be() {
+    let to = recipients(&["a@bücher.test", "jörg@t.test"]);
+    let utf8 = |t: &mut Transaction<'_>| t.smtputf8 = true;
+    let (said, _) = commands(&["PIPELINING", "SMTPUTF8", "8BITMIME"], &to, utf8).await;
+    assert_eq!(
+        said,
+        "MAIL FROM:<me@us.test> SMTPUTF8\r\nRCPT TO:<a@bücher.test>\r\nRCPT TO:<jörg@t.test>\r\nDATA\r\n"
+    );
+    let (said, done) = commands(&["PIPELINING"], &to, utf8).await;
+    assert_eq!(
+        said,
+        "MAIL FROM:<me@us.test>\r\nRCPT TO:<a@xn--bcher-kva.test>\r\nDATA\r\n"
+    );
+    let refused = done.said_to(1).unwrap();
+    assert_eq!(
+        (refused.code, refused.enhanced),
+        (550, Some(EnhancedCode(5, 6, 7)))
+    );
+    let header = |t: &mut Transaction<'_>| (t.smtputf8, t.eight_bit_header) = (true, true);
+    let (said, done) = commands(&["8BITMIME"], &to, header).await;
+    assert!(said.is_empty());
+    assert_eq!(
+        done.said_to(0).unwrap().enhanced,
+        Some(EnhancedCode(5, 6, 7))
+    );
+}
+
+#[tokio::test]
+async fn what_the_sender_asked_of_notices_goes_where_it_is_understood() {
+    let mut to = recipients(&["a@t.test", "b@t.test"]);
+    to[0].notify = Some(Notify::On {
+        success: true,
+        failure: true,
+        delay: false,
+    });
+    to[0].orcpt = Some("rfc822;a+b=c d@t.test".into());
+    to[1].notify = Some(Notify::Never);
+    let ask = |t: &mut Transaction<'_>| (t.ret, t.envid) = (Some(Ret::Headers), Some("id 1+1"));
+    let (said, _) = commands(&["PIPELINING", "DSN"], &to, ask).await;
+    assert_eq!(
+        said,
+        "MAIL FROM:<me@us.test> RET=HDRS ENVID=id+201+2B1\r\n\
+         RCPT TO:<a@t.test> NOTIFY=SUCCESS,FAILURE ORCPT=rfc822;a+2Bb+3Dc+20d@t.test\r\n\
+         RCPT TO:<b@t.test> NOTIFY=NEVER\r\nDATA\r\n"
+    );
+    let (said, _) = commands(&["PIPELINING"], &to, ask).await;
+    assert!(!said.contains("NOTIFY") && !said.contains("RET"), "{said}");
+}
+
+#[tokio::test]
+async fn the_null_sender_is_said_as_such() {
+    let to = recipients(&["a@t.test"]);
+    let (said, _) = commands(&[], &to, |t| t.sender = None).await;
+    assert_eq!(said, "MAIL FROM:<>\r\n");
+}
+
+/// A certificate for `mx.test` from a CA of its own, and a file with that CA.
+struct Authority {
+    acceptor: tokio_rustls::TlsAcceptor,
+    ca_file: tempfile::NamedTempFile,
+}
+
+fn authority() -> Authority {
+    let made = rcgen::generate_simple_self_signed(["mx.test".to_owned()]).unwrap();
+    let ca_file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(ca_file.path(), made.cert.pem()).unwrap();
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let key = rustls::pki_types::PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
+    let config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![made.cert.der().clone()], key)
+        .unwrap();
+    Authority {
+        acceptor: Arc::new(config).into(),
+        ca_file,
+    }
+}
+
+/// Greets, offers STARTTLS and goes through with it; offers PIPELINING only under TLS.
+async fn secured(mut s: Server, acceptor: tokio_rustls::TlsAcceptor) {
+    s.hello(&["STARTTLS", "CHUNKING"]).await;
+    assert_eq!(s.line().await, "STARTTLS");
+    s.say("220 go\r\n").await;
+    let Ok(stream) = acceptor.accept(s.stream).await else {
+        return;
+    };
+    let mut s = Server::new(stream);
+    s.ehlo(&["PIPELINING"]).await;
+    s.until("DATA\r\n").await;
+    s.say("250 ok\r\n250 ok\r\n354 go\r\n").await;
+    s.until("\r\n.\r\n").await;
+    s.say("250 ok\r\n").await;
+}
+
+#[tokio::test]
+async fn every_encrypting_policy_speaks_tls_where_it_is_offered() {
+    let authority = authority();
+    let trusting = ClientTls::new(&crate::tls::client::Config {
+        ca_file: Some(authority.ca_file.path().into()),
+    })
+    .unwrap();
+    for policy in [Policy::Opportunistic, Policy::Required, Policy::Verify] {
+        let acceptor = authority.acceptor.clone();
+        let (address, server) = serve(|s| secured(s, acceptor)).await;
+        let mut target = target(address);
+        target.tls = policy;
+        let opened = Connection::open(&target, &Timeouts::default(), &trusting).await;
+        let mut connection = opened.unwrap();
+        assert_eq!(connection.tls_version(), Some("TLSv1.3"));
+        assert!(
+            !connection.offers().chunking,
+            "what was said in clear is forgotten"
+        );
+        let done = send(&mut connection, &["a@t.test"]).await;
+        assert_eq!(done.said_to(0).unwrap().code, 250);
+        server.await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_certificate_that_does_not_verify_is_refused_where_that_is_asked() {
+    let authority = authority();
+    let trusting = ClientTls::new(&crate::tls::client::Config {
+        ca_file: Some(authority.ca_file.path().into()),
+    })
+    .unwrap();
+    for (tls, host) in [(&client_tls(), "mx.test"), (&trusting, "other.test")] {
+        let acceptor = authority.acceptor.clone();
+        let (address, server) = serve(|s| secured(s, acceptor)).await;
+        let mut target = target(address);
+        (target.tls, target.host) = (Policy::Verify, host);
+        let opened = Connection::open(&target, &Timeouts::default(), tls).await;
+        let failure = opened.err().unwrap();
+        assert!(matches!(failure, Failure::Tls(_)), "{failure}");
+        server.await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn starttls_that_is_missing_refused_or_broken_is_a_tls_fault() {
+    let missing: &[&str] = &[];
+    for (policy, keywords, answer) in [
+        (Policy::Required, missing, ""),
+        (Policy::Verify, missing, ""),
+        (
+            Policy::Opportunistic,
+            &["STARTTLS"],
+            "454 4.7.0 no entropy\r\n",
+        ),
+        (Policy::Opportunistic, &["STARTTLS"], "220 go\r\n"),
+    ] {
+        let (address, server) = serve(move |mut s| async move {
+            s.hello(keywords).await;
+            if !answer.is_empty() {
+                s.line().await;
+                s.say(answer).await;
+            }
+        })
+        .await;
+        let mut target = target(address);
+        target.tls = policy;
+        let opened = Connection::open(&target, &Timeouts::default(), &client_tls()).await;
+        let failure = opened.err().unwrap();
+        assert!(matches!(failure, Failure::Tls(_)), "{failure}");
+        assert_eq!(phase(&failure), "STARTTLS");
+        server.await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn octets_in_clear_behind_the_answer_to_starttls_are_an_injection() {
+    let authority = authority();
+    for injected in ["250-evil\r\n250 PIPELINING\r\n", "25"] {
+        let acceptor = authority.acceptor.clone();
+        let (address, server) = serve(move |mut s| async move {
+            s.hello(&["STARTTLS"]).await;
+            s.line().await;
+            s.say(&format!("220 go\r\n{injected}")).await;
+            acceptor.accept(s.stream).await.is_ok()
+        })
+        .await;
+        let mut target = target(address);
+        target.tls = Policy::Required;
+        let opened = Connection::open(&target, &Timeouts::default(), &client_tls()).await;
+        let failure = opened.err().unwrap();
+        assert!(failure.reply().text.contains("injection"), "{failure}");
+        assert!(!server.await.unwrap());
+    }
+}
+
+#[test]
+fn conversations_can_move_between_threads() {
+    fn send<T: Send>(_: &T) {}
+    let (tls, timeouts) = (client_tls(), Timeouts::default());
+    let target = target(SocketAddr::from(([127, 0, 0, 1], 25)));
+    send(&Connection::open(&target, &timeouts, &tls));
 }

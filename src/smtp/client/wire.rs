@@ -7,6 +7,7 @@
 
 use crate::mail::Reply;
 use crate::smtp::codec::ReplyParser;
+use rustls::ProtocolVersion;
 use std::collections::VecDeque;
 use std::io;
 use std::pin::Pin;
@@ -113,7 +114,11 @@ impl Wire {
     pub fn tls_version(&self) -> Option<&'static str> {
         match &self.socket {
             Socket::Plain(_) => None,
-            Socket::Tls(stream) => stream.get_ref().1.protocol_version()?.as_str(),
+            Socket::Tls(stream) => match stream.get_ref().1.protocol_version()? {
+                ProtocolVersion::TLSv1_3 => Some("TLSv1.3"),
+                ProtocolVersion::TLSv1_2 => Some("TLSv1.2"),
+                other => other.as_str(),
+            },
         }
     }
 
