@@ -50,6 +50,8 @@ struct Output {
 const INPUT: usize = 4096;
 /// Octets gathered before they leave unasked.
 const OUTPUT: usize = 64 * 1024;
+/// Room for output that an idle connection keeps.
+const KEPT: usize = 16 * 1024;
 
 impl Wire {
     pub fn plain(stream: TcpStream) -> Self {
@@ -174,7 +176,7 @@ impl Wire {
             self.output.sent += sent;
         }
         self.output.buffer.clear();
-        self.output.buffer.shrink_to(OUTPUT);
+        self.output.buffer.shrink_to(KEPT);
         self.output.sent = 0;
         Poll::Ready(Ok(()))
     }
