@@ -52,7 +52,7 @@ impl Failure {
     pub(super) fn lost(phase: &str, why: impl std::fmt::Display) -> Self {
         let detail = if phase == "connect" { 1 } else { 2 };
         let code = EnhancedCode(4, 4, detail);
-        Self::Connection(Reply::local(421, code, why.to_string(), phase))
+        Self::Connection(Reply::local(451, code, why.to_string(), phase))
     }
 
     pub(super) fn tls(why: impl std::fmt::Display) -> Self {
