@@ -333,3 +333,6 @@ fn not_now(error: &SpoolError) -> Reply {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,70 @@
+//! How a conversation ends before its time, and whose fault that is.
+
+use crate::mail::{EnhancedCode, Reply};
+
+/// A conversation that cannot go on. The connection is closed after any of them.
+///
+/// `reply().command` names the phase: `connect`, `greeting`, `EHLO`, `STARTTLS`, `MAIL`, `RCPT`, `DATA`, `content`,
+/// `.`, or `idle` between transactions.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Failure {
+    /// No connection, a lost or silent one, or one that speaks no SMTP. Another address may do better.
+    #[error("connection: {0}")]
+    Connection(Reply),
+    /// STARTTLS is missing or refused, or the handshake failed. Under an opportunistic policy the caller may try again
+    /// in clear, on a new connection.
+    #[error("TLS: {0}")]
+    Tls(Reply),
+    /// The server ended the conversation itself: a 4xx or 5xx greeting, a refused EHLO, 421 at any point.
+    #[error("said: {0}")]
+    Said(Reply),
+    /// The final dot may have left and no reply came: the message may have been taken. Trying again may repeat it.
+    #[error("lost after the final dot: {0}")]
+    LostAfterDot(Reply),
+    /// Our own side: the content could not be read, or the attempt not journalled.
+    #[error("local: {0}")]
+    Local(Reply),
+}
+
+impl Failure {
+    /// What happened, as the reply to record: the server's own, or a local 4xx.
+    pub fn reply(&self) -> &Reply {
+        match self {
+            Self::Connection(reply)
+            | Self::Tls(reply)
+            | Self::Said(reply)
+            | Self::LostAfterDot(reply)
+            | Self::Local(reply) => reply,
+        }
+    }
+
+    /// Another address of the site may do better.
+    pub fn is_connections(&self) -> bool {
+        matches!(self, Self::Connection(_) | Self::Tls(_))
+    }
+
+    /// RFC 3463 §3.5: 4.4.1 no answer from host, at connect and greeting; 4.4.2 bad connection, later.
+    pub(super) fn lost(phase: &str, why: impl std::fmt::Display) -> Self {
+        let detail = if phase == "connect" { 1 } else { 2 };
+        let code = EnhancedCode(4, 4, detail);
+        Self::Connection(Reply::local(421, code, why.to_string(), phase))
+    }
+
+    pub(super) fn tls(why: impl std::fmt::Display) -> Self {
+        let code = EnhancedCode(4, 7, 5);
+        Self::Tls(Reply::local(454, code, why.to_string(), "STARTTLS"))
+    }
+
+    pub(super) fn local(phase: &str, why: impl std::fmt::Display) -> Self {
+        let code = EnhancedCode(4, 3, 0);
+        Self::Local(Reply::local(451, code, why.to_string(), phase))
+    }
+
+    /// The same loss, with the dot possibly at the server.
+    pub(super) fn after_dot(self) -> Self {
+        match self {
+            Self::Connection(reply) => Self::LostAfterDot(reply),
+            other => other,
+        }
+    }
+}
