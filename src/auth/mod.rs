@@ -1,3 +1,7 @@
 //! Who may send, and in whose name.
+
+mod client;
 pub mod credentials;
 pub mod dkim;
+
+pub use client::ClientInfo;

@@ -170,11 +170,7 @@ mod tests {
     }
 
     fn acme() -> ClientInfo {
-        let tenant = Tenant {
-            name: "acme".into(),
-            domains: vec!["acme.test".into()],
-            ..Tenant::default()
-        };
+        let tenant = Tenant::new("acme", None, ["acme.test"]);
         ClientInfo {
             peer: Some("192.0.2.7".parse().unwrap()),
             helo: "app.acme.test".into(),

@@ -20,7 +20,7 @@ mod labels;
 
 pub use config::{Config, EightBit};
 
-use crate::auth::credentials::Tenant;
+use crate::auth::ClientInfo;
 use crate::auth::dkim::{BodyHash, Order, Signers};
 use crate::clock::Clock;
 use crate::events::{About, Event, Events};
@@ -32,21 +32,6 @@ use body::Body;
 use labels::Said;
 use std::net::IpAddr;
 use std::sync::Arc;
-
-/// Who hands a message in.
-#[derive(Debug, Clone)]
-pub struct ClientInfo {
-    /// `None` for mail of our own making.
-    pub peer: Option<IpAddr>,
-    /// The EHLO argument as given.
-    pub helo: Box<str>,
-    /// RFC 3848 and RFC 6531 §4.3: `ESMTP`, `ESMTPSA`, `UTF8SMTPSA`, …
-    pub protocol: &'static str,
-    /// `TLSv1.3` and the like.
-    pub tls: Option<&'static str>,
-    /// Who authenticated.
-    pub tenant: Option<Arc<Tenant>>,
-}
 
 /// Where a message that is ours now goes next.
 pub type Handoff = Box<dyn Fn(Stored) + Send + Sync>;

@@ -1,6 +1,7 @@
 //! Stories: a message comes in, and what the spool, the events and the queue then hold.
 
 use super::*;
+use crate::auth::credentials::Tenant;
 use crate::auth::dkim::{self, Algorithm, Key, generate};
 use crate::mail::{BodyType, Recipient};
 use crate::spool;
@@ -273,11 +274,7 @@ async fn a_closed_spool_puts_the_client_off_without_a_loss() {
 #[tokio::test]
 async fn a_tenant_is_held_to_its_domains_and_gives_its_pool() {
     let world = World::new();
-    let acme = Tenant {
-        name: "acme".into(),
-        pool: Some("shared".into()),
-        domains: vec!["signed.test".into()],
-    };
+    let acme = Tenant::new("acme", Some("shared"), ["signed.test"]);
     let send = async |from: &str| {
         let mut reception = world
             .intake

@@ -294,10 +294,11 @@ fn wanted(stage: &str, code: u16, answer: Answer) -> Result<(), String> {
 
 fn recipients(job: &Job, number: u64) -> Vec<String> {
     let config = &job.config;
+    let id = job.id(number);
     (0..config.recipients.max(1) as u64)
         .map(|i| {
             let domain = (number + i) % config.domains.max(1);
-            format!("u{number}-{i}@d{domain}.load.example")
+            format!("{id}-{i}@d{domain}.load.example")
         })
         .collect()
 }

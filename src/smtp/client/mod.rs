@@ -17,6 +17,8 @@ mod content;
 mod exchange;
 mod failure;
 mod plan;
+#[cfg(test)]
+mod tests;
 mod timeouts;
 mod transact;
 mod wire;

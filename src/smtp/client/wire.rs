@@ -264,3 +264,16 @@ impl AsyncWrite for Wire {
         self.socket.poll_shutdown(cx)
     }
 }
+
+#[cfg(test)]
+impl Wire {
+    /// Waits until octets, or the end, have come.
+    pub async fn readable(&self) {
+        if self.input.start < self.input.end {
+            return;
+        }
+        if let Socket::Plain(stream) = &self.socket {
+            stream.readable().await.unwrap();
+        }
+    }
+}

@@ -28,9 +28,10 @@ pub fn write_reply(reply: &Reply, out: &mut Vec<u8>) {
 }
 
 fn printable(c: char) -> u8 {
-    match u8::try_from(c) {
-        Ok(byte @ b' '..=b'~') => byte,
-        _ => b'?',
+    if matches!(c, ' '..='~') {
+        c as u8
+    } else {
+        b'?'
     }
 }
 
