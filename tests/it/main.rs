@@ -1,1 +1,2 @@
 mod dkim_peers;
+mod layers;
