@@ -14,7 +14,7 @@ pub use change::restart_needed;
 pub use load::{Finding, Refused};
 
 use crate::problem::Problems;
-use crate::{events, http};
+use crate::{auth, dns, events, http, queue};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
@@ -29,6 +29,12 @@ pub struct Config {
     pub hostname: String,
     /// Directory of everything the node keeps: spool, event log, keys it makes for itself.
     pub data_dir: PathBuf,
+    /// Name servers, and how long answers are used.
+    pub dns: dns::Config,
+    /// The keys that sign, one entry each.
+    pub dkim: Vec<auth::dkim::Config>,
+    /// When deferred mail is tried again, and when it is given up.
+    pub retry: queue::Config,
     /// The HTTP face: metrics, health and the API.
     pub http: http::Config,
     /// The log of events, one JSON object a line.
@@ -40,6 +46,9 @@ impl Default for Config {
         Self {
             hostname: "localhost".to_owned(),
             data_dir: PathBuf::from("./data"),
+            dns: dns::Config::default(),
+            dkim: Vec::new(),
+            retry: queue::Config::default(),
             http: http::Config::default(),
             events: events::Config::default(),
         }
@@ -63,6 +72,9 @@ impl Config {
     /// Adds what is wrong with the values, each module for its own part.
     pub fn validate(&self, problems: &mut Problems) {
         validate_hostname(&self.hostname, problems);
+        self.dns.validate("dns", problems);
+        auth::dkim::Config::validate_all(&self.dkim, problems);
+        self.retry.validate("retry", problems);
         self.http.validate("http", problems);
         self.events.validate("events", problems);
     }

@@ -1,10 +1,31 @@
 //! Durable messages. (State table and format: written by the spool's author, here, before the code.)
 
+mod cache;
+mod committer;
+mod compactor;
+mod config;
 mod content;
+pub mod disk;
+mod draft;
+mod keeper;
+mod ledger;
 mod log;
+mod pool;
+mod queue;
+mod read;
+mod record;
+mod recovery;
+mod replay;
+mod shared;
+#[cfg(test)]
+mod tests;
+mod walk;
 
-pub use content::{Content, Draft};
+pub use config::Config;
+pub use content::Content;
+pub use draft::Draft;
 pub use log::{Commit, Spool};
+pub use recovery::{Damage, Final, OpenError, RecoveryReport};
 
 use crate::mail::{Disposition, Envelope, Labels, MessageId, Reply};
 use crate::units::Timestamp;
