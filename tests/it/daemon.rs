@@ -38,7 +38,8 @@ impl Daemon {
         let (smtp, http) = (free(address), free(address));
         let base = format!(
             "hostname = \"mta.test\"\ndata_dir = \"{}\"\n[http]\naddress = \"{http}\"\n[[listener]]\n\
-             address = \"{smtp}\"\nrole = \"submission\"\ntls = \"starttls\"\nrelay_from = [\"127.0.0.0/8\"]\n",
+             address = \"{smtp}\"\nrole = \"submission\"\ntls = \"starttls\"\nrelay_from = [\"127.0.0.0/8\"]\n\
+             [spool]\nsegment_size = \"4MiB\"\nready_segments = 2\n",
             dir.join("data").display()
         );
         let settings = overlay(&base, keys);
@@ -49,6 +50,18 @@ impl Daemon {
             http,
             child: None,
         }
+    }
+
+    /// Lets nobody send without AUTH; for the next start.
+    pub fn forget_relaying(&self) {
+        let path = self.dir.join("mailwright.toml");
+        let mut settings: toml::Table = std::fs::read_to_string(&path)
+            .expect("a file")
+            .parse()
+            .expect("TOML");
+        let listeners = settings["listener"].as_array_mut().expect("a list");
+        listeners[0]["relay_from"] = toml::Value::Array(Vec::new());
+        std::fs::write(path, settings.to_string()).expect("a file");
     }
 
     pub fn journal(&self) -> Journal {
