@@ -1,4 +1,7 @@
 //! Who may send, and in whose name.
-pub mod client;
+
+mod client;
 pub mod credentials;
 pub mod dkim;
+
+pub use client::ClientInfo;

@@ -1,9 +1,7 @@
-//! The events and their JSON form; the field names are fixed by the project's interface.
+//! The events. Their JSON form is in `line`.
 
 use crate::mail::{Address, BounceClass, Disposition, Labels, MessageId, Reply};
-use crate::units::Timestamp;
 use serde::Serialize;
-use serde::ser::{SerializeMap, Serializer};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -103,20 +101,9 @@ impl Event {
             Self::Config { .. } => "config",
         }
     }
-}
 
-/// An event with its instant: what one JSON line holds.
-pub struct Line<'a> {
-    pub at: Timestamp,
-    pub event: &'a Event,
-}
-
-impl Serialize for Line<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(None)?;
-        map.serialize_entry("time", &self.at)?;
-        map.serialize_entry("type", self.event.kind())?;
-        // Completed by the events module: every field of the interface, absent fields left out.
-        map.end()
+    /// Nothing more will happen to its recipient: there is exactly one such event a recipient.
+    pub fn is_terminal(&self) -> bool {
+        matches!(self, Self::Outcome { disposition, .. } if disposition.is_final())
     }
 }

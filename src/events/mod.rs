@@ -3,9 +3,21 @@
 //! [`Events::emit`] hands every event to each sink in turn. A sink never blocks the sender for disk: the JSON log
 //! writes on a thread of its own.
 
+mod config;
 mod event;
+mod line;
+pub mod log;
+pub mod metrics;
+mod operators;
+#[cfg(test)]
+mod sample;
 
+pub use config::Config;
 pub use event::{About, Attempt, Event, Tls};
+pub use line::Line;
+pub use log::EventLog;
+pub use metrics::Metrics;
+pub use operators::Operators;
 
 use crate::clock::Clock;
 use crate::units::Timestamp;

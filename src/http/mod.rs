@@ -1,1 +1,119 @@
 //! Metrics, health and the API.
+//!
+//! | method and path              | answers |
+//! |------------------------------|---------|
+//! | `GET /healthz`               | 200 while the process lives |
+//! | `GET /readyz`                | 200 when mail is taken, else 503 with the reasons |
+//! | `GET /metrics`               | OpenMetrics text |
+//! | `GET /api/v1/queue`          | entries; `?id= site= domain= tenant= campaign= source= limit=` |
+//! | `GET /api/v1/queue/{id}`     | the entries of one message |
+//! | `POST /api/v1/queue/{action}`| `retry`, `hold`, `release`, `drop`: [`Order`] → [`Done`] |
+//! | `POST /api/v1/reload`        | the configuration is read again: [`Reloaded`] |
+//!
+//! Errors are `{"error": "…"}` with 400, 401, 404, 409 or 422. The daemon behind it is a [`Control`].
+
+mod access;
+mod api;
+mod config;
+mod entry;
+
+pub use access::{Access, TokenError};
+pub use config::Config;
+pub use entry::{QueueEntry, QueueRecipient};
+
+use crate::mail::MessageId;
+use crate::queue::Selector;
+use serde::{Deserialize, Serialize};
+use std::future::Future;
+use std::io;
+use std::sync::Arc;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+/// The running daemon as the HTTP face sees it. Handlers call it; it decides and does.
+pub trait Control: Send + Sync + 'static {
+    /// Up to `limit` entries of the queue that `which` selects, in order of acceptance.
+    fn list(&self, which: &Selector, limit: usize) -> impl Future<Output = Vec<QueueEntry>> + Send;
+
+    /// The entries of one message, one a recipient domain; empty where it is not in the queue.
+    fn show(&self, id: MessageId) -> impl Future<Output = Vec<QueueEntry>> + Send;
+
+    /// Does `action` to what `which` selects; gives the number of entries or messages it was done to. `why` is the
+    /// operator's note.
+    fn act(
+        &self,
+        action: Action,
+        which: &Selector,
+        why: &str,
+    ) -> impl Future<Output = usize> + Send;
+
+    /// Reads the configuration again and takes it over whole, or not at all.
+    ///
+    /// # Errors
+    /// What is wrong with it, as an operator reads it.
+    fn reload(&self) -> impl Future<Output = Result<Reloaded, String>> + Send;
+
+    /// Whether mail is taken: listeners are up and the spool accepts.
+    ///
+    /// # Errors
+    /// Every reason why not.
+    fn ready(&self) -> impl Future<Output = Result<(), Vec<String>>> + Send;
+
+    /// The metrics as OpenMetrics text.
+    fn metrics(&self) -> String;
+}
+
+/// What an operator can do to waiting mail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Action {
+    /// Try now.
+    Retry,
+    /// Keep until released.
+    Hold,
+    Release,
+    /// Give up, with a bounce notice where one is due.
+    Drop,
+}
+
+/// The body of `POST /api/v1/queue/{action}`: a selector, and for everything in the queue `all` in its place.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Order {
+    pub select: Selector,
+    /// Required where `select` is empty: nobody drops a whole queue by leaving something out.
+    pub all: bool,
+    /// A note for the events and for `queue show`.
+    pub why: String,
+}
+
+/// To how many an action was done.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Done {
+    pub count: usize,
+}
+
+/// A configuration was taken over.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Reloaded {
+    /// Changed keys that only a restart takes over.
+    pub restart_needed: Vec<String>,
+}
+
+/// Answers on `listener` until `stop`, then finishes what is under way.
+///
+/// # Errors
+/// The listener fails.
+pub async fn serve<C: Control>(
+    listener: TcpListener,
+    control: Arc<C>,
+    access: Access,
+    stop: CancellationToken,
+) -> io::Result<()> {
+    axum::serve(listener, api::router(control, access))
+        .with_graceful_shutdown(stop.cancelled_owned())
+        .await
+}
+
+#[cfg(test)]
+pub(crate) mod tests;

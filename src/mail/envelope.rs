@@ -111,7 +111,7 @@ pub struct Envelope {
 }
 
 /// What kind of mail a message is; transactional overtakes marketing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Stream {
     #[default]
@@ -120,7 +120,7 @@ pub enum Stream {
 }
 
 /// What the platform says about a message in `X-Mailwright-*` and AUTH; not part of what is sent.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 pub struct Labels {
     pub tenant: Option<Box<str>>,
     pub campaign: Option<Box<str>>,

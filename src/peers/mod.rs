@@ -1,3 +1,20 @@
-//! Peers of an MTA, small enough to run inside a test or on a developer's machine.
+//! The other side of the wire: an SMTP sink that plays any receiver, and a generator that plays any platform.
+//!
+//! Both are commands (`mailwright sink`, `mailwright load`) and both are the world of the tests: [`sink::Sink`] is
+//! every MX host of the small internet, [`dns::DnsServer`] tells who they are, [`load`] keeps the daemon busy while it is killed. Nothing the daemon does
+//! depends on them.
 
 pub mod dns;
+pub mod load;
+pub mod script;
+pub mod sink;
+mod wire;
+
+/// How a peer prints its counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+pub enum Format {
+    #[default]
+    Table,
+    /// One JSON object a line.
+    Json,
+}

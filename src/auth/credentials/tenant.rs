@@ -75,16 +75,25 @@ pub fn validate_all(tenants: &[Config], at: &str, problems: &mut Problems) {
 }
 
 /// Who a client sends as.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tenant {
     pub name: Box<str>,
-    /// Empty means the default pool.
-    pub pool: Box<str>,
+    /// `None`: the default pool.
+    pub pool: Option<Box<str>>,
     /// In A-labels and lower case.
     domains: Box<[Box<str>]>,
 }
 
 impl Tenant {
+    /// Domains that are none are left out; [`Config::validate`] has told of them.
+    pub fn new<'a>(name: &str, pool: Option<&str>, domains: impl IntoIterator<Item = &'a str>) -> Self {
+        Self {
+            name: name.into(),
+            pool: pool.map(Into::into),
+            domains: domains.into_iter().filter_map(normal).collect(),
+        }
+    }
+
     /// May this tenant use `domain` (U-labels or A-labels, any case) in the return path and in From?
     pub fn may_use(&self, domain: &str) -> bool {
         let Some(domain) = normal(domain) else {
@@ -168,11 +177,9 @@ impl Tenants {
     }
 
     fn add(&mut self, config: &Config, base: &Path, at: &str, problems: &mut Problems) {
-        let tenant = Arc::new(Tenant {
-            name: config.name.as_str().into(),
-            pool: config.pool.as_str().into(),
-            domains: config.domains.iter().filter_map(|d| normal(d)).collect(),
-        });
+        let pool = Some(config.pool.as_str()).filter(|pool| !pool.is_empty());
+        let domains = config.domains.iter().map(String::as_str);
+        let tenant = Arc::new(Tenant::new(&config.name, pool, domains));
         self.by_name.insert(tenant.name.clone(), tenant.clone());
         let Some(reference) = &config.credentials else {
             return;
@@ -297,14 +304,8 @@ mod tests {
 
     #[test]
     fn a_tenant_uses_its_own_domains_only() {
-        let tenant = Tenant {
-            name: "acme".into(),
-            pool: "".into(),
-            domains: ["acme.example", "*.mail.example", "bücher.example"]
-                .into_iter()
-                .filter_map(normal)
-                .collect(),
-        };
+        let domains = ["acme.example", "*.mail.example", "bücher.example"];
+        let tenant = Tenant::new("acme", None, domains);
         for own in [
             "acme.example",
             "ACME.Example",

@@ -1,0 +1,129 @@
+//! The queue as people read it.
+
+use crate::http::QueueEntry;
+use crate::policy::Held;
+use std::io::{self, Write};
+
+const HEADINGS: [&str; 8] = [
+    "ID",
+    "RECEIVED",
+    "SIZE",
+    "STATE",
+    "TRIES",
+    "SENDER",
+    "RECIPIENTS",
+    "WAITS FOR",
+];
+
+/// One line an entry, in columns.
+pub fn list(entries: &[QueueEntry], out: &mut dyn Write) -> io::Result<()> {
+    let rows: Vec<[String; 8]> = entries.iter().map(row).collect();
+    let mut widths = HEADINGS.map(str::len);
+    for row in &rows {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = (*width).max(cell.chars().count());
+        }
+    }
+    line(&HEADINGS.map(str::to_owned), &widths, out)?;
+    rows.iter().try_for_each(|row| line(row, &widths, out))
+}
+
+/// Everything about each entry.
+pub fn show(entries: &[QueueEntry], out: &mut dyn Write) -> io::Result<()> {
+    for entry in entries {
+        show_one(entry, out)?;
+    }
+    Ok(())
+}
+
+fn row(entry: &QueueEntry) -> [String; 8] {
+    let tries = entry.recipients.iter().map(|r| r.attempts).max();
+    [
+        entry.id.clone(),
+        entry.received.to_string(),
+        entry.size.to_string(),
+        entry.state.clone(),
+        tries.unwrap_or_default().to_string(),
+        sender(entry),
+        recipients(entry),
+        waits(entry),
+    ]
+}
+
+fn line(cells: &[String; 8], widths: &[usize; 8], out: &mut dyn Write) -> io::Result<()> {
+    let mut text = String::new();
+    for (cell, width) in cells.iter().zip(widths) {
+        text.push_str(&format!("{cell:<width$}  "));
+    }
+    writeln!(out, "{}", text.trim_end())
+}
+
+fn show_one(entry: &QueueEntry, out: &mut dyn Write) -> io::Result<()> {
+    let mut field = |name: &str, value: &str| match value {
+        "" => Ok(()),
+        value => writeln!(out, "{name:<10} {value}"),
+    };
+    let optional = |value: &Option<String>| value.clone().unwrap_or_default();
+    field("message", &entry.id)?;
+    field("received", &entry.received.to_string())?;
+    field("expires", &entry.expires.to_string())?;
+    field("size", &entry.size.to_string())?;
+    field("sender", &sender(entry))?;
+    field("tenant", &optional(&entry.tenant))?;
+    field("campaign", &optional(&entry.campaign))?;
+    field("domain", &entry.domain)?;
+    field("site", &optional(&entry.site))?;
+    field("source", &optional(&entry.source))?;
+    field("state", &entry.state)?;
+    field("waits for", &waits(entry))?;
+    for recipient in &entry.recipients {
+        let (address, state) = (&recipient.address, &recipient.state);
+        let tries = recipient.attempts;
+        field(
+            "recipient",
+            &format!("{address} ({state}, {tries} attempts)"),
+        )?;
+        field("", &optional(&recipient.last))?;
+    }
+    writeln!(out)
+}
+
+fn sender(entry: &QueueEntry) -> String {
+    match entry.sender.is_empty() {
+        true => "<>".to_owned(),
+        false => entry.sender.clone(),
+    }
+}
+
+/// The first recipient, and how many more.
+fn recipients(entry: &QueueEntry) -> String {
+    match entry.recipients.as_slice() {
+        [] => entry.domain.clone(),
+        [only] => only.address.clone(),
+        [first, more @ ..] => format!("{} +{}", first.address, more.len()),
+    }
+}
+
+fn waits(entry: &QueueEntry) -> String {
+    let why = entry.waits.as_ref().map(reason);
+    match (why, entry.until) {
+        (Some(why), Some(until)) => format!("{why}, until {until}"),
+        (Some(why), None) => why,
+        (None, Some(until)) => format!("its time, {until}"),
+        (None, None) => String::new(),
+    }
+}
+
+fn reason(held: &Held) -> String {
+    match held {
+        Held::Retry { attempt, reply } => format!("retry after attempt {attempt}: {reply}"),
+        Held::SiteDown { site, reply, .. } => format!("{site} is down: {reply}"),
+        Held::SiteWindow { site, window } => {
+            format!("{site} takes {window} connections at once, all busy")
+        }
+        Held::Sending { site: Some(site) } => format!("being sent to {site}"),
+        Held::Sending { site: None } => "being sent".to_owned(),
+        Held::Operator { why } if why.is_empty() => "an operator's release".to_owned(),
+        Held::Operator { why } => format!("an operator's release: {why}"),
+    }
+}

@@ -1,0 +1,277 @@
+use super::*;
+use crate::http::Access;
+use crate::http::tests::{Daemon, World};
+use crate::spool::{self, Spool};
+use clap::CommandFactory;
+
+/// Runs `mailwright WORDS`; gives how it ended and what it printed.
+fn mailwright(words: &[&str]) -> (Exit, String) {
+    let args = std::iter::once("mailwright").chain(words.iter().copied());
+    let mut out = Vec::new();
+    let exit = run(args.map(OsString::from), &mut out);
+    (exit, String::from_utf8(out).unwrap())
+}
+
+/// A world with a daemon, and a command run against it.
+async fn asked(words: &'static [&'static str]) -> (Exit, String, Vec<String>) {
+    let world = World::new(Daemon::default(), Access::default()).await;
+    let url = format!("http://{}", world.address);
+    let ran = tokio::task::spawn_blocking(move || {
+        let mut words = words.to_vec();
+        words.extend(["--url", &url]);
+        mailwright(&words)
+    });
+    let (exit, out) = ran.await.unwrap();
+    let told = world.daemon.told.lock().clone();
+    (exit, out, told)
+}
+
+#[test]
+fn the_command_line_is_sound_and_every_help_has_an_example() {
+    let mut root = Cli::command();
+    root.clone().debug_assert();
+    root.build();
+    fn leaves(command: &clap::Command) {
+        if !command.has_subcommands() {
+            let help = command.clone().render_long_help().to_string();
+            assert!(
+                help.contains("Example:"),
+                "{} has no example",
+                command.get_name()
+            );
+        }
+        command.get_subcommands().for_each(leaves);
+    }
+    leaves(&root);
+}
+
+#[test]
+fn wrong_use_is_64_and_help_is_0() {
+    assert_eq!(mailwright(&[]).0, Exit::Usage);
+    assert_eq!(mailwright(&["deliver"]).0, Exit::Usage);
+    assert_eq!(mailwright(&["queue", "drop"]).0, Exit::Usage);
+    assert_eq!(
+        mailwright(&["queue", "drop", "--all", "--tenant", "a"]).0,
+        Exit::Usage
+    );
+    let (exit, text) = mailwright(&["--help"]);
+    assert_eq!((exit, text.contains("Example:")), (Exit::Ok, true));
+    assert_eq!(mailwright(&["--version"]).0, Exit::Ok);
+}
+
+#[test]
+fn check_is_78_where_there_is_a_problem_and_0_where_there_is_none() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("mailwright.toml");
+    let path = file.to_str().unwrap();
+    std::fs::write(&file, "hostname = \"mta.example\"\n").unwrap();
+    let (exit, text) = mailwright(&["check", "--config", path]);
+    assert_eq!((exit, text.contains("mta.example")), (Exit::Ok, true));
+    std::fs::write(&file, "hostnme = \"mta.example\"\n").unwrap();
+    assert_eq!(mailwright(&["check", "--config", path]).0, Exit::Config);
+    assert_eq!(mailwright(&["serve", "--config", path]).0, Exit::Config);
+    assert_eq!(
+        mailwright(&["check", "--config", "/nowhere.toml"]).0,
+        Exit::Config
+    );
+}
+
+#[test]
+fn the_schema_is_printed_as_it_is_shipped() {
+    let (exit, text) = mailwright(&["check", "--schema"]);
+    assert_eq!(exit, Exit::Ok);
+    assert_eq!(text, include_str!("../../config/schema.json"));
+}
+
+#[test]
+fn keygen_writes_a_key_once_and_prints_its_record() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("key.pem");
+    let words = [
+        "dkim",
+        "keygen",
+        "--domain",
+        "acme.example",
+        "--selector",
+        "s1",
+        "--algorithm",
+        "ed25519",
+        "--out",
+        file.to_str().unwrap(),
+    ];
+    let (exit, text) = mailwright(&words);
+    assert_eq!(exit, Exit::Ok);
+    assert!(
+        text.contains("s1._domainkey.acme.example. IN TXT ( \"v=DKIM1; k=ed25519; p="),
+        "{text}"
+    );
+    crate::auth::dkim::Key::load(&file).unwrap();
+    assert_eq!(
+        mailwright(&words).0,
+        Exit::Io,
+        "a key that is there is kept"
+    );
+    let bad = [
+        "dkim",
+        "keygen",
+        "--domain",
+        "acme.example/..",
+        "--selector",
+        "s1",
+    ];
+    assert_eq!(mailwright(&bad).0, Exit::Usage);
+}
+
+#[tokio::test]
+async fn queue_list_prints_columns_or_json_lines() {
+    let (exit, text, told) =
+        asked(&["queue", "list", "--domain", "example.net", "--limit", "5"]).await;
+    assert_eq!(exit, Exit::Ok);
+    assert_eq!(told, ["list Some(\"example.net\") 5"]);
+    let lines: Vec<&str> = text.lines().collect();
+    assert!(lines[0].starts_with("ID             RECEIVED"), "{text}");
+    assert!(
+        lines[1].starts_with("0000000000001  1970-01-01T00:00:00.000Z"),
+        "{text}"
+    );
+    assert!(
+        lines[1].ends_with("an operator's release: looks odd"),
+        "{text}"
+    );
+    let (_, json, _) = asked(&["queue", "list", "--format", "json"]).await;
+    let entry: crate::http::QueueEntry = serde_json::from_str(json.trim()).unwrap();
+    assert_eq!(entry.recipients[0].attempts, 2);
+}
+
+#[tokio::test]
+async fn queue_show_says_why_it_waits() {
+    let (exit, text, _) = asked(&["queue", "show", "0000000000001"]).await;
+    assert_eq!(exit, Exit::Ok);
+    for line in [
+        "waits for  an operator's release: looks odd\n",
+        "recipient  ann@example.net (waiting, 2 attempts)\n",
+        "451 4.7.1 greylisted\n",
+    ] {
+        assert!(text.contains(line), "{text}");
+    }
+    assert_eq!(
+        asked(&["queue", "show", "0000000000002"]).await.0,
+        Exit::Data
+    );
+    assert_eq!(asked(&["queue", "show", "nonsense"]).await.0, Exit::Data);
+}
+
+#[tokio::test]
+async fn queue_actions_reach_the_daemon() {
+    let (exit, text, told) =
+        asked(&["queue", "hold", "--tenant", "acme", "--why", "too fast"]).await;
+    assert_eq!((exit, text.as_str()), (Exit::Ok, "3 done\n"));
+    assert_eq!(told, ["Hold Some(\"acme\") too fast"]);
+    let (exit, text, told) = asked(&["queue", "retry", "--all", "--format", "json"]).await;
+    assert_eq!((exit, text.as_str()), (Exit::Ok, "{\"count\":3}\n"));
+    assert_eq!(told, ["Retry None "]);
+}
+
+#[test]
+fn where_no_daemon_answers_it_is_69() {
+    let (_port, address) = refusing_port();
+    let url = format!("http://{address}");
+    let (exit, _) = mailwright(&["queue", "drop", "--all", "--url", &url]);
+    assert_eq!(exit, Exit::Unavailable);
+}
+
+/// A port that is ours and refuses: bound, but nobody listens.
+fn refusing_port() -> (socket2::Socket, std::net::SocketAddr) {
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    let any = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
+    socket.bind(&any.into()).unwrap();
+    let address = socket.local_addr().unwrap().as_socket().unwrap();
+    (socket, address)
+}
+
+/// Leaves one message in a spool that nobody has open.
+async fn leave_a_message(dir: &std::path::Path) -> crate::mail::MessageId {
+    use crate::mail::{BodyType, Envelope, Recipient};
+    let clock = crate::clock::Clock::machine();
+    let (spool, _) = Spool::open(dir, spool::Config::default(), clock.clone(), drop).unwrap();
+    let id = spool.next_id();
+    let meta = spool::Meta {
+        id,
+        envelope: Envelope {
+            sender: None,
+            recipients: vec![Recipient::new("ann@example.net".parse().unwrap())],
+            body: BodyType::SevenBit,
+            smtputf8: false,
+            ret: None,
+            envid: None,
+        },
+        labels: Default::default(),
+        received: clock.now(),
+        send_at: None,
+        expires: None,
+        eight_bit_header: false,
+        eight_bit_body: false,
+    };
+    let body = spool.draft();
+    let head = b"Subject: hello\r\n\r\n".to_vec();
+    spool
+        .commit(spool::Commit { meta, head, body })
+        .await
+        .unwrap();
+    spool.hold(id, Some("looks odd")).await.unwrap();
+    spool.close().await.unwrap();
+    id
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_daemon_the_data_directory_is_read_but_not_changed() {
+    let dir = tempfile::tempdir().unwrap();
+    let id = leave_a_message(&dir.path().join("data")).await.to_string();
+    let (_port, address) = refusing_port();
+    let file = dir.path().join("mailwright.toml");
+    std::fs::write(
+        &file,
+        format!("data_dir = \"data\"\n[http]\naddress = \"{address}\"\n"),
+    )
+    .unwrap();
+    let config = file.to_str().unwrap();
+    let (exit, text) = mailwright(&["queue", "show", &id, "--config", config]);
+    assert_eq!(exit, Exit::Ok);
+    assert!(
+        text.contains("recipient  ann@example.net (waiting, 0 attempts)"),
+        "{text}"
+    );
+    assert!(
+        text.contains("waits for  an operator's release: looks odd"),
+        "{text}"
+    );
+    let (exit, text) = mailwright(&[
+        "queue",
+        "list",
+        "--domain",
+        "example.org",
+        "--config",
+        config,
+    ]);
+    assert_eq!((exit, text.lines().count()), (Exit::Ok, 1));
+    let (exit, _) = mailwright(&["queue", "drop", &id, "--config", config]);
+    assert_eq!(exit, Exit::Unavailable);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_data_directory_in_use_is_left_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    let clock = crate::clock::Clock::machine();
+    let (spool, _) = Spool::open(&data, spool::Config::default(), clock, drop).unwrap();
+    let (_port, address) = refusing_port();
+    let file = dir.path().join("mailwright.toml");
+    std::fs::write(
+        &file,
+        format!("data_dir = \"data\"\n[http]\naddress = \"{address}\"\n"),
+    )
+    .unwrap();
+    let (exit, _) = mailwright(&["queue", "list", "--config", file.to_str().unwrap()]);
+    assert_eq!(exit, Exit::TemporaryFailure);
+    spool.close().await.unwrap();
+}

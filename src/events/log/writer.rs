@@ -1,0 +1,120 @@
+//! The thread that writes.
+
+use super::Order;
+use super::archive::Archive;
+use super::file::LogFile;
+use crate::units::Timestamp;
+use std::sync::mpsc::{Receiver, TryRecvError};
+use std::time::Duration;
+use tokio::sync::oneshot;
+
+/// Octets after which a batch is written though more lines wait.
+const BATCH: usize = 256 << 10;
+/// Between two attempts to write where the disk refuses.
+const AGAIN: Duration = Duration::from_millis(500);
+/// Attempts to write when the log is being closed; what the disk still refuses then goes to the operators' log.
+const LAST_ATTEMPTS: u32 = 4;
+
+/// Writes what is ordered until the log is closed or nobody holds it any more.
+pub fn run(queue: &Receiver<Order>, file: LogFile, archive: Archive) {
+    let mut writer = Writer {
+        file,
+        archive,
+        closing: false,
+    };
+    while !writer.closing {
+        let batch = Batch::gather(queue);
+        writer.closing = batch.last;
+        writer.write(batch);
+    }
+    if let Err(error) = writer.file.sync() {
+        tracing::error!(%error, "the event log could not be synced");
+    }
+    writer.archive.finish();
+}
+
+/// Lines that are written at once.
+#[derive(Default)]
+struct Batch {
+    lines: Vec<u8>,
+    /// Of the first line.
+    began: Option<Timestamp>,
+    waiting: Vec<oneshot::Sender<()>>,
+    last: bool,
+}
+
+impl Batch {
+    /// Waits for an order, then takes what else is there.
+    fn gather(queue: &Receiver<Order>) -> Self {
+        let mut batch = Self::default();
+        match queue.recv() {
+            Ok(order) => batch.take(order),
+            Err(_) => batch.last = true,
+        }
+        while !batch.last && batch.lines.len() < BATCH {
+            match queue.try_recv() {
+                Ok(order) => batch.take(order),
+                Err(TryRecvError::Empty) => break,
+                Err(TryRecvError::Disconnected) => batch.last = true,
+            }
+        }
+        batch
+    }
+
+    fn take(&mut self, order: Order) {
+        match order {
+            Order::Line(at, line) => {
+                self.began.get_or_insert(at);
+                self.lines.extend_from_slice(&line);
+            }
+            Order::Flush(done) => self.waiting.push(done),
+            Order::Close => self.last = true,
+        }
+    }
+}
+
+struct Writer {
+    file: LogFile,
+    archive: Archive,
+    closing: bool,
+}
+
+impl Writer {
+    fn write(&mut self, batch: Batch) {
+        if let Some(at) = batch.began {
+            self.rotate_if_due(at);
+            self.append(&batch.lines, at);
+        }
+        for done in batch.waiting {
+            let _nobody_waits_any_more = done.send(());
+        }
+    }
+
+    fn rotate_if_due(&mut self, now: Timestamp) {
+        if !self.file.is_due(now) {
+            return;
+        }
+        match self.file.rotate(now) {
+            Ok(aside) => self.archive.add(aside, now),
+            Err(error) => {
+                tracing::error!(%error, "the event log cannot be rotated; it grows on");
+            }
+        }
+    }
+
+    fn append(&mut self, lines: &[u8], at: Timestamp) {
+        let mut attempts = 0;
+        while let Err(error) = self.file.append(lines, at) {
+            attempts += 1;
+            if attempts == 1 {
+                tracing::error!(%error, "the event log cannot be written; events wait");
+            }
+            if self.closing && attempts >= LAST_ATTEMPTS {
+                let lines = String::from_utf8_lossy(lines);
+                tracing::error!(%lines, "these events are only here");
+                return;
+            }
+            std::thread::sleep(AGAIN);
+        }
+    }
+}

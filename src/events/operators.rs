@@ -1,0 +1,22 @@
+//! What of the events belongs in the operators' log. Mail is there at `debug` only: its place is the event log.
+
+use super::{Event, Line, Sink};
+use crate::units::Timestamp;
+
+/// Writes events as tracing lines.
+pub struct Operators;
+
+impl Sink for Operators {
+    fn take(&self, at: Timestamp, event: &Event) {
+        match event {
+            Event::Config { ok: true, why } => tracing::info!(%why, "configuration taken"),
+            Event::Config { ok: false, why } => tracing::error!(%why, "configuration refused"),
+            mail if tracing::enabled!(tracing::Level::DEBUG) => {
+                let line = Line { at, event: mail }.to_json();
+                let text = String::from_utf8_lossy(&line);
+                tracing::debug!(event = text.trim_end());
+            }
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,296 @@
+use super::*;
+use crate::policy::Held;
+use crate::units::Timestamp;
+use parking_lot::Mutex;
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+/// A daemon with one message, which writes down what it is told.
+#[derive(Default)]
+pub(crate) struct Daemon {
+    pub(crate) told: Mutex<Vec<String>>,
+    unready: Vec<String>,
+    broken: bool,
+}
+
+fn entry() -> QueueEntry {
+    QueueEntry {
+        id: MessageId(1).to_string(),
+        recipients: vec![QueueRecipient {
+            address: "ann@example.net".into(),
+            state: "waiting".into(),
+            attempts: 2,
+            last: Some("451 4.7.1 greylisted".into()),
+        }],
+        sender: String::new(),
+        domain: "example.net".into(),
+        site: None,
+        source: None,
+        tenant: Some("acme".into()),
+        campaign: None,
+        size: 10,
+        received: Timestamp::from_millis(0),
+        state: "held".into(),
+        waits: Some(Held::Operator {
+            why: "looks odd".into(),
+        }),
+        until: None,
+        expires: Timestamp::from_millis(1_000),
+    }
+}
+
+impl Control for Daemon {
+    async fn list(&self, which: &Selector, limit: usize) -> Vec<QueueEntry> {
+        self.told
+            .lock()
+            .push(format!("list {:?} {limit}", which.domain));
+        vec![entry()]
+    }
+
+    async fn show(&self, id: MessageId) -> Vec<QueueEntry> {
+        (id == MessageId(1)).then(entry).into_iter().collect()
+    }
+
+    async fn act(&self, action: Action, which: &Selector, why: &str) -> usize {
+        let told = format!("{action:?} {:?} {why}", which.tenant);
+        self.told.lock().push(told);
+        3
+    }
+
+    async fn reload(&self) -> Result<Reloaded, String> {
+        let restart_needed = vec!["data_dir".to_owned()];
+        match self.broken {
+            true => Err("mailwright.toml:1: hostname: is missing".to_owned()),
+            false => Ok(Reloaded { restart_needed }),
+        }
+    }
+
+    async fn ready(&self) -> Result<(), Vec<String>> {
+        match self.unready.is_empty() {
+            true => Ok(()),
+            false => Err(self.unready.clone()),
+        }
+    }
+
+    fn metrics(&self) -> String {
+        "# EOF\n".to_owned()
+    }
+}
+
+/// A daemon behind a socket of its own, and how to ask it.
+pub(crate) struct World {
+    pub(crate) daemon: Arc<Daemon>,
+    pub(crate) address: std::net::SocketAddr,
+    stop: CancellationToken,
+}
+
+impl World {
+    pub(crate) async fn new(daemon: Daemon, access: Access) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (daemon, stop) = (Arc::new(daemon), CancellationToken::new());
+        tokio::spawn(serve(listener, daemon.clone(), access, stop.clone()));
+        Self {
+            daemon,
+            address,
+            stop,
+        }
+    }
+
+    /// Sends `start` (request line and header lines) with `body`; gives status and body of the answer.
+    async fn ask(&self, start: &str, body: &str) -> (u16, String) {
+        let mut stream = TcpStream::connect(self.address).await.unwrap();
+        let length = body.len();
+        let request =
+            format!("{start}\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n{body}");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        let status = answer.split(' ').nth(1).unwrap().parse().unwrap();
+        (status, answer.split_once("\r\n\r\n").unwrap().1.to_owned())
+    }
+
+    async fn get(&self, path: &str) -> (u16, String) {
+        self.ask(&format!("GET {path} HTTP/1.1\r\nHost: localhost"), "")
+            .await
+    }
+
+    async fn post(&self, path: &str, body: Value) -> (u16, Value) {
+        let start =
+            format!("POST {path} HTTP/1.1\r\nHost: 127.0.0.1:1\r\nContent-Type: application/json");
+        let (status, text) = self.ask(&start, &body.to_string()).await;
+        (status, serde_json::from_str(&text).unwrap())
+    }
+}
+
+#[tokio::test]
+async fn health_readiness_and_metrics_answer_plainly() {
+    let world = World::new(Daemon::default(), Access::default()).await;
+    assert_eq!(world.get("/healthz").await, (200, "ok\n".into()));
+    assert_eq!(world.get("/readyz").await, (200, "ready\n".into()));
+    assert_eq!(world.get("/metrics").await, (200, "# EOF\n".into()));
+    let (status, body) = world.get("/nothing").await;
+    assert_eq!((status, body.contains("error")), (404, true));
+}
+
+#[tokio::test]
+async fn a_daemon_that_takes_no_mail_says_why() {
+    let daemon = Daemon {
+        unready: vec!["the spool is below its reserve".into()],
+        ..Daemon::default()
+    };
+    let world = World::new(daemon, Access::default()).await;
+    let (status, body) = world.get("/readyz").await;
+    assert_eq!(status, 503);
+    assert!(body.contains("below its reserve"), "{body}");
+    assert_eq!(world.get("/healthz").await.0, 200);
+}
+
+#[tokio::test]
+async fn the_queue_is_listed_and_shown() {
+    let world = World::new(Daemon::default(), Access::default()).await;
+    let (status, body) = world.get("/api/v1/queue?domain=example.net&limit=7").await;
+    assert_eq!(status, 200);
+    assert_eq!(
+        serde_json::from_str::<Vec<QueueEntry>>(&body).unwrap(),
+        [entry()]
+    );
+    assert_eq!(*world.daemon.told.lock(), ["list Some(\"example.net\") 7"]);
+    let (status, body) = world.get("/api/v1/queue/0000000000001").await;
+    assert_eq!(status, 200);
+    let shown: Value = serde_json::from_str(&body).unwrap();
+    assert_eq!(
+        shown[0]["waits"],
+        json!({"held_by": "operator", "why": "looks odd"})
+    );
+    assert_eq!(world.get("/api/v1/queue/0000000000002").await.0, 404);
+    assert_eq!(world.get("/api/v1/queue/nonsense").await.0, 400);
+    assert_eq!(world.get("/api/v1/queue?id=nonsense").await.0, 400);
+    assert_eq!(world.get("/api/v1/queue?colour=red").await.0, 400);
+}
+
+#[tokio::test]
+async fn actions_name_what_they_are_for() {
+    let world = World::new(Daemon::default(), Access::default()).await;
+    let order = json!({"select": {"tenant": "acme"}, "why": "too fast"});
+    let (status, body) = world.post("/api/v1/queue/hold", order).await;
+    assert_eq!((status, body), (200, json!({"count": 3})));
+    let (status, _) = world.post("/api/v1/queue/drop", json!({"all": true})).await;
+    assert_eq!(status, 200);
+    assert_eq!(
+        *world.daemon.told.lock(),
+        ["Hold Some(\"acme\") too fast", "Drop None "]
+    );
+}
+
+#[tokio::test]
+async fn an_order_for_nothing_in_particular_does_nothing() {
+    let world = World::new(Daemon::default(), Access::default()).await;
+    for (order, status) in [
+        (json!({}), 400),
+        (json!({"select": {}}), 400),
+        (json!({"select": {"tenant": "acme"}, "all": true}), 400),
+        (json!({"select": {"tennant": "acme"}}), 422),
+        (json!({"select": {"id": "x"}}), 400),
+    ] {
+        let (found, body) = world.post("/api/v1/queue/drop", order.clone()).await;
+        assert_eq!(found, status, "{order}: {body}");
+        assert!(body["error"].is_string(), "{body}");
+    }
+    let (status, _) = world.post("/api/v1/queue/burn", json!({"all": true})).await;
+    assert_eq!(status, 404);
+    assert!(world.daemon.told.lock().is_empty());
+}
+
+#[tokio::test]
+async fn a_reload_tells_what_needs_a_restart_or_what_is_wrong() {
+    let world = World::new(Daemon::default(), Access::default()).await;
+    let (status, body) = world.post("/api/v1/reload", json!({})).await;
+    assert_eq!(
+        (status, body),
+        (200, json!({"restart_needed": ["data_dir"]}))
+    );
+    let broken = Daemon {
+        broken: true,
+        ..Daemon::default()
+    };
+    let world = World::new(broken, Access::default()).await;
+    let (status, body) = world.post("/api/v1/reload", json!({})).await;
+    assert_eq!(status, 422);
+    assert!(body["error"].as_str().unwrap().contains("hostname"));
+}
+
+#[tokio::test]
+async fn a_web_page_cannot_reach_a_daemon_without_tokens() {
+    let world = World::new(Daemon::default(), Access::default()).await;
+    for headers in [
+        "Host: localhost\r\nOrigin: https://evil.example",
+        "Host: rebound.evil.example:8025",
+        "Host: localhost.evil.example",
+    ] {
+        let start = format!("POST /api/v1/reload HTTP/1.1\r\n{headers}");
+        assert_eq!(world.ask(&start, "{}").await.0, 401, "{headers}");
+    }
+    let start = "POST /api/v1/reload HTTP/1.1\r\nHost: [::1]:8025";
+    assert_eq!(world.ask(start, "{}").await.0, 200);
+}
+
+#[tokio::test]
+async fn with_tokens_only_their_holders_get_in() {
+    let dir = tempfile::tempdir().unwrap();
+    let access = Access::load(&token_file(dir.path(), "# ours\nfirst\n\nsecond\n", 0o600)).unwrap();
+    assert_eq!(access.any_token(), Some("first"));
+    assert!(!format!("{access:?}").contains("first"));
+    let world = World::new(Daemon::default(), access).await;
+    for (header, status) in [
+        ("X: y", 401),
+        ("Authorization: Bearer third", 401),
+        ("Authorization: Bearer ", 401),
+        ("Authorization: Bearer # ours", 401),
+        ("Authorization: Basic second", 401),
+        ("Authorization: Bearer second", 200),
+    ] {
+        let start = format!("GET /metrics HTTP/1.1\r\nHost: mta.example\r\n{header}");
+        assert_eq!(world.ask(&start, "").await.0, status, "{header}");
+    }
+    assert_eq!(world.get("/healthz").await.0, 200);
+}
+
+fn token_file(dir: &std::path::Path, text: &str, mode: u32) -> Config {
+    use std::os::unix::fs::PermissionsExt;
+    let path = dir.join("tokens");
+    std::fs::write(&path, text).unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+    Config {
+        tokens: Some(format!("file:{}", path.display())),
+        ..Config::default()
+    }
+}
+
+#[test]
+fn tokens_that_others_can_read_or_that_are_not_there_are_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let open = Access::load(&token_file(dir.path(), "x\n", 0o644)).unwrap_err();
+    assert!(open.to_string().contains("chmod 0600"));
+    let empty = Access::load(&token_file(dir.path(), "# none\n", 0o600)).unwrap_err();
+    assert!(matches!(empty, TokenError::Empty(_)));
+    let config = Config {
+        tokens: Some("env:MAILWRIGHT_TEST_NO_SUCH_VARIABLE".into()),
+        ..Config::default()
+    };
+    assert!(matches!(
+        Access::load(&config),
+        Err(TokenError::Variable(_))
+    ));
+}
+
+#[tokio::test]
+async fn serving_ends_when_it_is_stopped() {
+    let world = World::new(Daemon::default(), Access::default()).await;
+    assert_eq!(world.get("/healthz").await.0, 200);
+    world.stop.cancel();
+    while TcpStream::connect(world.address).await.is_ok() {
+        tokio::task::yield_now().await;
+    }
+}

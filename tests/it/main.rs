@@ -1,0 +1,2 @@
+mod dkim_peers;
+mod layers;
