@@ -1,13 +1,13 @@
 //! A buffered line stream over TCP or TLS; both test peers speak through it.
 
+use crate::tls::client::{ClientTls, Policy};
 use bytes::{Buf, BytesMut};
-use rustls::pki_types::ServerName;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio_rustls::{TlsAcceptor, TlsConnector, TlsStream};
+use tokio_rustls::{TlsAcceptor, TlsStream};
 
 /// Longest line a peer reads; a test peer is generous, not endless.
 const MAX_LINE: usize = 64 * 1024;
@@ -138,14 +138,10 @@ impl Wire {
         Ok(())
     }
 
-    /// The client's half of STARTTLS.
-    pub async fn connect_tls(
-        &mut self,
-        config: Arc<rustls::ClientConfig>,
-        name: ServerName<'static>,
-    ) -> io::Result<()> {
+    /// The client's half of STARTTLS, whatever the server's certificate.
+    pub async fn connect_tls(&mut self, tls: &ClientTls, host: &str) -> io::Result<()> {
         let socket = self.plain()?;
-        let tls = TlsConnector::from(config).connect(name, socket).await?;
+        let tls = tls.connect(Policy::Required, host, socket).await?;
         self.stream = Stream::Tls(Box::new(TlsStream::Client(tls)));
         Ok(())
     }

@@ -34,11 +34,17 @@ impl Daemon {
     /// Writes the configuration; [`Daemon::start`] runs it.
     pub fn new(dir: &Path, keys: &str) -> Daemon {
         std::fs::create_dir_all(dir).expect("a directory");
-        let address = Ipv4Addr::new(127, 77, rand::random_range(0..=255), rand::random_range(1..=254));
+        let address = Ipv4Addr::new(
+            127,
+            77,
+            rand::random_range(0..=255),
+            rand::random_range(1..=254),
+        );
         let (smtp, http) = (free(address), free(address));
         let base = format!(
             "hostname = \"mta.test\"\ndata_dir = \"{}\"\n[http]\naddress = \"{http}\"\n[[listener]]\n\
-             address = \"{smtp}\"\nrole = \"submission\"\ntls = \"starttls\"\nrelay_from = [\"127.0.0.0/8\"]\n",
+             address = \"{smtp}\"\nrole = \"submission\"\ntls = \"starttls\"\nrelay_from = [\"127.0.0.0/8\"]\n\
+             [spool]\nsegment_size = \"4MiB\"\nready_segments = 2\n",
             dir.join("data").display()
         );
         let settings = overlay(&base, keys);
@@ -49,6 +55,18 @@ impl Daemon {
             http,
             child: None,
         }
+    }
+
+    /// Lets nobody send without AUTH; for the next start.
+    pub fn forget_relaying(&self) {
+        let path = self.dir.join("mailwright.toml");
+        let mut settings: toml::Table = std::fs::read_to_string(&path)
+            .expect("a file")
+            .parse()
+            .expect("TOML");
+        let listeners = settings["listener"].as_array_mut().expect("a list");
+        listeners[0]["relay_from"] = toml::Value::Array(Vec::new());
+        std::fs::write(path, settings.to_string()).expect("a file");
     }
 
     pub fn journal(&self) -> Journal {
@@ -72,9 +90,15 @@ impl Daemon {
         self.child = Some(child.expect("the daemon's program"));
         let started = Instant::now();
         while !self.is_ready().await {
-            let ended = self.child.as_mut().and_then(|c| c.try_wait().ok().flatten());
+            let ended = self
+                .child
+                .as_mut()
+                .and_then(|c| c.try_wait().ok().flatten());
             assert!(ended.is_none(), "the daemon ended at its start: {ended:?}");
-            assert!(started.elapsed() < PATIENCE, "the daemon does not get ready");
+            assert!(
+                started.elapsed() < PATIENCE,
+                "the daemon does not get ready"
+            );
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }

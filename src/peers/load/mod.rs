@@ -10,10 +10,10 @@
 
 mod command;
 mod session;
-mod tls;
 
 pub use command::{Args, run as run_command};
 
+use crate::tls::{self, client::ClientTls};
 use hdrhistogram::Histogram;
 use serde::Serialize;
 use session::Worker;
@@ -143,7 +143,7 @@ struct Job {
     pace: Pace,
     body: Vec<u8>,
     ledger: Option<File>,
-    tls: Option<Arc<rustls::ClientConfig>>,
+    tls: Option<ClientTls>,
 }
 
 impl Job {
@@ -163,7 +163,7 @@ impl Job {
             body: body(config.size),
             ledger,
             tls: match config.starttls {
-                true => Some(tls::any_certificate()?),
+                true => Some(ClientTls::new(&tls::client::Config::default())?),
                 false => None,
             },
             config,

@@ -125,3 +125,24 @@ async fn a_dead_server_is_a_failure_in_the_report() {
     let report = run(config, CancellationToken::new()).await.unwrap();
     assert_eq!((report.accepted, report.failed), (0, 2));
 }
+
+#[tokio::test]
+async fn starttls_and_auth_come_before_the_mail() {
+    let sink = Sink::bind(SinkConfig {
+        keep: Keep::Memory,
+        tls: Some(crate::peers::sink::self_signed("sink.test").unwrap()),
+        ..SinkConfig::default()
+    });
+    let sink = sink.await.unwrap();
+    let config = LoadConfig {
+        starttls: true,
+        auth: Some(("user".into(), "secret".into())),
+        ..load(&sink, 3)
+    };
+    let report = run(config, CancellationToken::new()).await.unwrap();
+    assert_eq!((report.accepted, report.failed), (3, 0), "{report}");
+    assert!(sink.messages().iter().all(|m| m.tls == Some("TLSv1.3")));
+    let commands = sink.commands();
+    let auth = commands.iter().find(|(_, line)| line.starts_with("AUTH"));
+    assert_eq!(&*auth.unwrap().1, "AUTH PLAIN AHVzZXIAc2VjcmV0");
+}

@@ -133,7 +133,11 @@ fn invalid(error: impl std::error::Error + Send + Sync + 'static) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidInput, error)
 }
 
-fn self_signed(name: &str) -> io::Result<Arc<rustls::ServerConfig>> {
+/// STARTTLS with a certificate for `name` that is made on the spot.
+///
+/// # Errors
+/// `name` is no host name.
+pub fn self_signed(name: &str) -> io::Result<Arc<rustls::ServerConfig>> {
     let made =
         rcgen::generate_simple_self_signed(vec![name.to_owned()]).map_err(io::Error::other)?;
     let key = rustls::pki_types::PrivatePkcs8KeyDer::from(made.signing_key.serialize_der());

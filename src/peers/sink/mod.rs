@@ -9,7 +9,7 @@ mod session;
 #[cfg(test)]
 mod tests;
 
-pub use command::{Args, run as run_command};
+pub use command::{Args, run as run_command, self_signed};
 
 use super::script::Rule;
 use arc_swap::ArcSwap;

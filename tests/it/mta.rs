@@ -1,0 +1,186 @@
+//! A whole Mailwright inside the test, on the world's clock.
+
+use crate::http;
+use crate::internet::World;
+use crate::journal::{Event, Journal, PATIENCE};
+use crate::settings::overlay;
+use crate::talk::Talk;
+use serde_json::{Value, json};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+
+pub struct Mta {
+    pub smtp: SocketAddr,
+    pub journal: Journal,
+    pub dir: PathBuf,
+    http: SocketAddr,
+    world: World,
+    keys: String,
+    sent: AtomicUsize,
+}
+
+impl Mta {
+    /// Builds and starts a daemon in `dir`; `keys` are laid over those that bind it to `world`.
+    pub async fn start(world: World, dir: PathBuf, keys: &str) -> Mta {
+        let mta = Mta {
+            smtp: SocketAddr::from(([127, 0, 0, 1], 0)),
+            http: SocketAddr::from(([127, 0, 0, 1], 0)),
+            journal: Journal(dir.join("data/events")),
+            keys: keys.to_owned(),
+            sent: AtomicUsize::new(0),
+            world,
+            dir,
+        };
+        std::fs::create_dir_all(&mta.dir).expect("a directory");
+        std::fs::write(mta.file(), mta.settings(keys)).expect("a file");
+        todo!("App::build")
+    }
+
+    pub fn file(&self) -> PathBuf {
+        self.dir.join("mailwright.toml")
+    }
+
+    fn settings(&self, keys: &str) -> String {
+        let World { dns, port, ca, .. } = &self.world;
+        let base = format!(
+            "hostname = \"mta.test\"\ndata_dir = \"{}\"\n[dns]\nnameservers = [\"{dns}\"]\n\
+             [http]\naddress = \"{}\"\n[[listener]]\naddress = \"{}\"\nrole = \"submission\"\ntls = \"starttls\"\n\
+             relay_from = [\"127.0.0.0/8\"]\n[delivery]\nport = {port}\nallow_loopback = true\n\
+             [tls]\nca_file = \"{}\"\n[spool]\nsegment_size = \"4MiB\"\nready_segments = 2\n",
+            self.dir.join("data").display(),
+            self.http,
+            self.smtp,
+            ca.display()
+        );
+        overlay(&base, keys)
+    }
+
+    /// Hands in a message of its own to these recipients; it must be accepted. Gives its id.
+    pub async fn inject(&self, from: &str, to: &[&str]) -> String {
+        let text = format!("From: <{from}>\r\nSubject: hello\r\n\r\nHello.\r\n");
+        self.inject_text(from, to, &text).await
+    }
+
+    /// Hands in `message`, with a Message-ID added; gives its id.
+    pub async fn inject_text(&self, from: &str, to: &[&str], message: &str) -> String {
+        let number = self.sent.fetch_add(1, Relaxed);
+        let message = format!("Message-ID: <story-{number}@test>\r\n{message}");
+        let mut talk = Talk::open(self.smtp).await;
+        let reply = talk.submit(from, to, &message).await;
+        assert!(reply.starts_with("250"), "{reply}");
+        id_in(&reply)
+    }
+
+    /// Waits for what becomes of `recipient`, moving the clock on at every deferral.
+    pub async fn outcome(&self, recipient: &str) -> Event {
+        for attempt in 1.. {
+            let what = format!("outcome {attempt} for {recipient}");
+            let settled = |e: &Event| {
+                e.recipient() == recipient && (e.is_terminal() || e.kind() == "deferred")
+            };
+            let event = self.journal.nth(attempt, &what, settled).await;
+            if event.is_terminal() {
+                return event;
+            }
+            let now = self.world.clock.now();
+            self.world.clock.advance(event.until().since(now));
+        }
+        unreachable!("the loop ends at an outcome")
+    }
+
+    /// Waits for the first deferral of `recipient`.
+    pub async fn deferral(&self, recipient: &str) -> Event {
+        self.journal.first("deferred", recipient).await
+    }
+
+    /// Message id and recipient of everything that waits.
+    pub async fn queue(&self) -> Vec<(String, String)> {
+        let entries = self.get("/api/v1/queue?limit=10000").await;
+        let entries = entries.as_array().expect("a list");
+        let pairs = entries.iter().flat_map(|entry| {
+            let id = entry["id"].as_str().unwrap_or_default();
+            let recipients = entry["recipients"].as_array().expect("a list");
+            let waiting = recipients.iter().filter(|r| r["state"] != "done");
+            waiting.map(move |r| {
+                (
+                    id.to_owned(),
+                    r["address"].as_str().unwrap_or_default().to_owned(),
+                )
+            })
+        });
+        pairs.collect()
+    }
+
+    /// The queue entry of a message, once there is one that `wanted` holds for.
+    pub async fn entry(&self, id: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+        let started = Instant::now();
+        loop {
+            let entries = self.get("/api/v1/queue?limit=10000").await;
+            let entries = entries.as_array().expect("a list");
+            if let Some(entry) = entries.iter().find(|e| e["id"] == id && wanted(e)) {
+                return entry.clone();
+            }
+            assert!(
+                started.elapsed() < PATIENCE,
+                "no such entry of {id}: {entries:?}"
+            );
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    pub async fn get(&self, path: &str) -> Value {
+        let (status, body) = self.request("GET", path, &Value::Null).await;
+        assert_eq!(status, 200, "{path}: {body}");
+        serde_json::from_str(&body).unwrap_or_else(|e| panic!("{path}: {e}: {body}"))
+    }
+
+    /// `retry`, `hold`, `release` or `drop` for one message; gives to how many it was done.
+    pub async fn order(&self, action: &str, id: &str) -> u64 {
+        let order = json!({ "select": { "id": id }, "why": "the story wants it" });
+        let path = format!("/api/v1/queue/{action}");
+        let (status, body) = self.request("POST", &path, &order).await;
+        assert_eq!(status, 200, "{path}: {body}");
+        let done: Value = serde_json::from_str(&body).expect("JSON");
+        done["count"].as_u64().expect("a count")
+    }
+
+    /// Writes other keys into the configuration file and reloads; gives status and body.
+    pub async fn reload(&self, keys: &str) -> (u16, String) {
+        std::fs::write(self.file(), self.settings(keys)).expect("a file");
+        self.request("POST", "/api/v1/reload", &Value::Null).await
+    }
+
+    pub async fn request(&self, method: &str, path: &str, body: &Value) -> (u16, String) {
+        http::request(self.http, method, path, body)
+            .await
+            .expect("a running daemon")
+    }
+
+    /// Stops it cleanly and starts it again on the same directory.
+    pub async fn restart(self) -> Mta {
+        let keys = self.keys.clone();
+        self.restart_with(&keys).await
+    }
+
+    /// The same with other keys.
+    pub async fn restart_with(self, keys: &str) -> Mta {
+        let (world, dir) = (self.world.clone(), self.dir.clone());
+        self.stop().await;
+        Mta::start(world, dir, keys).await
+    }
+
+    pub async fn stop(self) {
+        todo!("App::stop")
+    }
+}
+
+/// The message id in an accepting reply.
+fn id_in(reply: &str) -> String {
+    let words = reply.split(|c: char| !c.is_ascii_alphanumeric());
+    let mut ids = words.filter(|w| w.parse::<mailwright::mail::MessageId>().is_ok());
+    ids.next()
+        .unwrap_or_else(|| panic!("no id in {reply}"))
+        .to_owned()
+}

@@ -1,0 +1,120 @@
+//! Encryption towards mail hosts: as much as the route asks, never silently less.
+
+use crate::internet::{Internet, Mx};
+use crate::mta::Mta;
+
+async fn send(mta: &Mta) -> crate::journal::Event {
+    mta.inject("", &["ann@example.net"]).await;
+    let settled = |e: &crate::journal::Event| {
+        e.recipient() == "ann@example.net" && !matches!(e.kind(), "accepted" | "config")
+    };
+    mta.journal.nth(1, "outcome", settled).await
+}
+
+fn keys(policy: &str) -> String {
+    format!("[delivery]\ntls = \"{policy}\"\n")
+}
+
+fn took(mx: &Mx) -> Vec<Option<&'static str>> {
+    mx.messages().iter().map(|m| m.tls).collect()
+}
+
+#[tokio::test]
+async fn opportunistic_encrypts_with_whatever_certificate_there_is() {
+    let net = Internet::new().await;
+    let mx = net.mx("example.net").tls_self_signed().start().await;
+    let mta = net.mta(&keys("opportunistic")).await;
+    let event = send(&mta).await;
+    assert_eq!(event.kind(), "delivered", "{event:?}");
+    assert_eq!(took(&mx), [Some("TLSv1.3")]);
+    assert_eq!(event.0["tls"]["version"], "TLSv1.3");
+    net.check(&mta).await;
+}
+
+#[tokio::test]
+async fn opportunistic_goes_in_clear_where_there_is_nothing_else() {
+    let net = Internet::new().await;
+    let mx = net.mx("example.net").start().await;
+    let mta = net.mta(&keys("opportunistic")).await;
+    assert_eq!(send(&mta).await.kind(), "delivered");
+    assert_eq!(took(&mx), [None]);
+    net.check(&mta).await;
+}
+
+#[tokio::test]
+async fn opportunistic_comes_back_in_clear_where_the_handshake_fails() {
+    let net = Internet::new().await;
+    let mx = net
+        .mx("example.net")
+        .tls()
+        .on("STARTTLS", "close")
+        .start()
+        .await;
+    let mta = net.mta(&keys("opportunistic")).await;
+    send(&mta).await;
+    assert_eq!(mta.outcome("ann@example.net").await.kind(), "delivered");
+    assert_eq!(took(&mx), [None]);
+    net.check(&mta).await;
+}
+
+#[tokio::test]
+async fn off_never_asks_for_tls() {
+    let net = Internet::new().await;
+    let mx = net.mx("example.net").tls().start().await;
+    let mta = net.mta(&keys("off")).await;
+    assert_eq!(send(&mta).await.kind(), "delivered");
+    assert_eq!(took(&mx), [None]);
+    net.check(&mta).await;
+}
+
+#[tokio::test]
+async fn required_takes_any_certificate_and_nothing_in_clear() {
+    let net = Internet::new().await;
+    let mx = net.mx("example.net").tls_self_signed().start().await;
+    let mta = net.mta(&keys("required")).await;
+    assert_eq!(send(&mta).await.kind(), "delivered");
+    assert_eq!(took(&mx), [Some("TLSv1.3")]);
+    net.check(&mta).await;
+
+    let net = Internet::new().await;
+    let mx = net.mx("example.net").start().await;
+    let mta = net.mta(&keys("required")).await;
+    let event = send(&mta).await;
+    assert_ne!(event.kind(), "delivered", "{event:?}");
+    assert!(took(&mx).is_empty());
+    let said_mail = mx
+        .commands()
+        .iter()
+        .any(|(_, line)| line.starts_with("MAIL"));
+    assert!(!said_mail, "the envelope is not told in clear either");
+    net.check(&mta).await;
+}
+
+#[tokio::test]
+async fn verify_takes_the_right_certificate_alone() {
+    let net = Internet::new().await;
+    let mx = net.mx("example.net").tls().start().await;
+    let mta = net.mta(&keys("verify")).await;
+    let event = send(&mta).await;
+    assert_eq!(event.kind(), "delivered", "{event:?}");
+    assert_eq!(took(&mx), [Some("TLSv1.3")]);
+    net.check(&mta).await;
+}
+
+#[tokio::test]
+async fn verify_refuses_a_certificate_for_another_name_or_of_nobody_known() {
+    for of_another_name in [true, false] {
+        let net = Internet::new().await;
+        let setup = net.mx("example.net");
+        let setup = match of_another_name {
+            true => setup.tls_as("mx.example.org"),
+            false => setup.tls_self_signed(),
+        };
+        let mx = setup.start().await;
+        let mta = net.mta(&keys("verify")).await;
+        let event = send(&mta).await;
+        assert_ne!(event.kind(), "delivered", "{event:?}");
+        assert!(took(&mx).is_empty());
+        net.check(&mta).await;
+    }
+}
