@@ -34,10 +34,12 @@ impl Office {
             ..SinkConfig::default()
         });
         let sink = sink.await.expect("a free port");
-        let hash = hash_password(PASSWORD.as_bytes()).expect("a hash");
+        let hash = hash_password(PASSWORD).expect("a hash");
         let users = private(&dir.path().join("users"), &format!("{USER}:{hash}\n"));
         let route = |domain: &str, to: SocketAddr| {
-            format!("[[route]]\ndomain = \"{domain}\"\nnext_hop = [\"{to}\"]\nallow_loopback = true\n")
+            format!(
+                "[[route]]\ndomain = \"{domain}\"\nnext_hop = [\"{to}\"]\nallow_loopback = true\n"
+            )
         };
         let keys = format!(
             "[[tenant]]\nname = \"shop\"\ndomains = [\"shop.test\"]\ncredentials = \"file:{}\"\n{}{}",
@@ -70,7 +72,10 @@ impl Office {
         std::fs::write(&path, input).expect("a file");
         command.stdin(std::fs::File::open(&path).expect("the file"));
         let name = command.get_program().to_string_lossy().into_owned();
-        let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+        let child = command
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn();
         let child = child.unwrap_or_else(|e| panic!("{name}: {e}; tests/run installs it"));
         let done = tokio::task::spawn_blocking(move || child.wait_with_output());
         let output = done.await.expect("no panic").expect("our child");
@@ -95,7 +100,10 @@ impl Office {
         let theirs = self.postfix.message().await;
         for text in [&ours, &theirs] {
             assert!(text.contains(TEXT), "{text}");
-            assert!(text.contains("ESMTPSA"), "the Received line says how it came: {text}");
+            assert!(
+                text.contains("ESMTPSA"),
+                "the Received line says how it came: {text}"
+            );
             assert!(!text.contains(PASSWORD));
         }
         assert!(self.daemon.terminate().await.success());
@@ -107,9 +115,27 @@ async fn swaks_sends_with_auth_and_starttls() {
     let mut office = Office::open().await;
     let mut swaks = Command::new("swaks");
     swaks
-        .args(["--server", &office.host(), "--port", &office.port(), "--tls"])
-        .args(["--auth", "LOGIN", "--auth-user", USER, "--auth-password", PASSWORD])
-        .args(["--from", "news@shop.test", "--to", "ann@sink.test,bob@postfix.test"])
+        .args([
+            "--server",
+            &office.host(),
+            "--port",
+            &office.port(),
+            "--tls",
+        ])
+        .args([
+            "--auth",
+            "LOGIN",
+            "--auth-user",
+            USER,
+            "--auth-password",
+            PASSWORD,
+        ])
+        .args([
+            "--from",
+            "news@shop.test",
+            "--to",
+            "ann@sink.test,bob@postfix.test",
+        ])
         .args(["--h-Subject", "swaks", "--body", TEXT]);
     office.run(&mut swaks, "").await;
     office.both_arrived().await;
@@ -126,7 +152,10 @@ async fn msmtp_sends_with_auth_and_starttls() {
     );
     let file = private(&office.dir.path().join("msmtprc"), &settings);
     let mut msmtp = Command::new("msmtp");
-    msmtp.arg("-C").arg(file).args(["ann@sink.test", "bob@postfix.test"]);
+    msmtp
+        .arg("-C")
+        .arg(file)
+        .args(["ann@sink.test", "bob@postfix.test"]);
     let message = format!("From: news@shop.test\nTo: ann@sink.test\nSubject: msmtp\n\n{TEXT}\n");
     office.run(&mut msmtp, &message).await;
     office.both_arrived().await;
@@ -147,7 +176,9 @@ async fn python_smtplib_sends_with_auth_and_starttls() {
         office.host(),
         office.port()
     );
-    office.run(Command::new("/usr/bin/python3").arg("-"), &program).await;
+    office
+        .run(Command::new("/usr/bin/python3").arg("-"), &program)
+        .await;
     office.both_arrived().await;
 }
 
@@ -183,12 +214,27 @@ async fn a_wrong_password_and_a_foreign_sender_are_refused() {
     for (password, from) in [("wrong", "news@shop.test"), (PASSWORD, "news@bank.test")] {
         let mut swaks = Command::new("swaks");
         swaks
-            .args(["--server", &office.host(), "--port", &office.port(), "--tls"])
-            .args(["--auth", "PLAIN", "--auth-user", USER, "--auth-password", password])
+            .args([
+                "--server",
+                &office.host(),
+                "--port",
+                &office.port(),
+                "--tls",
+            ])
+            .args([
+                "--auth",
+                "PLAIN",
+                "--auth-user",
+                USER,
+                "--auth-password",
+                password,
+            ])
             .args(["--from", from, "--to", "ann@sink.test"])
             .stdin(Stdio::null());
         let output = tokio::task::spawn_blocking(move || swaks.output()).await;
-        let output = output.expect("no panic").expect("swaks; tests/run installs it");
+        let output = output
+            .expect("no panic")
+            .expect("swaks; tests/run installs it");
         let said = String::from_utf8_lossy(&output.stdout);
         assert!(!output.status.success(), "{said}");
         assert!(said.contains("<** 5") || said.contains("<~* 5"), "{said}");
@@ -214,7 +260,12 @@ impl Drop for SmtpSink {
 impl SmtpSink {
     fn start(dir: &Path) -> SmtpSink {
         std::fs::create_dir_all(dir).expect("a directory");
-        let host = Ipv4Addr::new(127, 78, rand::random_range(0..=255), rand::random_range(1..=254));
+        let host = Ipv4Addr::new(
+            127,
+            78,
+            rand::random_range(0..=255),
+            rand::random_range(1..=254),
+        );
         let listener = std::net::TcpListener::bind((host, 0)).expect("a free port");
         let address = listener.local_addr().expect("an address");
         drop(listener);
@@ -258,7 +309,11 @@ impl SmtpSink {
             if let [text] = &texts[..] {
                 return text.replace("\r\n", "\n");
             }
-            assert!(started.elapsed() < PATIENCE, "smtp-sink has {} messages", texts.len());
+            assert!(
+                started.elapsed() < PATIENCE,
+                "smtp-sink has {} messages",
+                texts.len()
+            );
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }
@@ -268,7 +323,13 @@ impl SmtpSink {
 fn private(path: &Path, text: &str) -> PathBuf {
     use std::io::Write;
     let mut options = std::fs::File::options();
-    let file = options.create(true).write(true).truncate(true).mode(0o600).open(path);
-    file.and_then(|mut f| f.write_all(text.as_bytes())).expect("a file");
+    let file = options
+        .create(true)
+        .write(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(path);
+    file.and_then(|mut f| f.write_all(text.as_bytes()))
+        .expect("a file");
     path.to_owned()
 }

@@ -63,7 +63,11 @@ async fn nothing_acknowledged_is_lost_by_a_kill_and_repeats_are_marked() {
     };
     let dir = tempfile::tempdir().expect("a directory");
     // Slow answers at the dot, so that kills hit the moment between dot and reply; some are put off.
-    let sink = sink(&["DOT p=0.05 after=30ms pass", "RCPT p=0.02 451 4.3.0 not now"]).await;
+    let sink = sink(&[
+        "DOT p=0.05 after=30ms pass",
+        "RCPT p=0.02 451 4.3.0 not now",
+    ])
+    .await;
     let mut daemon = Daemon::new(dir.path(), &keys(&sink));
     let path = dir.path().join("ledger");
     for round in 0..rounds {
@@ -79,7 +83,10 @@ async fn nothing_acknowledged_is_lost_by_a_kill_and_repeats_are_marked() {
     sink.set_rules(Vec::new());
     daemon.start().await;
     let ledger = Ledger::read(&path);
-    assert!(!ledger.acknowledged.is_empty(), "no message was ever acknowledged");
+    assert!(
+        !ledger.acknowledged.is_empty(),
+        "no message was ever acknowledged"
+    );
     drained(&daemon, &sink, &ledger).await;
     assert!(daemon.terminate().await.success());
     judge(&ledger, &arrivals(&sink.messages()), &daemon.journal());
@@ -125,7 +132,10 @@ fn load_of(daemon: &Daemon, ledger: &Path, round: u32) -> LoadConfig {
 async fn drained(daemon: &Daemon, sink: &Sink, ledger: &Ledger) {
     let started = Instant::now();
     loop {
-        let arrived: BTreeSet<_> = arrivals(&sink.messages()).into_keys().map(|(id, _)| id).collect();
+        let arrived: BTreeSet<_> = arrivals(&sink.messages())
+            .into_keys()
+            .map(|(id, _)| id)
+            .collect();
         let missing = ledger.acknowledged.difference(&arrived).count();
         let waiting = daemon.waiting().await;
         if waiting == 0 && missing == 0 {
@@ -133,7 +143,10 @@ async fn drained(daemon: &Daemon, sink: &Sink, ledger: &Ledger) {
         }
         let late = started.elapsed() > PATIENCE;
         let examples: Vec<_> = ledger.acknowledged.difference(&arrived).take(5).collect();
-        assert!(!late, "{missing} acknowledged messages missing, such as {examples:?}; {waiting} wait");
+        assert!(
+            !late,
+            "{missing} acknowledged messages missing, such as {examples:?}; {waiting} wait"
+        );
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }
@@ -145,7 +158,10 @@ fn judge(ledger: &Ledger, arrived: &Arrivals, journal: &Journal) {
         assert_eq!(copies, 2, "{id} was acknowledged for two recipients");
     }
     for id in ids {
-        assert!(ledger.sent.contains(id), "{id} arrived and was never sent whole");
+        assert!(
+            ledger.sent.contains(id),
+            "{id} arrived and was never sent whole"
+        );
     }
     let events = journal.events();
     let marked: BTreeSet<&str> = events
@@ -155,7 +171,10 @@ fn judge(ledger: &Ledger, arrived: &Arrivals, journal: &Journal) {
         .collect();
     // A recipient is one message's alone: its address holds the id.
     for ((id, recipient), times) in arrived.iter().filter(|(_, times)| **times > 1) {
-        assert!(marked.contains(&**recipient), "{id} came {times} times to {recipient}, unmarked");
+        assert!(
+            marked.contains(&**recipient),
+            "{id} came {times} times to {recipient}, unmarked"
+        );
     }
     one_end_each(&events, arrived);
     let repeats = arrived.values().filter(|times| **times > 1).count();
@@ -177,6 +196,13 @@ fn one_end_each(events: &[Event], arrived: &Arrivals) {
         .map(|recipient| (recipient, ends.get(recipient).copied().unwrap_or(0)))
         .filter(|(_, times)| *times != 1)
         .collect();
-    assert!(wrong.is_empty(), "terminal events other than one: {wrong:?}");
-    assert_eq!(ends.len(), arrived.len(), "as many ends as recipients that were reached");
+    assert!(
+        wrong.is_empty(),
+        "terminal events other than one: {wrong:?}"
+    );
+    assert_eq!(
+        ends.len(),
+        arrived.len(),
+        "as many ends as recipients that were reached"
+    );
 }

@@ -34,7 +34,12 @@ impl Daemon {
     /// Writes the configuration; [`Daemon::start`] runs it.
     pub fn new(dir: &Path, keys: &str) -> Daemon {
         std::fs::create_dir_all(dir).expect("a directory");
-        let address = Ipv4Addr::new(127, 77, rand::random_range(0..=255), rand::random_range(1..=254));
+        let address = Ipv4Addr::new(
+            127,
+            77,
+            rand::random_range(0..=255),
+            rand::random_range(1..=254),
+        );
         let (smtp, http) = (free(address), free(address));
         let base = format!(
             "hostname = \"mta.test\"\ndata_dir = \"{}\"\n[http]\naddress = \"{http}\"\n[[listener]]\n\
@@ -85,9 +90,15 @@ impl Daemon {
         self.child = Some(child.expect("the daemon's program"));
         let started = Instant::now();
         while !self.is_ready().await {
-            let ended = self.child.as_mut().and_then(|c| c.try_wait().ok().flatten());
+            let ended = self
+                .child
+                .as_mut()
+                .and_then(|c| c.try_wait().ok().flatten());
             assert!(ended.is_none(), "the daemon ended at its start: {ended:?}");
-            assert!(started.elapsed() < PATIENCE, "the daemon does not get ready");
+            assert!(
+                started.elapsed() < PATIENCE,
+                "the daemon does not get ready"
+            );
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }

@@ -13,7 +13,11 @@ pub async fn request(
     path: &str,
     body: &Value,
 ) -> io::Result<(u16, String)> {
-    let body = if body.is_null() { String::new() } else { body.to_string() };
+    let body = if body.is_null() {
+        String::new()
+    } else {
+        body.to_string()
+    };
     let mut socket = TcpStream::connect(to).await?;
     let request = format!(
         "{method} {path} HTTP/1.1\r\nHost: {to}\r\nConnection: close\r\nContent-Type: application/json\r\n\
@@ -25,8 +29,14 @@ pub async fn request(
     socket.read_to_string(&mut answer).await?;
     let status = answer.get(9..12).and_then(|code| code.parse().ok());
     let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
-    let chunked = head.to_ascii_lowercase().contains("transfer-encoding: chunked");
-    let body = if chunked { unchunk(body) } else { body.to_owned() };
+    let chunked = head
+        .to_ascii_lowercase()
+        .contains("transfer-encoding: chunked");
+    let body = if chunked {
+        unchunk(body)
+    } else {
+        body.to_owned()
+    };
     Ok((status.unwrap_or(0), body))
 }
 

@@ -44,7 +44,10 @@ struct State {
 impl Drop for Internet {
     fn drop(&mut self) {
         let checked = self.state.get_mut().checked;
-        assert!(checked || std::thread::panicking(), "end each story with net.check()");
+        assert!(
+            checked || std::thread::panicking(),
+            "end each story with net.check()"
+        );
     }
 }
 
@@ -53,7 +56,10 @@ impl Internet {
         let block = [rand::random_range(1..=254), rand::random_range(0..=255)];
         // Any port free at one address of the block is free at the others: nobody else uses the block.
         let first = std::net::TcpListener::bind((Ipv4Addr::new(127, block[0], block[1], 1), 0));
-        let port = first.and_then(|l| l.local_addr()).expect("a free port").port();
+        let port = first
+            .and_then(|l| l.local_addr())
+            .expect("a free port")
+            .port();
         Internet {
             dns: DnsServer::start().await.expect("a DNS server"),
             ca: Ca::new(),
@@ -158,7 +164,11 @@ impl Internet {
         for ((id, recipient), ends) in &ends {
             let waits = waiting.iter().any(|w| w.0 == *id && w.1 == *recipient);
             let expected = usize::from(!waits);
-            assert_eq!(ends.len(), expected, "{id} {recipient} waits: {waits}; ended {ends:?}");
+            assert_eq!(
+                ends.len(),
+                expected,
+                "{id} {recipient} waits: {waits}; ended {ends:?}"
+            );
         }
         let delivered = events.iter().filter(|e| e.kind() == "delivered");
         self.check_arrivals(&delivered.collect::<Vec<_>>());
@@ -176,10 +186,15 @@ impl Internet {
             let marked = delivered
                 .iter()
                 .any(|e| e.recipient() == &**recipient && e.is_possible_duplicate());
-            assert!(*times == 1 || marked, "{id} came {times} times to {recipient}, unmarked");
+            assert!(
+                *times == 1 || marked,
+                "{id} came {times} times to {recipient}, unmarked"
+            );
         }
         for event in delivered {
-            let came = arrived.keys().any(|(_, recipient)| &**recipient == event.recipient());
+            let came = arrived
+                .keys()
+                .any(|(_, recipient)| &**recipient == event.recipient());
             assert!(came, "said to be delivered, and never came: {event:?}");
         }
     }
@@ -260,11 +275,16 @@ impl Setup<'_> {
     pub async fn start(self) -> Mx {
         let address = self.net.address();
         let listen = SocketAddr::from((address, self.net.port));
-        let config = SinkConfig { listen, ..self.config };
+        let config = SinkConfig {
+            listen,
+            ..self.config
+        };
         let sink = Arc::new(Sink::bind(config).await.expect("an address of our own"));
         self.net.dns.add(&self.name, Record::A(address));
         for (domain, preference) in &self.serves {
-            self.net.dns.add(domain, Record::mx(*preference, self.name.as_str()));
+            self.net
+                .dns
+                .add(domain, Record::mx(*preference, self.name.as_str()));
         }
         self.net.state.lock().hosts.push(sink.clone());
         Mx {

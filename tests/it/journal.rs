@@ -69,7 +69,10 @@ impl Journal {
         let texts = files.iter().map(|f| text(f));
         let lines = |text: String| -> Vec<Event> {
             let whole = text.split_inclusive('\n').filter(|l| l.ends_with('\n'));
-            whole.filter_map(|l| serde_json::from_str(l).ok()).map(Event).collect()
+            whole
+                .filter_map(|l| serde_json::from_str(l).ok())
+                .map(Event)
+                .collect()
         };
         texts.flat_map(lines).collect()
     }
@@ -84,7 +87,9 @@ impl Journal {
             .collect();
         // While a file is being compressed it is there twice.
         let all = files.clone();
-        files.retain(|p| !(p.extension().is_some_and(|e| e == "zst") && all.contains(&p.with_extension(""))));
+        files.retain(|p| {
+            !(p.extension().is_some_and(|e| e == "zst") && all.contains(&p.with_extension("")))
+        });
         files
     }
 
@@ -98,7 +103,10 @@ impl Journal {
             }
             if started.elapsed() > PATIENCE {
                 let lines: Vec<_> = events.iter().map(|e| e.0.to_string()).collect();
-                panic!("no {what} (number {n}) among these events:\n{}", lines.join("\n"));
+                panic!(
+                    "no {what} (number {n}) among these events:\n{}",
+                    lines.join("\n")
+                );
             }
             tokio::time::sleep(POLL).await;
         }
@@ -119,7 +127,9 @@ fn text(path: &Path) -> String {
     match path.extension().is_some_and(|e| e == "zst") {
         true => {
             let mut decoder = zstd::Decoder::new(&octets[..]).expect("a zstd stream");
-            decoder.read_to_string(&mut text).expect("a whole rotated log");
+            decoder
+                .read_to_string(&mut text)
+                .expect("a whole rotated log");
         }
         false => text = String::from_utf8_lossy(&octets).into_owned(),
     }

@@ -103,7 +103,12 @@ impl Mta {
             let id = entry["id"].as_str().unwrap_or_default();
             let recipients = entry["recipients"].as_array().expect("a list");
             let waiting = recipients.iter().filter(|r| r["state"] != "done");
-            waiting.map(move |r| (id.to_owned(), r["address"].as_str().unwrap_or_default().to_owned()))
+            waiting.map(move |r| {
+                (
+                    id.to_owned(),
+                    r["address"].as_str().unwrap_or_default().to_owned(),
+                )
+            })
         });
         pairs.collect()
     }
@@ -117,7 +122,10 @@ impl Mta {
             if let Some(entry) = entries.iter().find(|e| e["id"] == id && wanted(e)) {
                 return entry.clone();
             }
-            assert!(started.elapsed() < PATIENCE, "no such entry of {id}: {entries:?}");
+            assert!(
+                started.elapsed() < PATIENCE,
+                "no such entry of {id}: {entries:?}"
+            );
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }
@@ -172,5 +180,7 @@ impl Mta {
 fn id_in(reply: &str) -> String {
     let words = reply.split(|c: char| !c.is_ascii_alphanumeric());
     let mut ids = words.filter(|w| w.parse::<mailwright::mail::MessageId>().is_ok());
-    ids.next().unwrap_or_else(|| panic!("no id in {reply}")).to_owned()
+    ids.next()
+        .unwrap_or_else(|| panic!("no id in {reply}"))
+        .to_owned()
 }

@@ -5,7 +5,10 @@ use toml::{Table, Value};
 /// `keys` over `base`: tables are merged, everything else is replaced. Both are TOML.
 pub fn overlay(base: &str, keys: &str) -> String {
     let mut settings: Table = base.parse().expect("the base is TOML");
-    merge(&mut settings, keys.parse().unwrap_or_else(|e| panic!("{keys}: {e}")));
+    merge(
+        &mut settings,
+        keys.parse().unwrap_or_else(|e| panic!("{keys}: {e}")),
+    );
     toml::to_string(&settings).expect("a table is TOML")
 }
 
@@ -20,6 +23,9 @@ fn merge(into: &mut Table, from: Table) {
 
 #[test]
 fn the_keys_of_a_story_win() {
-    let text = overlay("[a]\nx = 1\ny = 2\n[[l]]\nn = 1\n", "[a]\ny = 3\n[[l]]\nn = 2\n");
+    let text = overlay(
+        "[a]\nx = 1\ny = 2\n[[l]]\nn = 1\n",
+        "[a]\ny = 3\n[[l]]\nn = 2\n",
+    );
     assert_eq!(text, "[a]\nx = 1\ny = 3\n\n[[l]]\nn = 2\n");
 }

@@ -16,7 +16,9 @@ async fn a_first_message_arrives_signed_with_its_headers_and_body_whole() {
     let mta = net.mta(&keys).await;
     let text = "From: Shop <news@shop.test>\r\nTo: ann@example.net\r\nBcc: secret@shop.test\r\n\
         X-Mailwright-Campaign: spring\r\nSubject: =?utf-8?q?H=C3=A9llo?=\r\n folded\r\n\r\nBody. \r\n\r\nTwo  spaces.\r\n";
-    let id = mta.inject_text("bounce@shop.test", &["ann@example.net"], text).await;
+    let id = mta
+        .inject_text("bounce@shop.test", &["ann@example.net"], text)
+        .await;
 
     let delivered = mta.journal.first("delivered", "ann@example.net").await;
     assert_eq!((delivered.id(), delivered.code()), (&*id, 250));
@@ -26,9 +28,18 @@ async fn a_first_message_arrives_signed_with_its_headers_and_body_whole() {
     assert_eq!(message.recipients, ["ann@example.net".into()]);
     let content = String::from_utf8(message.content.to_vec()).expect("ASCII");
     let signature = message.header("DKIM-Signature").expect("a signature");
-    assert!(signature.contains("d=shop.test") && signature.contains("s=s1"), "{signature}");
-    assert!(content.ends_with("\r\n\r\nBody. \r\n\r\nTwo  spaces.\r\n"), "{content}");
-    assert!(content.contains("Subject: =?utf-8?q?H=C3=A9llo?=\r\n folded\r\n"), "{content}");
+    assert!(
+        signature.contains("d=shop.test") && signature.contains("s=s1"),
+        "{signature}"
+    );
+    assert!(
+        content.ends_with("\r\n\r\nBody. \r\n\r\nTwo  spaces.\r\n"),
+        "{content}"
+    );
+    assert!(
+        content.contains("Subject: =?utf-8?q?H=C3=A9llo?=\r\n folded\r\n"),
+        "{content}"
+    );
     assert!(message.header("Received").is_some() && message.header("Date").is_some());
     for gone in ["Bcc", "X-Mailwright-Campaign"] {
         assert_eq!(message.header(gone), None, "{content}");
@@ -68,13 +79,19 @@ async fn every_recipient_of_a_transaction_has_its_own_outcome() {
     mta.journal.first("delivered", "ann@example.net").await;
     let bounced = mta.journal.first("bounced", "nobody@example.net").await;
     assert_eq!((bounced.code(), bounced.enhanced()), (550, "5.1.1"));
-    assert_eq!((bounced.text("class"), bounced.text("severity")), ("hard", "hard"));
+    assert_eq!(
+        (bounced.text("class"), bounced.text("severity")),
+        ("hard", "hard")
+    );
     let deferred = mta.deferral("full@example.net").await;
     assert_eq!((deferred.code(), deferred.enhanced()), (452, "4.2.2"));
     let delivered = mta.outcome("full@example.net").await;
     assert_eq!(delivered.kind(), "delivered");
     let recipients: Vec<_> = mx.messages().iter().map(|m| m.recipients.clone()).collect();
-    assert_eq!(recipients, [["ann@example.net".into()], ["full@example.net".into()]]);
+    assert_eq!(
+        recipients,
+        [["ann@example.net".into()], ["full@example.net".into()]]
+    );
     net.check(&mta).await;
 }
 
@@ -84,7 +101,8 @@ async fn a_message_refused_at_the_dot_bounces_for_all_with_the_reply_whole() {
     let reply = "554 5.7.1 content refused\n5.7.1 see https://example.net/why";
     let _mx = net.mx("example.net").on("DOT", reply).start().await;
     let mta = net.mta("").await;
-    mta.inject("s@shop.test", &["ann@example.net", "bob@example.net"]).await;
+    mta.inject("s@shop.test", &["ann@example.net", "bob@example.net"])
+        .await;
     for recipient in ["ann@example.net", "bob@example.net"] {
         let bounced = mta.journal.first("bounced", recipient).await;
         assert_eq!((bounced.code(), bounced.enhanced()), (554, "5.7.1"));
@@ -115,7 +133,8 @@ async fn a_dead_site_costs_the_others_nothing() {
     net.dead("dead.example");
     let _mx = net.mx("fine.example").start().await;
     let mta = net.mta("").await;
-    mta.inject("s@shop.test", &["ann@dead.example", "bob@fine.example"]).await;
+    mta.inject("s@shop.test", &["ann@dead.example", "bob@fine.example"])
+        .await;
     mta.journal.first("delivered", "bob@fine.example").await;
     let deferred = mta.deferral("ann@dead.example").await;
     assert_eq!(deferred.code() / 100, 4, "{deferred:?}");
@@ -129,10 +148,15 @@ async fn dots_at_the_start_of_lines_arrive_as_written() {
     let mta = net.mta("").await;
     let mut talk = crate::talk::Talk::open(mta.smtp).await;
     talk.envelope("s@shop.test", &["ann@example.net"]).await;
-    talk.send(b"From: <s@shop.test>\r\nSubject: dots\r\n\r\n..one\r\n...two\r\n....\r\n.\r\n").await;
+    talk.send(b"From: <s@shop.test>\r\nSubject: dots\r\n\r\n..one\r\n...two\r\n....\r\n.\r\n")
+        .await;
     assert!(talk.reply().await.starts_with("250"));
     mta.journal.first("delivered", "ann@example.net").await;
-    assert!(mx.only().content.ends_with(b"\r\n\r\n.one\r\n..two\r\n...\r\n"));
+    assert!(
+        mx.only()
+            .content
+            .ends_with(b"\r\n\r\n.one\r\n..two\r\n...\r\n")
+    );
     net.check(&mta).await;
 }
 

@@ -8,11 +8,15 @@ async fn a_null_mx_and_a_missing_domain_bounce_at_once() {
     let net = Internet::new().await;
     net.dns.add("null.example", Record::mx(0, "."));
     let mta = net.mta("").await;
-    mta.inject("", &["ann@null.example", "bob@nowhere.example"]).await;
+    mta.inject("", &["ann@null.example", "bob@nowhere.example"])
+        .await;
     let null = mta.journal.first("bounced", "ann@null.example").await;
     assert_eq!((null.enhanced(), null.text("class")), ("5.1.10", "hard"));
     let nowhere = mta.journal.first("bounced", "bob@nowhere.example").await;
-    assert_eq!((nowhere.enhanced(), nowhere.text("class")), ("5.1.2", "hard"));
+    assert_eq!(
+        (nowhere.enhanced(), nowhere.text("class")),
+        ("5.1.2", "hard")
+    );
     net.check(&mta).await;
 }
 
@@ -46,8 +50,13 @@ async fn a_domain_without_mx_is_its_own_mail_host() {
 async fn the_next_mx_is_tried_when_the_first_is_down() {
     let net = Internet::new().await;
     net.dns.add("mx1.example.net", Record::A(net.address()));
-    net.dns.add("example.net", Record::mx(10, "mx1.example.net"));
-    let second = net.host("mx2.example.net").serves("example.net", 20).start().await;
+    net.dns
+        .add("example.net", Record::mx(10, "mx1.example.net"));
+    let second = net
+        .host("mx2.example.net")
+        .serves("example.net", 20)
+        .start()
+        .await;
     let mta = net.mta("").await;
     mta.inject("s@shop.test", &["ann@example.net"]).await;
     assert_eq!(mta.outcome("ann@example.net").await.kind(), "delivered");
@@ -58,8 +67,16 @@ async fn the_next_mx_is_tried_when_the_first_is_down() {
 #[tokio::test]
 async fn the_preferred_mx_gets_the_mail() {
     let net = Internet::new().await;
-    let second = net.host("mx2.example.net").serves("example.net", 20).start().await;
-    let first = net.host("mx1.example.net").serves("example.net", 10).start().await;
+    let second = net
+        .host("mx2.example.net")
+        .serves("example.net", 20)
+        .start()
+        .await;
+    let first = net
+        .host("mx1.example.net")
+        .serves("example.net", 10)
+        .start()
+        .await;
     let mta = net.mta("").await;
     for n in 0..5 {
         let recipient = format!("u{n}@example.net");

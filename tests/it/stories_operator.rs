@@ -7,12 +7,18 @@ use std::time::Duration;
 #[tokio::test]
 async fn held_mail_stays_until_it_is_released() {
     let net = Internet::new().await;
-    let mx = net.mx("example.net").on("RCPT", "first=1 451 4.3.0 not now").start().await;
+    let mx = net
+        .mx("example.net")
+        .on("RCPT", "first=1 451 4.3.0 not now")
+        .start()
+        .await;
     let mta = net.mta("").await;
     let id = mta.inject("s@shop.test", &["ann@example.net"]).await;
     let deferred = mta.deferral("ann@example.net").await;
     assert_eq!(mta.order("hold", &id).await, 1);
-    mta.journal.nth(1, "held", |e| e.kind() == "held" && e.id() == id).await;
+    mta.journal
+        .nth(1, "held", |e| e.kind() == "held" && e.id() == id)
+        .await;
     // Its retry comes and goes; other mail shows that the daemon went past it.
     net.advance_to(deferred.until() + Duration::from_secs(3600));
     mta.inject("s@shop.test", &["bob@example.net"]).await;
@@ -21,7 +27,9 @@ async fn held_mail_stays_until_it_is_released() {
     mta.entry(&id, |e| e["state"] == "held").await;
 
     assert_eq!(mta.order("release", &id).await, 1);
-    mta.journal.nth(1, "released", |e| e.kind() == "released" && e.id() == id).await;
+    mta.journal
+        .nth(1, "released", |e| e.kind() == "released" && e.id() == id)
+        .await;
     assert_eq!(mta.outcome("ann@example.net").await.kind(), "delivered");
     net.check(&mta).await;
 }
@@ -29,7 +37,11 @@ async fn held_mail_stays_until_it_is_released() {
 #[tokio::test]
 async fn a_hold_survives_a_restart() {
     let net = Internet::new().await;
-    let _mx = net.mx("example.net").on("RCPT", "451 4.3.0 not now").start().await;
+    let _mx = net
+        .mx("example.net")
+        .on("RCPT", "451 4.3.0 not now")
+        .start()
+        .await;
     let mta = net.mta("").await;
     let id = mta.inject("s@shop.test", &["ann@example.net"]).await;
     mta.deferral("ann@example.net").await;
@@ -42,7 +54,11 @@ async fn a_hold_survives_a_restart() {
 #[tokio::test]
 async fn dropped_mail_is_gone_and_the_event_says_who_did_it() {
     let net = Internet::new().await;
-    let mx = net.mx("example.net").on("RCPT", "451 4.3.0 not now").start().await;
+    let mx = net
+        .mx("example.net")
+        .on("RCPT", "451 4.3.0 not now")
+        .start()
+        .await;
     let mta = net.mta("").await;
     let id = mta.inject("", &["ann@example.net"]).await;
     mta.deferral("ann@example.net").await;
@@ -57,7 +73,11 @@ async fn dropped_mail_is_gone_and_the_event_says_who_did_it() {
 #[tokio::test]
 async fn retry_now_does_not_wait_for_the_schedule() {
     let net = Internet::new().await;
-    let _mx = net.mx("example.net").on("RCPT", "first=1 451 4.3.0 not now").start().await;
+    let _mx = net
+        .mx("example.net")
+        .on("RCPT", "first=1 451 4.3.0 not now")
+        .start()
+        .await;
     let mta = net.mta("").await;
     let id = mta.inject("s@shop.test", &["ann@example.net"]).await;
     mta.deferral("ann@example.net").await;
@@ -71,14 +91,21 @@ async fn retry_now_does_not_wait_for_the_schedule() {
 #[tokio::test]
 async fn the_queue_says_what_each_message_waits_for() {
     let net = Internet::new().await;
-    let _mx = net.mx("example.net").on("RCPT", "452 4.2.2 mailbox full").start().await;
+    let _mx = net
+        .mx("example.net")
+        .on("RCPT", "452 4.2.2 mailbox full")
+        .start()
+        .await;
     let mta = net.mta("").await;
     let id = mta.inject("s@shop.test", &["ann@example.net"]).await;
     let deferred = mta.deferral("ann@example.net").await;
     let entry = mta.entry(&id, |e| e["waits"]["held_by"] == "retry").await;
     assert_eq!(entry["domain"], "example.net");
     assert_eq!(entry["until"], deferred.0["until"]);
-    assert!(entry["waits"].to_string().contains("mailbox full"), "{entry}");
+    assert!(
+        entry["waits"].to_string().contains("mailbox full"),
+        "{entry}"
+    );
     net.check(&mta).await;
 }
 
@@ -116,12 +143,18 @@ async fn a_good_configuration_is_taken_over_and_a_bad_one_changes_nothing() {
 #[tokio::test]
 async fn a_full_disk_refuses_new_mail_and_delivers_what_is_there() {
     let net = Internet::new().await;
-    let mx = net.mx("example.net").on("RCPT", "first=1 451 4.3.0 not now").start().await;
+    let mx = net
+        .mx("example.net")
+        .on("RCPT", "first=1 451 4.3.0 not now")
+        .start()
+        .await;
     let mta = net.mta("").await;
     mta.inject("s@shop.test", &["ann@example.net"]).await;
     mta.deferral("ann@example.net").await;
     // A reserve that no disk can meet: the same code path as a disk that is full.
-    let mta = mta.restart_with("[spool]\nreserve_space = \"999999GB\"\n").await;
+    let mta = mta
+        .restart_with("[spool]\nreserve_space = \"999999GB\"\n")
+        .await;
     let mut talk = Talk::open(mta.smtp).await;
     let reply = talk.say("MAIL FROM:<s@shop.test>").await;
     assert!(reply.starts_with("452"), "{reply}");

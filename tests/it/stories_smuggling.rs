@@ -34,16 +34,27 @@ async fn attempt(line_endings: &str) {
         talk.envelope("s@shop.test", &["ann@example.net"]).await;
         talk.send(attack(end).as_bytes()).await;
         let reply = talk.reply().await;
-        assert!(reply.starts_with("250") || reply.starts_with('5'), "{end:?}: {reply}");
+        assert!(
+            reply.starts_with("250") || reply.starts_with('5'),
+            "{end:?}: {reply}"
+        );
         talk.send(b"QUIT\r\n").await;
     }
     mta.inject("s@shop.test", &["last@example.net"]).await;
     mta.journal.first("delivered", "last@example.net").await;
-    for event in mta.journal.events().iter().filter(|e| e.kind() == "accepted") {
+    for event in mta
+        .journal
+        .events()
+        .iter()
+        .filter(|e| e.kind() == "accepted")
+    {
         mta.outcome(event.recipient()).await;
     }
     for message in mx.messages() {
-        assert!(!message.recipients.contains(&"victim@example.net".into()), "{message:?}");
+        assert!(
+            !message.recipients.contains(&"victim@example.net".into()),
+            "{message:?}"
+        );
         assert_eq!(&*message.sender, "s@shop.test");
     }
     net.check(&mta).await;
@@ -65,9 +76,13 @@ async fn what_was_sent_in_clear_before_starttls_is_forgotten() {
     let _mx = net.mx("example.net").start().await;
     let mta = net.mta("").await;
     let mut talk = Talk::open(mta.smtp).await;
-    talk.send(b"STARTTLS\r\nMAIL FROM:<evil@shop.test>\r\nRCPT TO:<ann@example.net>\r\n").await;
+    talk.send(b"STARTTLS\r\nMAIL FROM:<evil@shop.test>\r\nRCPT TO:<ann@example.net>\r\n")
+        .await;
     let reply = talk.reply().await;
-    assert!(reply.starts_with("220") || reply.starts_with('5'), "{reply}");
+    assert!(
+        reply.starts_with("220") || reply.starts_with('5'),
+        "{reply}"
+    );
     // A clear-text answer to the injected MAIL would begin with 250; a handshake never completes here.
     talk.send(b"QUIT\r\n").await;
     let rest = talk.reply().await;

@@ -44,7 +44,12 @@ async fn opportunistic_goes_in_clear_where_there_is_nothing_else() {
 #[tokio::test]
 async fn opportunistic_comes_back_in_clear_where_the_handshake_fails() {
     let net = Internet::new().await;
-    let mx = net.mx("example.net").tls().on("STARTTLS", "close").start().await;
+    let mx = net
+        .mx("example.net")
+        .tls()
+        .on("STARTTLS", "close")
+        .start()
+        .await;
     let mta = net.mta(&keys("opportunistic")).await;
     send(&mta).await;
     assert_eq!(mta.outcome("ann@example.net").await.kind(), "delivered");
@@ -77,7 +82,10 @@ async fn required_takes_any_certificate_and_nothing_in_clear() {
     let event = send(&mta).await;
     assert_ne!(event.kind(), "delivered", "{event:?}");
     assert!(took(&mx).is_empty());
-    let said_mail = mx.commands().iter().any(|(_, line)| line.starts_with("MAIL"));
+    let said_mail = mx
+        .commands()
+        .iter()
+        .any(|(_, line)| line.starts_with("MAIL"));
     assert!(!said_mail, "the envelope is not told in clear either");
     net.check(&mta).await;
 }

@@ -41,7 +41,10 @@ impl Talk {
     }
 
     pub async fn send(&mut self, octets: &[u8]) {
-        self.socket.write_all(octets).await.expect("an open connection");
+        self.socket
+            .write_all(octets)
+            .await
+            .expect("an open connection");
     }
 
     /// A whole reply, lines joined by `\n`; empty when the server has closed.

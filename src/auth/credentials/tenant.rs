@@ -86,7 +86,11 @@ pub struct Tenant {
 
 impl Tenant {
     /// Domains that are none are left out; [`Config::validate`] has told of them.
-    pub fn new<'a>(name: &str, pool: Option<&str>, domains: impl IntoIterator<Item = &'a str>) -> Self {
+    pub fn new<'a>(
+        name: &str,
+        pool: Option<&str>,
+        domains: impl IntoIterator<Item = &'a str>,
+    ) -> Self {
         Self {
             name: name.into(),
             pool: pool.map(Into::into),
