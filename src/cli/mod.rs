@@ -6,6 +6,7 @@
 mod check;
 mod dkim;
 mod exit;
+mod peers;
 mod queue;
 mod serve;
 mod telemetry;
@@ -37,6 +38,8 @@ enum Command {
     Check(check::Args),
     Dkim(dkim::Args),
     Queue(queue::Args),
+    Sink(crate::peers::sink::Args),
+    Load(crate::peers::load::Args),
 }
 
 /// What a command gives: its output is written, or this is what went wrong.
@@ -71,6 +74,8 @@ fn dispatch(command: Command, out: &mut dyn Write) -> Outcome {
         Command::Check(args) => check::run(&args, out),
         Command::Dkim(args) => dkim::run(&args, out),
         Command::Queue(args) => queue::run(&args, out),
+        Command::Sink(args) => peers::sink(args, out),
+        Command::Load(args) => peers::load(args, out),
     }
 }
 

@@ -1,6 +1,7 @@
 use super::*;
 use crate::http::Access;
 use crate::http::tests::{Daemon, World};
+use crate::spool::{self, Spool};
 use clap::CommandFactory;
 
 /// Runs `mailwright WORDS`; gives how it ended and what it printed.
@@ -173,12 +174,104 @@ async fn queue_actions_reach_the_daemon() {
 
 #[test]
 fn where_no_daemon_answers_it_is_69() {
-    // Bound but not listening: the port is ours, and refuses.
+    let (_port, address) = refusing_port();
+    let url = format!("http://{address}");
+    let (exit, _) = mailwright(&["queue", "drop", "--all", "--url", &url]);
+    assert_eq!(exit, Exit::Unavailable);
+}
+
+/// A port that is ours and refuses: bound, but nobody listens.
+fn refusing_port() -> (socket2::Socket, std::net::SocketAddr) {
     let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
     let any = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
     socket.bind(&any.into()).unwrap();
     let address = socket.local_addr().unwrap().as_socket().unwrap();
-    let url = format!("http://{address}");
-    let (exit, _) = mailwright(&["queue", "drop", "--all", "--url", &url]);
+    (socket, address)
+}
+
+/// Leaves one message in a spool that nobody has open.
+async fn leave_a_message(dir: &std::path::Path) -> crate::mail::MessageId {
+    use crate::mail::{BodyType, Envelope, Recipient};
+    let clock = crate::clock::Clock::machine();
+    let (spool, _) = Spool::open(dir, spool::Config::default(), clock.clone(), drop).unwrap();
+    let id = spool.next_id();
+    let meta = spool::Meta {
+        id,
+        envelope: Envelope {
+            sender: None,
+            recipients: vec![Recipient::new("ann@example.net".parse().unwrap())],
+            body: BodyType::SevenBit,
+            smtputf8: false,
+            ret: None,
+            envid: None,
+        },
+        labels: Default::default(),
+        received: clock.now(),
+        send_at: None,
+        expires: None,
+        eight_bit_header: false,
+        eight_bit_body: false,
+    };
+    let body = spool.draft();
+    let head = b"Subject: hello\r\n\r\n".to_vec();
+    spool
+        .commit(spool::Commit { meta, head, body })
+        .await
+        .unwrap();
+    spool.hold(id, Some("looks odd")).await.unwrap();
+    spool.close().await.unwrap();
+    id
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_daemon_the_data_directory_is_read_but_not_changed() {
+    let dir = tempfile::tempdir().unwrap();
+    let id = leave_a_message(&dir.path().join("data")).await.to_string();
+    let (_port, address) = refusing_port();
+    let file = dir.path().join("mailwright.toml");
+    std::fs::write(
+        &file,
+        format!("data_dir = \"data\"\n[http]\naddress = \"{address}\"\n"),
+    )
+    .unwrap();
+    let config = file.to_str().unwrap();
+    let (exit, text) = mailwright(&["queue", "show", &id, "--config", config]);
+    assert_eq!(exit, Exit::Ok);
+    assert!(
+        text.contains("recipient  ann@example.net (waiting, 0 attempts)"),
+        "{text}"
+    );
+    assert!(
+        text.contains("waits for  an operator's release: looks odd"),
+        "{text}"
+    );
+    let (exit, text) = mailwright(&[
+        "queue",
+        "list",
+        "--domain",
+        "example.org",
+        "--config",
+        config,
+    ]);
+    assert_eq!((exit, text.lines().count()), (Exit::Ok, 1));
+    let (exit, _) = mailwright(&["queue", "drop", &id, "--config", config]);
     assert_eq!(exit, Exit::Unavailable);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_data_directory_in_use_is_left_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    let clock = crate::clock::Clock::machine();
+    let (spool, _) = Spool::open(&data, spool::Config::default(), clock, drop).unwrap();
+    let (_port, address) = refusing_port();
+    let file = dir.path().join("mailwright.toml");
+    std::fs::write(
+        &file,
+        format!("data_dir = \"data\"\n[http]\naddress = \"{address}\"\n"),
+    )
+    .unwrap();
+    let (exit, _) = mailwright(&["queue", "list", "--config", file.to_str().unwrap()]);
+    assert_eq!(exit, Exit::TemporaryFailure);
+    spool.close().await.unwrap();
 }

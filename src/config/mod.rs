@@ -14,7 +14,7 @@ pub use change::restart_needed;
 pub use load::{Finding, Refused};
 
 use crate::problem::Problems;
-use crate::{auth, dns, events, http, queue};
+use crate::{auth, dns, events, http, intake, queue, spool, tls};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
@@ -29,12 +29,18 @@ pub struct Config {
     pub hostname: String,
     /// Directory of everything the node keeps: spool, event log, keys it makes for itself.
     pub data_dir: PathBuf,
+    /// How mail is kept on disk.
+    pub spool: spool::Config,
     /// Name servers, and how long answers are used.
     pub dns: dns::Config,
+    /// What a message may look like, and what is done to it on its way in.
+    pub intake: intake::Config,
     /// The keys that sign, one entry each.
     pub dkim: Vec<auth::dkim::Config>,
     /// When deferred mail is tried again, and when it is given up.
     pub retry: queue::Config,
+    /// Which certificates of next hops are trusted.
+    pub tls: tls::client::Config,
     /// The HTTP face: metrics, health and the API.
     pub http: http::Config,
     /// The log of events, one JSON object a line.
@@ -46,9 +52,12 @@ impl Default for Config {
         Self {
             hostname: "localhost".to_owned(),
             data_dir: PathBuf::from("./data"),
+            spool: spool::Config::default(),
             dns: dns::Config::default(),
+            intake: intake::Config::default(),
             dkim: Vec::new(),
             retry: queue::Config::default(),
+            tls: tls::client::Config::default(),
             http: http::Config::default(),
             events: events::Config::default(),
         }
@@ -72,9 +81,12 @@ impl Config {
     /// Adds what is wrong with the values, each module for its own part.
     pub fn validate(&self, problems: &mut Problems) {
         validate_hostname(&self.hostname, problems);
+        self.spool.validate("spool", problems);
         self.dns.validate("dns", problems);
+        self.intake.validate("intake", problems);
         auth::dkim::Config::validate_all(&self.dkim, problems);
         self.retry.validate("retry", problems);
+        self.tls.validate("tls", problems);
         self.http.validate("http", problems);
         self.events.validate("events", problems);
     }

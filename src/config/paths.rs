@@ -1,19 +1,23 @@
 //! Keys that hold paths. A relative one counts from the directory of the configuration file.
 
 use super::document::Document;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Every key that holds a path; `[]` stands for every position of a list.
 ///
 /// `events.dir` is not here: it counts from `data_dir`.
-const PATHS: &[&str] = &["data_dir", "dkim[].key"];
+const PATHS: &[&str] = &["data_dir", "dkim[].key", "tls.ca_file"];
 
 /// Every key that holds a reference to a secret, `file:PATH` or `env:NAME`.
 const REFERENCES: &[&str] = &["http.tokens"];
 
 /// Joins the relative paths of `document` with `base`.
 pub fn anchor(document: &mut Document<'_>, base: &Path) {
-    let join = |path: &str| Some(base.join(path).to_str()?.to_owned());
+    // Going through the components drops the `.` of "./data".
+    let join = |path: &str| {
+        let joined: PathBuf = base.join(path).components().collect();
+        Some(joined.to_str()?.to_owned())
+    };
     for key in PATHS {
         document.rewrite(key, &join);
     }

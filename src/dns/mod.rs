@@ -7,12 +7,14 @@
 
 mod cache;
 mod failure;
+mod hops;
 mod lookup;
 mod site;
 #[cfg(test)]
 mod tests;
 
 pub use failure::DnsFailure;
+pub use hops::{Hop, Loops};
 pub use site::{MAX_NAME, MxHost, Site};
 
 use crate::clock::Clock;
@@ -93,23 +95,6 @@ impl Config {
     }
 }
 
-/// Where answers may lead.
-#[derive(Debug, Clone)]
-pub enum Loops {
-    /// Anywhere: the operator has said so (a route, `[delivery] allow_loopback`).
-    Allowed,
-    /// Not to loopback or unspecified addresses, nor to these, at which we take mail ourselves.
-    Refused { own: Arc<[IpAddr]> },
-}
-
-/// One address to try.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Hop {
-    /// MX host name, which a verified certificate must carry; an address literal has its brackets.
-    pub host: Box<str>,
-    pub address: IpAddr,
-}
-
 /// Asks DNS and remembers. Cheap to clone; clones share the cache.
 #[derive(Clone)]
 pub struct Resolver(Arc<Inner>);
@@ -156,46 +141,6 @@ impl Resolver {
         cache.get(&host, || self.find_addresses(&host)).await
     }
 
-    /// The addresses of a site in the order to try them, at most `limit`. Hosts without addresses are passed over;
-    /// where none remains, the failure says whether waiting may help.
-    pub async fn hops(
-        &self,
-        site: &Site,
-        loops: &Loops,
-        limit: usize,
-    ) -> Result<Vec<Hop>, DnsFailure> {
-        let order: Vec<MxHost> = site.order(&mut rand::rng()).into_iter().cloned().collect();
-        let mut hops = Vec::new();
-        let mut looped = None;
-        let mut temporary = None;
-        for host in order {
-            // RFC 5321 §5.1: where we are one of the hosts, only better ones than us may be tried.
-            if hops.len() >= limit || looped.is_some_and(|ours| host.preference >= ours) {
-                break;
-            }
-            match self.addresses(&host.name).await {
-                Ok(found) if found.iter().any(|address| loops.refuse(*address)) => {
-                    looped = Some(host.preference);
-                    hops.retain(|(preference, _): &(u16, Hop)| *preference < host.preference);
-                }
-                Ok(found) => hops.extend(found.iter().map(|address| {
-                    let (host, preference) = (host.name.clone(), host.preference);
-                    let address = *address;
-                    (preference, Hop { host, address })
-                })),
-                Err(DnsFailure::Temporary(why)) => temporary = Some(why),
-                Err(_) => {}
-            }
-        }
-        hops.truncate(limit);
-        match (hops.is_empty(), temporary, looped) {
-            (false, _, _) => Ok(hops.into_iter().map(|(_, hop)| hop).collect()),
-            (true, Some(why), _) => Err(DnsFailure::Temporary(why)),
-            (true, None, Some(_)) => Err(DnsFailure::LoopsBack((&*site.name).into())),
-            (true, None, None) => Err(DnsFailure::NoAddress((&*site.name).into())),
-        }
-    }
-
     async fn find_site(&self, domain: &str) -> Answer<Arc<Site>> {
         let (result, ttl) = match self.0.asker.ask(domain, RecordType::MX).await {
             Found::Records(records, ttl) => (mx_site(domain, &records), ttl),
@@ -224,16 +169,6 @@ impl Resolver {
             }
         });
         merge(host, v4, v6)
-    }
-}
-
-impl Loops {
-    fn refuse(&self, address: IpAddr) -> bool {
-        let Self::Refused { own } = self else {
-            return false;
-        };
-        let address = address.to_canonical();
-        address.is_loopback() || address.is_unspecified() || own.contains(&address)
     }
 }
 

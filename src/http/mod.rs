@@ -15,14 +15,14 @@
 mod access;
 mod api;
 mod config;
+mod entry;
 
 pub use access::{Access, TokenError};
 pub use config::Config;
+pub use entry::{QueueEntry, QueueRecipient};
 
 use crate::mail::MessageId;
-use crate::policy::Held;
 use crate::queue::Selector;
-use crate::units::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::future::Future;
 use std::io;
@@ -74,52 +74,6 @@ pub enum Action {
     Release,
     /// Give up, with a bounce notice where one is due.
     Drop,
-}
-
-/// The recipients of one message at one domain, waiting.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct QueueEntry {
-    /// As the accepting reply gave it.
-    pub id: String,
-    pub recipients: Vec<QueueRecipient>,
-    /// The return path; empty is the null sender.
-    pub sender: String,
-    pub domain: String,
-    /// Where it goes and from which source, once that is known.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub site: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub source: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub tenant: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub campaign: Option<String>,
-    /// Octets.
-    pub size: u64,
-    /// When it was accepted.
-    pub received: Timestamp,
-    /// `scheduled`, `ready`, `sending` or `held`.
-    pub state: String,
-    /// What it waits for.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub waits: Option<Held>,
-    /// Until when it waits, where that is known.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub until: Option<Timestamp>,
-    /// When it is given up.
-    pub expires: Timestamp,
-}
-
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct QueueRecipient {
-    pub address: String,
-    /// `waiting` or `done`.
-    pub state: String,
-    /// Attempts made so far.
-    pub attempts: u16,
-    /// What the last deferral said.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub last: Option<String>,
 }
 
 /// The body of `POST /api/v1/queue/{action}`: a selector, and for everything in the queue `all` in its place.

@@ -1,4 +1,6 @@
 use super::*;
+use crate::policy::Held;
+use crate::units::Timestamp;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};

@@ -1,7 +1,9 @@
 //! From the header section as it came to the one that is sent: what is refused, stripped and added.
 
 use super::labels::PREFIX;
-use super::{ClientInfo, refuse};
+use super::refuse;
+use crate::auth::ClientInfo;
+use crate::auth::credentials::Tenant;
 use crate::mail::headers::{HeaderError, HeaderSection};
 use crate::mail::mailbox::mailboxes;
 use crate::mail::{Address, EnhancedCode, Reply};
@@ -48,7 +50,10 @@ pub(super) fn refuse_eight_bit(head: &HeaderSection, smtputf8: bool) -> Result<(
 }
 
 /// The mailboxes of the one From field; each must be of the tenant that sends.
-pub(super) fn authors(head: &HeaderSection, client: &ClientInfo) -> Result<Vec<Address>, Reply> {
+pub(super) fn authors(
+    head: &HeaderSection,
+    tenant: Option<&Tenant>,
+) -> Result<Vec<Address>, Reply> {
     let bad = |text: String| refuse(550, EnhancedCode(5, 6, 0), text);
     let mut fields = head.all("From");
     let from = fields
@@ -60,7 +65,7 @@ pub(super) fn authors(head: &HeaderSection, client: &ClientInfo) -> Result<Vec<A
         ));
     }
     let authors = mailboxes(&from.text()).map_err(|error| bad(format!("From: {error}")))?;
-    let Some(tenant) = &client.tenant else {
+    let Some(tenant) = tenant else {
         return Ok(authors);
     };
     for author in &authors {
@@ -84,7 +89,9 @@ pub(super) fn strip(head: &mut HeaderSection) {
         let ours = name
             .get(..PREFIX.len())
             .is_some_and(|start| start.eq_ignore_ascii_case(PREFIX));
-        ours || field.is("Bcc") || field.is("Return-Path")
+        ours || ["Bcc", "Resent-Bcc", "Return-Path"]
+            .iter()
+            .any(|name| field.is(name))
     });
 }
 
@@ -160,7 +167,7 @@ fn said_name(helo: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::auth::credentials::Tenant;
+    use crate::auth::credentials::{Config, Tenants};
     use crate::mail::{BodyType, Envelope, MessageId, Recipient};
     use crate::units::Timestamp;
     use std::sync::Arc;
@@ -169,14 +176,24 @@ mod tests {
         HeaderSection::parse(fields.as_bytes().to_vec()).unwrap()
     }
 
-    fn acme() -> ClientInfo {
-        let tenant = Tenant::new("acme", None, ["acme.test"]);
+    /// A tenant that may use `acme.test`.
+    fn acme() -> Arc<Tenant> {
+        let config = Config {
+            name: "acme".into(),
+            domains: vec!["acme.test".into()],
+            ..Config::default()
+        };
+        let tenants = Tenants::load(&[config], std::path::Path::new(".")).unwrap();
+        Arc::clone(tenants.get("acme").unwrap())
+    }
+
+    fn app() -> ClientInfo {
         ClientInfo {
             peer: Some("192.0.2.7".parse().unwrap()),
             helo: "app.acme.test".into(),
             protocol: "ESMTPSA",
             tls: Some("TLSv1.3"),
-            tenant: Some(Arc::new(tenant)),
+            tenant: None,
         }
     }
 
@@ -220,7 +237,7 @@ mod tests {
     fn trace_identity_and_date_are_put_in_front_and_private_fields_are_gone() {
         let sent = completed(
             "Return-Path: <x@y.test>\r\nFrom: a@acme.test\r\nbcc: b@c.test,\r\n d@e.test\r\nx-mailwright-Campaign: c\r\nX-Mailwright: stays\r\n",
-            &acme(),
+            &app(),
             &to(&["bob@example.org"]),
         );
         assert_eq!(
@@ -236,7 +253,7 @@ mod tests {
     fn what_is_there_is_kept_and_many_recipients_stay_unnamed() {
         let sent = completed(
             "Date: yesterday\r\nmessage-id: <x@y>\r\n",
-            &acme(),
+            &app(),
             &to(&["bob@example.org", "eve@example.org"]),
         );
         assert_eq!(
@@ -251,7 +268,7 @@ mod tests {
         let client = ClientInfo {
             helo: "x\r\nBcc: all@example.org (".into(),
             peer: Some("::ffff:192.0.2.7".parse().unwrap()),
-            ..acme()
+            ..app()
         };
         let sent = completed("From: a@acme.test\r\n", &client, &to(&["a@b.test"]));
         assert!(
@@ -262,24 +279,20 @@ mod tests {
 
     #[test]
     fn a_tenant_sends_as_its_own_domains_only() {
-        assert!(authors(&head("From: A <a@ACME.test>\r\n"), &acme()).is_ok());
+        assert!(authors(&head("From: A <a@ACME.test>\r\n"), Some(&acme())).is_ok());
         for from in [
             "eve@evil.test",
             "a@acme.test, eve@evil.test",
             "a@sub.acme.test",
         ] {
-            let reply = authors(&head(&format!("From: {from}\r\n")), &acme()).unwrap_err();
+            let reply = authors(&head(&format!("From: {from}\r\n")), Some(&acme())).unwrap_err();
             assert_eq!(
                 (reply.code, reply.enhanced),
                 (550, Some(EnhancedCode(5, 7, 1))),
                 "{from}"
             );
         }
-        let trusted = ClientInfo {
-            tenant: None,
-            ..acme()
-        };
-        assert!(authors(&head("From: eve@evil.test\r\n"), &trusted).is_ok());
+        assert!(authors(&head("From: eve@evil.test\r\n"), None).is_ok());
     }
 
     #[test]
@@ -290,7 +303,7 @@ mod tests {
             "From: Ann\r\n",
             "From: \"Ann <a@acme.test>\r\n",
         ] {
-            let reply = authors(&head(fields), &acme()).unwrap_err();
+            let reply = authors(&head(fields), Some(&acme())).unwrap_err();
             assert_eq!(
                 (reply.code, reply.enhanced),
                 (550, Some(EnhancedCode(5, 6, 0))),

@@ -21,6 +21,7 @@ mod labels;
 pub use config::{Config, EightBit};
 
 use crate::auth::ClientInfo;
+use crate::auth::credentials::{Tenant, Tenants};
 use crate::auth::dkim::{BodyHash, Order, Signers};
 use crate::clock::Clock;
 use crate::events::{About, Event, Events};
@@ -42,6 +43,7 @@ pub struct Parts {
     /// For Received and Message-ID.
     pub hostname: Arc<str>,
     pub signers: Live<Signers>,
+    pub tenants: Live<Tenants>,
     pub spool: Spool,
     pub events: Events,
     pub clock: Clock,
@@ -165,9 +167,11 @@ impl Reception {
             State::Head(octets) => (compose::parse(octets)?, parts.body(&config)),
         };
         let now = parts.clock.now();
-        let said = said(&head, &self.client, self.labels, now)?;
+        let mut said = said(&head, &self.client, self.labels, now)?;
         compose::refuse_loops(&head, config.received_limit)?;
-        let authors = compose::authors(&head, &self.client)?;
+        let tenant = parts.tenant(&self.client, &said.labels);
+        let authors = compose::authors(&head, tenant.as_deref())?;
+        default_pool(&mut said.labels, tenant.as_deref());
         compose::strip(&mut head);
         compose::refuse_eight_bit(&head, self.envelope.smtputf8)?;
         let body = body.seal(&mut head).await?;
@@ -202,6 +206,16 @@ impl Parts {
             EightBit::Encode => config.encode_limit.0,
         };
         Body::new(self.spool.draft(), hold)
+    }
+
+    /// Who the message is from: who authenticated, or the tenant that a trusted client named. A name that is not
+    /// configured is a label and no more.
+    fn tenant(&self, client: &ClientInfo, labels: &Labels) -> Option<Arc<Tenant>> {
+        let named = || {
+            let name = labels.tenant.as_deref()?;
+            self.tenants.load().get(name).cloned()
+        };
+        client.tenant.clone().or_else(named)
     }
 
     async fn sign(
@@ -259,7 +273,7 @@ impl Parts {
     }
 }
 
-/// What is said about the message: by ourselves, or by its fields and the tenant's settings.
+/// What is said about the message: by ourselves, or by its fields.
 fn said(
     head: &HeaderSection,
     client: &ClientInfo,
@@ -272,12 +286,14 @@ fn said(
             ..Said::default()
         });
     }
-    let tenant = client.tenant.as_deref();
-    let mut said = labels::read(head, tenant.map(|tenant| &*tenant.name), now)?;
-    if said.labels.pool.is_none() {
-        said.labels.pool = tenant.and_then(|tenant| tenant.pool.clone());
-    }
-    Ok(said)
+    let tenant = client.tenant.as_deref().map(|tenant| &*tenant.name);
+    labels::read(head, tenant, now)
+}
+
+/// A tenant's mail leaves from its pool where the message asks for no other.
+fn default_pool(labels: &mut Labels, tenant: Option<&Tenant>) {
+    let pool = tenant.and_then(|tenant| tenant.pool.clone());
+    labels.pool = labels.pool.take().or(pool);
 }
 
 fn meta(id: MessageId, mut envelope: Envelope, said: Said, now: Timestamp) -> Meta {

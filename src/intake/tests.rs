@@ -1,7 +1,7 @@
 //! Stories: a message comes in, and what the spool, the events and the queue then hold.
 
 use super::*;
-use crate::auth::credentials::Tenant;
+use crate::auth::credentials;
 use crate::auth::dkim::{self, Algorithm, Key, generate};
 use crate::mail::{BodyType, Recipient};
 use crate::spool;
@@ -55,6 +55,7 @@ impl World {
             config: Arc::clone(&config),
             hostname: "mta.test".into(),
             signers: Arc::new(ArcSwap::from_pointee(signers(dir.path()))),
+            tenants: Arc::new(ArcSwap::from_pointee(tenants())),
             spool: spool.clone(),
             events: Events::new(clock.clone(), vec![Box::new(Recorder(Arc::clone(&seen)))]),
             clock,
@@ -117,13 +118,23 @@ fn signers(dir: &std::path::Path) -> Signers {
     signers
 }
 
-fn client(tenant: Option<Tenant>) -> ClientInfo {
+fn tenants() -> Tenants {
+    let acme = credentials::Config {
+        name: "acme".into(),
+        pool: "shared".into(),
+        domains: vec!["signed.test".into()],
+        credentials: None,
+    };
+    Tenants::load(&[acme], std::path::Path::new(".")).unwrap()
+}
+
+fn client(tenant: Option<&str>) -> ClientInfo {
     ClientInfo {
         peer: Some("192.0.2.7".parse().unwrap()),
         helo: "app.test".into(),
         protocol: "ESMTP",
         tls: None,
-        tenant: tenant.map(Arc::new),
+        tenant: tenant.map(|name| Arc::clone(tenants().get(name).unwrap())),
     }
 }
 
@@ -274,24 +285,28 @@ async fn a_closed_spool_puts_the_client_off_without_a_loss() {
 #[tokio::test]
 async fn a_tenant_is_held_to_its_domains_and_gives_its_pool() {
     let world = World::new();
-    let acme = Tenant::new("acme", Some("shared"), ["signed.test"]);
-    let send = async |from: &str| {
+    let send = async |tenant: Option<&str>, named: &str, from: &str| {
         let mut reception = world
             .intake
-            .begin(client(Some(acme.clone())), envelope(&["a@b.test"]))?;
-        reception
-            .push(format!("From: {from}\r\nX-Mailwright-Tenant: other\r\n\r\nx\r\n").as_bytes())
-            .await?;
+            .begin(client(tenant), envelope(&["a@b.test"]))?;
+        let message = format!("From: {from}\r\nX-Mailwright-Tenant: {named}\r\n\r\nx\r\n");
+        reception.push(message.as_bytes()).await?;
         reception.finish().await
     };
-    assert_eq!(
-        send("eve@evil.test").await.unwrap_err().enhanced,
-        Some(EnhancedCode(5, 7, 1))
-    );
-    let id = send("ann@signed.test").await.unwrap();
+    for (tenant, named) in [(Some("acme"), "other"), (None, "acme")] {
+        let evil = send(tenant, named, "eve@evil.test").await.unwrap_err();
+        assert_eq!(evil.enhanced, Some(EnhancedCode(5, 7, 1)));
+        let id = send(tenant, named, "ann@signed.test").await.unwrap();
+        let labels = world.spool.stored(id).await.unwrap().meta.labels;
+        assert_eq!(labels.tenant.as_deref(), Some("acme"));
+        assert_eq!(labels.pool.as_deref(), Some("shared"));
+    }
+    let id = send(None, "unconfigured", "eve@evil.test").await.unwrap();
     let labels = world.spool.stored(id).await.unwrap().meta.labels;
-    assert_eq!(labels.tenant.as_deref(), Some("acme"));
-    assert_eq!(labels.pool.as_deref(), Some("shared"));
+    assert_eq!(
+        (labels.tenant.as_deref(), labels.pool.as_deref()),
+        (Some("unconfigured"), None)
+    );
 }
 
 #[tokio::test]

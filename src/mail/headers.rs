@@ -254,13 +254,15 @@ pub fn is_wsp(octet: u8) -> bool {
     matches!(octet, b' ' | b'\t')
 }
 
-/// Text from elsewhere made fit for a field: controls become spaces, and lines longer than 78 columns are folded at
-/// spaces where there are any (RFC 5322 §2.1.1). `name` is the field's name, which takes room on the first line.
+/// Text from elsewhere made fit for a field: controls become spaces, lines longer than 78 columns are folded at spaces
+/// (RFC 5322 §2.1.1), and words too long for any line are cut. `name` is the field's name, which takes room on the
+/// first line.
 pub fn folded(name: &str, text: &str) -> String {
     let clean = text.replace(|c: char| c.is_control(), " ");
+    let words = clean.split(' ').filter(|word| !word.is_empty());
     let mut out = String::with_capacity(clean.len() + 8);
     let mut column = name.len() + 2;
-    for (i, word) in clean.split(' ').filter(|word| !word.is_empty()).enumerate() {
+    for (i, word) in words.flat_map(Pieces).enumerate() {
         if i > 0 && column + 1 + word.len() > MAX_COLUMNS {
             out.push_str("\r\n\t");
             column = 8;
@@ -272,6 +274,18 @@ pub fn folded(name: &str, text: &str) -> String {
         column += word.len();
     }
     out
+}
+
+/// A word in pieces of at most [`MAX_WORD`] octets.
+struct Pieces<'a>(&'a str);
+
+impl<'a> Iterator for Pieces<'a> {
+    type Item = &'a str;
+    fn next(&mut self) -> Option<&'a str> {
+        let (piece, rest) = self.0.split_at(self.0.floor_char_boundary(MAX_WORD));
+        self.0 = rest;
+        (!piece.is_empty()).then_some(piece)
+    }
 }
 
 /// RFC 5322 §2.2: printable ASCII without the colon, at least one.
@@ -289,6 +303,8 @@ fn name_length(content: &[u8], line: usize) -> Result<usize, HeaderError> {
 
 /// RFC 5322 §2.1.1.
 const MAX_COLUMNS: usize = 78;
+/// With a field name in front a line stays under the 998 octets of RFC 5322 §2.1.1.
+const MAX_WORD: usize = 900;
 
 #[cfg(test)]
 mod tests {
@@ -361,6 +377,8 @@ mod tests {
     fn text_from_elsewhere_cannot_end_its_field() {
         let out = folded("Subject", "a\r\nBcc: all@example.test\0 b");
         assert_eq!(out, "a Bcc: all@example.test b");
+        let long = folded("Subject", &"\u{e9}".repeat(2000));
+        assert!(long.split("\r\n\t").all(|line| line.len() <= 900));
     }
 
     proptest! {

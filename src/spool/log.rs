@@ -67,7 +67,7 @@ impl Spool {
     ) -> Result<(Self, RecoveryReport), OpenError> {
         let layout = Layout::of(dir);
         let fail = |error| recovery::failed(&layout, error);
-        layout.create().map_err(fail)?;
+        layout.create(&*disk).map_err(fail)?;
         let lock = recovery::lock(&layout, false)?;
         if !config.sync {
             tracing::warn!(
@@ -276,6 +276,18 @@ impl Spool {
         let draw = Draw::state(kind, id, shared.clock.now(), meta);
         self.fits(&draw)?;
         shared.queue.submit(&draw, effect).await
+    }
+
+    /// Blocks until the keeper has made `count` segments ready.
+    #[cfg(test)]
+    pub(super) fn wait_for_spares(&self, count: usize) {
+        self.shared().pool.wait_for(count);
+    }
+
+    /// Looks at the free space now rather than within a second.
+    #[cfg(test)]
+    pub(super) fn check_space(&self) {
+        self.shared().check_space();
     }
 
     fn fits(&self, draw: &Draw<'_>) -> Result<(), SpoolError> {

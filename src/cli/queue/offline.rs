@@ -2,19 +2,46 @@
 
 use super::Args;
 use crate::cli::{Exit, Failure};
+use crate::clock::Clock;
 use crate::config::Config;
 use crate::http::QueueEntry;
-use crate::queue::Selector;
+use crate::queue::{Queue, Schedule, Selector};
+use crate::spool::{OpenError, Spool};
+use std::collections::HashMap;
 
-/// What is in the spool. `why` is why no daemon could be asked.
+/// What is in the spool, read without changing it. `why` is why no daemon could be asked.
+///
+/// A daemon named by its URL has its data directory elsewhere, so nothing is read then.
 pub fn list(
-    _args: &Args,
-    _config: &Config,
-    _which: &Selector,
-    _limit: usize,
+    args: &Args,
+    config: &Config,
+    which: &Selector,
+    limit: usize,
     why: &str,
 ) -> Result<Vec<QueueEntry>, Failure> {
-    Err(Failure::new(Exit::Unavailable, why))
+    let unavailable = |more: String| Failure::new(Exit::Unavailable, format!("{why}{more}"));
+    if args.url.is_some() || !config.data_dir.exists() {
+        return Err(unavailable(String::new()));
+    }
+    let queue = Queue::new(Clock::machine());
+    let schedule = Schedule(config.retry.clone());
+    let mut messages = HashMap::new();
+    let read = Spool::inspect(&config.data_dir, |stored| {
+        let expiry = schedule.expiry(stored.meta.received);
+        queue.insert(&stored, stored.meta.expires.unwrap_or(expiry));
+        messages.insert(stored.meta.id, stored);
+    });
+    match read {
+        Ok(_) => eprintln!("{why}; this is what {} holds", config.data_dir.display()),
+        Err(OpenError::Locked(_)) => {
+            let message = format!("{why}, but one has the data directory in use");
+            return Err(Failure::new(Exit::TemporaryFailure, message));
+        }
+        Err(error) => return Err(unavailable(format!("; {error}"))),
+    }
+    let views = queue.list(which, limit);
+    let entry = |view| Some(QueueEntry::of(view, messages.get(&view.id)?));
+    Ok(views.iter().filter_map(entry).collect())
 }
 
 pub fn show(args: &Args, config: &Config, id: &str, why: &str) -> Result<Vec<QueueEntry>, Failure> {
@@ -22,5 +49,12 @@ pub fn show(args: &Args, config: &Config, id: &str, why: &str) -> Result<Vec<Que
         id: Some(id.to_owned()),
         ..Selector::default()
     };
-    list(args, config, &which, usize::MAX, why)
+    let entries = list(args, config, &which, usize::MAX, why)?;
+    match entries.is_empty() {
+        true => Err(Failure::new(
+            Exit::Data,
+            format!("{id} is not in the queue"),
+        )),
+        false => Ok(entries),
+    }
 }

@@ -115,7 +115,8 @@ async fn start_tls(
     timeouts: &Timeouts,
     tls: &ClientTls,
 ) -> Result<SmtpClient<Wire>, Failure> {
-    let reply = say(&mut client, "STARTTLS", "", timeouts).await?;
+    let reply = say(&mut client, "STARTTLS", "", timeouts).await;
+    let reply = reply.map_err(Failure::at_starttls)?;
     if reply.code != 220 {
         return Err(Failure::Tls(reply));
     }

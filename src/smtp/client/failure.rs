@@ -4,7 +4,7 @@ use crate::mail::{EnhancedCode, Reply};
 
 /// A conversation that cannot go on. The connection is closed after any of them.
 ///
-/// `reply().command` names the phase: `connect`, `greeting`, `EHLO`, `STARTTLS`, `MAIL`, `RCPT`, `DATA`, `content`,
+/// `reply().command` names the phase: `connect`, `greeting`, `EHLO`, `HELO`, `STARTTLS`, `MAIL`, `RCPT`, `DATA`, `content`,
 /// `.`, or `idle` between transactions.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Failure {
@@ -38,16 +38,21 @@ impl Failure {
         }
     }
 
-    /// Another address of the site may do better.
-    pub fn is_connections(&self) -> bool {
-        matches!(self, Self::Connection(_) | Self::Tls(_))
+    /// Another address of the site may do better: the fault is this connection's, or this host's refusal to talk
+    /// (RFC 7504 §3 for 5xx greetings).
+    pub fn worth_another_address(&self) -> bool {
+        match self {
+            Self::Connection(_) | Self::Tls(_) => true,
+            Self::Said(reply) => matches!(&*reply.command, "greeting" | "EHLO" | "HELO"),
+            Self::LostAfterDot(_) | Self::Local(_) => false,
+        }
     }
 
     /// RFC 3463 §3.5: 4.4.1 no answer from host, at connect and greeting; 4.4.2 bad connection, later.
     pub(super) fn lost(phase: &str, why: impl std::fmt::Display) -> Self {
         let detail = if phase == "connect" { 1 } else { 2 };
         let code = EnhancedCode(4, 4, detail);
-        Self::Connection(Reply::local(421, code, why.to_string(), phase))
+        Self::Connection(Reply::local(451, code, why.to_string(), phase))
     }
 
     pub(super) fn tls(why: impl std::fmt::Display) -> Self {
@@ -58,6 +63,14 @@ impl Failure {
     pub(super) fn local(phase: &str, why: impl std::fmt::Display) -> Self {
         let code = EnhancedCode(4, 3, 0);
         Self::Local(Reply::local(451, code, why.to_string(), phase))
+    }
+
+    /// The same loss, in answer to STARTTLS: servers that break off there often talk in clear.
+    pub(super) fn at_starttls(self) -> Self {
+        match self {
+            Self::Connection(reply) => Self::Tls(reply),
+            other => other,
+        }
     }
 
     /// The same loss, with the dot possibly at the server.

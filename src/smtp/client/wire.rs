@@ -7,6 +7,7 @@
 
 use crate::mail::Reply;
 use crate::smtp::codec::ReplyParser;
+use rustls::ProtocolVersion;
 use std::collections::VecDeque;
 use std::io;
 use std::pin::Pin;
@@ -49,6 +50,8 @@ struct Output {
 const INPUT: usize = 4096;
 /// Octets gathered before they leave unasked.
 const OUTPUT: usize = 64 * 1024;
+/// Room for output that an idle connection keeps.
+const KEPT: usize = 16 * 1024;
 
 impl Wire {
     pub fn plain(stream: TcpStream) -> Self {
@@ -113,7 +116,11 @@ impl Wire {
     pub fn tls_version(&self) -> Option<&'static str> {
         match &self.socket {
             Socket::Plain(_) => None,
-            Socket::Tls(stream) => stream.get_ref().1.protocol_version()?.as_str(),
+            Socket::Tls(stream) => match stream.get_ref().1.protocol_version()? {
+                ProtocolVersion::TLSv1_3 => Some("TLSv1.3"),
+                ProtocolVersion::TLSv1_2 => Some("TLSv1.2"),
+                other => other.as_str(),
+            },
         }
     }
 
@@ -169,7 +176,7 @@ impl Wire {
             self.output.sent += sent;
         }
         self.output.buffer.clear();
-        self.output.buffer.shrink_to(OUTPUT);
+        self.output.buffer.shrink_to(KEPT);
         self.output.sent = 0;
         Poll::Ready(Ok(()))
     }
