@@ -60,7 +60,7 @@ impl Mta {
         let config = Config::load(Some(&mta.file())).unwrap_or_else(|e| panic!("{e}"));
         let clock = mta.world.clock.clone();
         let setup = Setup {
-            resolver: Resolver::new(config.dns.clone(), clock.clone()).expect("a resolver"),
+            resolver: Resolver::new(&config.dns, clock.clone()).expect("a resolver"),
             config,
             file: Some(mta.file()),
             bound,
