@@ -195,7 +195,13 @@ impl Reception {
             head: head.to_octets(&signatures),
             body: body.draft,
         };
-        parts.take(self.client.peer, commit).await
+        // On a task of its own: a connection that is lost meanwhile must not leave a durable message in no queue.
+        tokio::spawn(async move { parts.take(self.client.peer, commit).await })
+            .await
+            .unwrap_or_else(|error| {
+                tracing::error!(%error, "a message was not handed on; a restart finds it in the spool");
+                Err(refuse(451, EnhancedCode(4, 3, 0), "the message could not be stored, try again later"))
+            })
     }
 }
 
