@@ -13,6 +13,7 @@ use super::shared::Shared;
 use crate::mail::MessageId;
 use std::fs::File;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 /// A log of fewer segments than this is not compacted.
@@ -160,7 +161,10 @@ impl Committer {
                     self.settle_failed(refused, &SpoolError::NoSpace);
                     batch = rest;
                 }
-                Err(NoSpare::Full) => return self.settle_failed(batch, &SpoolError::NoSpace),
+                Err(NoSpare::Full) => {
+                    self.failures = self.failures.saturating_add(1);
+                    return self.settle_failed(batch, &SpoolError::NoSpace);
+                }
                 Err(NoSpare::Stopping) => return,
             }
         }
@@ -368,14 +372,16 @@ impl Committer {
 
     /// Ends the head and begins a segment.
     fn turn(&mut self, accepts: bool) -> Result<(), NoSpare> {
+        // One spare is kept back, so that outcomes can be recorded when no mail comes in any more; unless leaving the
+        // head gives one back at once.
+        let reserve = accepts && !self.shared.ledger.lock().all_dead();
+        let spare = self.shared.pool.take(usize::from(reserve))?;
         if let Some(head) = self.head.take() {
             self.previous = Start {
                 previous: head.generation,
                 sealed: self.seal(&head),
             };
         }
-        // One spare is kept back, so that outcomes can be recorded when no mail comes in any more.
-        let spare = self.shared.pool.take(usize::from(accepts))?;
         let head = Head {
             generation: self.next_generation,
             salt: rand::random(),
@@ -435,6 +441,11 @@ impl Committer {
 
     /// What follows from a batch: segments that are empty now, or worth emptying.
     fn after(&mut self) {
+        self.leave_dead_head();
+        self.shared
+            .health
+            .room
+            .store(self.head.as_ref().map_or(0, Head::room), Ordering::Relaxed);
         let Some(head) = self.head.as_ref().map(|head| head.generation) else {
             return;
         };
@@ -454,6 +465,18 @@ impl Committer {
         }
         if let Some(generation) = compact {
             self.orders.give(generation);
+        }
+    }
+
+    /// On a full disk a head without live messages is worth more as a spare.
+    fn leave_dead_head(&mut self) {
+        let worn = self
+            .head
+            .as_ref()
+            .is_some_and(|head| head.room() < head.size / 2);
+        if worn && !self.shared.pool.has_room() && self.shared.ledger.lock().all_dead() {
+            // Without a spare the head stays as it is.
+            let _stays = self.turn(false);
         }
     }
 

@@ -13,6 +13,8 @@ pub trait Disk: Send + Sync + 'static {
     fn write_at(&self, file: &File, bytes: &[u8], offset: u64) -> io::Result<()>;
     /// Returns when what was written to `file` survives a power loss.
     fn sync(&self, file: &File) -> io::Result<()>;
+    /// Returns when the names in `dir` survive a power loss.
+    fn sync_names(&self, dir: &Path) -> io::Result<()>;
     /// What is free where `dir` is.
     fn space(&self, dir: &Path) -> io::Result<Space>;
 }
@@ -34,6 +36,10 @@ impl Disk for Machine {
 
     fn sync(&self, file: &File) -> io::Result<()> {
         file.sync_data()
+    }
+
+    fn sync_names(&self, dir: &Path) -> io::Result<()> {
+        File::open(dir)?.sync_all()
     }
 
     fn space(&self, dir: &Path) -> io::Result<Space> {
@@ -60,10 +66,10 @@ impl Layout {
         }
     }
 
-    pub fn create(&self) -> io::Result<()> {
+    pub fn create(&self, disk: &dyn Disk) -> io::Result<()> {
         std::fs::create_dir_all(self.large())?;
         std::fs::create_dir_all(self.corrupt())?;
-        sync_dir(&self.root)
+        disk.sync_names(&self.root)
     }
 
     pub fn lock(&self) -> PathBuf {
@@ -95,11 +101,6 @@ impl Layout {
     pub fn part(&self, number: u64) -> PathBuf {
         self.large().join(format!("{number:08}.part"))
     }
-}
-
-/// Makes the names in `dir` durable.
-pub fn sync_dir(dir: &Path) -> io::Result<()> {
-    File::open(dir)?.sync_all()
 }
 
 /// A new file that may be read and written; fails where the name is taken.

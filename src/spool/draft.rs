@@ -96,7 +96,7 @@ impl Draft {
             let to = shared.layout.body(id);
             spill.part.rename(&to)?;
             if shared.config.sync {
-                disk::sync_dir(&shared.layout.large())?;
+                shared.disk.sync_names(&shared.layout.large())?;
             }
             Ok(())
         })

@@ -1,6 +1,6 @@
 //! The thread that keeps segments ready, deletes files that are done with, and watches free space.
 
-use super::disk::{create, sync_dir};
+use super::disk::create;
 use super::pool::Spare;
 use super::shared::Shared;
 use std::io;
@@ -70,7 +70,7 @@ pub fn zeroed(shared: &Shared, number: u64) -> io::Result<Spare> {
     shared.disk.sync(&file)?;
     let path = shared.layout.segment(number);
     std::fs::rename(unfinished, &path)?;
-    sync_dir(&shared.layout.root)?;
+    shared.disk.sync_names(&shared.layout.root)?;
     Ok(Spare {
         file: Arc::new(file),
         path,

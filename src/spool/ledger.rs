@@ -294,6 +294,11 @@ impl Ledger {
         freed
     }
 
+    /// There is one segment, and no live message in it.
+    pub fn all_dead(&self) -> bool {
+        self.segments.len() == 1 && self.slots.is_empty()
+    }
+
     /// The oldest segment, where over half of a log of at least `least` segments is dead.
     pub fn worth_compacting(&self, head: u32, least: usize) -> Option<u32> {
         let oldest = self.oldest().filter(|oldest| *oldest < head)?;

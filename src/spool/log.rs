@@ -67,7 +67,7 @@ impl Spool {
     ) -> Result<(Self, RecoveryReport), OpenError> {
         let layout = Layout::of(dir);
         let fail = |error| recovery::failed(&layout, error);
-        layout.create().map_err(fail)?;
+        layout.create(&*disk).map_err(fail)?;
         let lock = recovery::lock(&layout, false)?;
         if !config.sync {
             tracing::warn!(
@@ -278,6 +278,18 @@ impl Spool {
         shared.queue.submit(&draw, effect).await
     }
 
+    /// Blocks until the keeper has made `count` segments ready.
+    #[cfg(test)]
+    pub(super) fn wait_for_spares(&self, count: usize) {
+        self.shared().pool.wait_for(count);
+    }
+
+    /// Looks at the free space now rather than within a second.
+    #[cfg(test)]
+    pub(super) fn check_space(&self) {
+        self.shared().check_space();
+    }
+
     fn fits(&self, draw: &Draw<'_>) -> Result<(), SpoolError> {
         let most = self.shared().config.segment_size.0.saturating_sub(OVERHEAD);
         if draw.len() <= most {
@@ -302,8 +314,14 @@ impl Running {
     ) -> std::io::Result<Self> {
         shared.check_space();
         if resume.head.is_none() && !shared.pool.has_spare() {
-            // A disk on which not even one segment can be made is told now rather than at the first message.
-            shared.pool.give(keeper::zeroed(&shared, number)?);
+            match keeper::zeroed(&shared, number) {
+                Ok(spare) => shared.pool.give(spare),
+                // What is in the spool can be delivered all the same.
+                Err(error) if error.kind() == std::io::ErrorKind::StorageFull => {
+                    shared.pool.set_full(true)
+                }
+                Err(error) => return Err(error),
+            }
             number += 1;
         }
         let orders = Arc::new(Orders::default());

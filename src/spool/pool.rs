@@ -105,6 +105,14 @@ impl Pool {
         !state.full || state.ready.len() > 1
     }
 
+    #[cfg(test)]
+    pub fn wait_for(&self, count: usize) {
+        let mut state = self.state.lock();
+        while state.ready.len() < count {
+            self.changed.wait(&mut state);
+        }
+    }
+
     pub fn has_spare(&self) -> bool {
         !self.state.lock().ready.is_empty()
     }

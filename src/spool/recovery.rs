@@ -159,7 +159,8 @@ impl<'a> Recovery<'a> {
     pub fn resume(&mut self) -> Resume {
         let newest = self.replay.newest;
         let next_generation = newest.map_or(1, |newest| newest.generation + 1);
-        let open = newest.filter(|newest| !newest.ended);
+        // Behind a torn write nothing is written: as long as it is the last of its segment, it is known to be torn.
+        let open = newest.filter(|newest| !newest.ended && newest.whole);
         let head = open.and_then(|newest| {
             let segment = self.replay.ledger.segment(newest.generation)?;
             Some(Head {

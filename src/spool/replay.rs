@@ -78,6 +78,8 @@ pub struct Newest {
     pub salt: u32,
     pub used: u64,
     pub ended: bool,
+    /// Everything in it could be read.
+    pub whole: bool,
 }
 
 /// The segment files of a spool.
@@ -199,16 +201,21 @@ impl Replay {
         );
         let new = if sealed { Walk::sealed } else { Walk::unsealed };
         let mut walk = new(Arc::clone(&file.file), file.size, generation, salt);
-        let (mut holes, mut last_batch, mut used) = (Vec::new(), 0, 0);
+        let (mut holes, mut last_batch, mut used, mut whole) = (Vec::new(), 0, 0, true);
         while let Some(found) = walk.next() {
             match found {
                 Found::Damage { from, to, header } => {
                     used = to;
+                    whole = false;
+                    if let Some(header) = header {
+                        last_batch = batch_offset(&header);
+                    }
                     holes.push(hole(generation, from, to, header));
                 }
                 Found::Record(record) => {
-                    last_batch = u64::from(record.header.batch) * super::record::UNIT as u64;
+                    last_batch = batch_offset(&record.header);
                     used = record.offset + record.header.len();
+                    whole &= record.content_whole;
                     holes.extend(self.record(generation, record));
                 }
             }
@@ -219,6 +226,7 @@ impl Replay {
             salt,
             used,
             ended: walk.ended(),
+            whole,
         });
         for hole in holes {
             self.settle_hole(hole, !sealed && !walk.ended(), last_batch);
@@ -250,6 +258,11 @@ impl Replay {
         self.clean = header.kind == Kind::Close;
         let to = record.offset + header.len();
         let mut bad = hole(generation, record.offset, to, Some(header));
+        if header.kind == Kind::Move && !record.content_whole && self.ledger.contains(header.id) {
+            // The original is still there, and better than a copy that was cut short.
+            bad.why = "a copy of the message is damaged; the original is used";
+            return Some(bad);
+        }
         let understood = self.apply(
             Place::new(generation, record.offset, header.len()),
             &header,
@@ -329,6 +342,10 @@ impl Replay {
             self.finals.pop_front();
         }
     }
+}
+
+fn batch_offset(header: &Header) -> u64 {
+    u64::from(header.batch) * super::record::UNIT as u64
 }
 
 fn hole(generation: u32, from: u64, to: u64, header: Option<Header>) -> Hole {

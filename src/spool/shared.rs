@@ -85,7 +85,9 @@ impl Shared {
         if self.health.closed.load(Ordering::Relaxed) {
             return Err(SpoolError::Closed);
         }
-        if self.health.low.load(Ordering::Relaxed) || !self.pool.has_room() {
+        let room = self.pool.has_room()
+            || self.health.room.load(Ordering::Relaxed) > 2 * self.config.inline_limit.0;
+        if self.health.low.load(Ordering::Relaxed) || !room {
             return Err(SpoolError::NoSpace);
         }
         self.health.failing.lock().clone().map_or(Ok(()), Err)
@@ -104,6 +106,8 @@ pub struct Begin {
 pub struct Health {
     pub low: AtomicBool,
     pub closed: AtomicBool,
+    /// Octets left in the segment being written.
+    pub room: AtomicU64,
     /// What the last write said, until one succeeds.
     pub failing: Mutex<Option<SpoolError>>,
 }

@@ -193,30 +193,30 @@ async fn outcome(spool: &Spool, id: MessageId, recipient: u16, attempt: u16, wha
 
 /// A disk with switches.
 struct Faulty {
-    /// Octets that can still be written; below zero there is no limit.
-    room: AtomicI64,
-    /// The next syncs that fail.
+    /// Nothing new can be allocated.
+    full: AtomicBool,
+    /// The next syncs of the log that fail.
     bad_syncs: AtomicU64,
-    /// Octets of log writes until the machine dies: the write that passes it is cut there.
+    /// Octets of log writes until the machine dies.
     until_death: AtomicI64,
+    /// Which sectors of the write under way reach the disk then; 0 is a clean cut.
+    torn: AtomicU64,
     dead: AtomicBool,
     space: Mutex<Space>,
-    /// Offset of the last write, for tests that damage it.
-    last_write: Mutex<(u64, u64)>,
 }
 
 impl Default for Faulty {
     fn default() -> Self {
         Self {
-            room: AtomicI64::new(-1),
+            full: AtomicBool::new(false),
             bad_syncs: AtomicU64::new(0),
             until_death: AtomicI64::new(i64::MAX),
+            torn: AtomicU64::new(0),
             dead: AtomicBool::new(false),
             space: Mutex::new(Space {
                 bytes: 1 << 40,
                 inodes: Some(1 << 20),
             }),
-            last_write: Mutex::default(),
         }
     }
 }
@@ -226,6 +226,26 @@ impl Faulty {
         self.dead.store(false, Ordering::SeqCst);
         self.until_death.store(i64::MAX, Ordering::SeqCst);
     }
+
+    /// The power fails in the middle of this write.
+    fn die(&self, file: &File, bytes: &[u8], offset: u64, left: usize) -> io::Result<()> {
+        const SECTOR: usize = 512;
+        self.dead.store(true, Ordering::SeqCst);
+        let torn = self.torn.load(Ordering::SeqCst);
+        if torn == 0 {
+            return file.write_all_at(&bytes[..left], offset);
+        }
+        for (n, sector) in bytes.chunks(SECTOR).enumerate() {
+            if torn >> (n % 64) & 1 == 1 {
+                file.write_all_at(sector, offset + (n * SECTOR) as u64)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn on_thread(name: &str) -> bool {
+    std::thread::current().name() == Some(name)
 }
 
 impl Disk for Faulty {
@@ -233,18 +253,17 @@ impl Disk for Faulty {
         if self.dead.load(Ordering::SeqCst) {
             return Err(io::Error::other("the machine is off"));
         }
-        let len = bytes.len() as i64;
-        let left = self.until_death.fetch_sub(len, Ordering::SeqCst);
-        if left < len {
-            self.dead.store(true, Ordering::SeqCst);
-            file.write_all_at(&bytes[..left.max(0) as usize], offset)?;
-            return Err(io::Error::other("the power failed"));
-        }
-        let room = self.room.load(Ordering::SeqCst);
-        if room >= 0 && room < len {
+        if self.full.load(Ordering::SeqCst) && !on_thread("spool-commit") {
             return Err(io::ErrorKind::StorageFull.into());
         }
-        *self.last_write.lock() = (offset, bytes.len() as u64);
+        if on_thread("spool-commit") {
+            let len = bytes.len() as i64;
+            let left = self.until_death.fetch_sub(len, Ordering::SeqCst);
+            if left < len {
+                self.die(file, bytes, offset, left.max(0) as usize)?;
+                return Err(io::Error::other("the power failed"));
+            }
+        }
         Machine.write_at(file, bytes, offset)
     }
 
@@ -253,13 +272,14 @@ impl Disk for Faulty {
             return Err(io::Error::other("the machine is off"));
         }
         let take = |left: u64| left.checked_sub(1);
-        if self
-            .bad_syncs
-            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, take)
-            .is_ok()
-        {
+        let order = Ordering::SeqCst;
+        if on_thread("spool-commit") && self.bad_syncs.fetch_update(order, order, take).is_ok() {
             return Err(io::Error::other("input/output error"));
         }
+        Ok(())
+    }
+
+    fn sync_names(&self, _dir: &Path) -> io::Result<()> {
         Ok(())
     }
 

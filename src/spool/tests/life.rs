@@ -113,7 +113,8 @@ async fn two_daemons_never_share_a_spool_and_the_offline_reader_says_why_it_cann
 
 #[tokio::test]
 async fn after_close_nothing_is_taken() {
-    let spool = World::new().start().spool;
+    let world = World::new();
+    let spool = world.start().spool;
     let id = commit(&spool, 1, 10).await.unwrap();
     spool.close().await.unwrap();
     assert!(matches!(spool.accepting(), Err(SpoolError::Closed)));
