@@ -1,0 +1,26 @@
+//! Where messages go in, as a listener sees it.
+
+use crate::auth::client::ClientInfo;
+use crate::mail::{Envelope, MessageId, Reply};
+use std::future::Future;
+
+/// The way in for mail. Intake in the daemon; a recorder in tests.
+pub trait Door: Send + Sync + 'static {
+    type Reception: Reception;
+
+    /// May a message come in now? Asked at MAIL; the reply of an `Err` goes to the client (452 where the spool is
+    /// full). Must be cheap.
+    fn accepting(&self) -> Result<(), Reply>;
+
+    /// Opens a message. Dropping the reception leaves nothing behind.
+    fn begin(&self, client: ClientInfo, envelope: Envelope) -> Self::Reception;
+}
+
+/// A message on its way in.
+pub trait Reception: Send + 'static {
+    /// Takes the next octets of the message. After an `Err` no more come; its reply is what the client hears at the end.
+    fn push(&mut self, octets: &[u8]) -> impl Future<Output = Result<(), Reply>> + Send;
+
+    /// The message is whole: makes it ours. `Ok` means durable, and the client is told 250.
+    fn finish(self) -> impl Future<Output = Result<MessageId, Reply>> + Send;
+}
