@@ -14,7 +14,8 @@ pub use change::restart_needed;
 pub use load::{Finding, Refused};
 
 use crate::problem::Problems;
-use crate::{auth, dns, events, http, intake, queue, spool, tls};
+use crate::smtp::{listener, session::Limits};
+use crate::{auth, bounce, delivery, dns, events, http, intake, queue, spool, tls};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
@@ -29,6 +30,10 @@ pub struct Config {
     pub hostname: String,
     /// Directory of everything the node keeps: spool, event log, keys it makes for itself.
     pub data_dir: PathBuf,
+    /// Where mail is taken, one entry a socket.
+    pub listener: Vec<listener::Config>,
+    /// What one SMTP session may do, and how long it may take.
+    pub smtp: Limits,
     /// How mail is kept on disk.
     pub spool: spool::Config,
     /// Name servers, and how long answers are used.
@@ -41,8 +46,18 @@ pub struct Config {
     pub intake: intake::Config,
     /// The keys that sign, one entry each.
     pub dkim: Vec<auth::dkim::Config>,
+    /// How mail leaves.
+    pub delivery: delivery::Config,
+    /// Other ways than DNS says, for some domains.
+    pub route: Vec<delivery::RouteConfig>,
+    /// Our addresses. Without one the machine chooses, and EHLO says `hostname`.
+    pub source: Vec<delivery::SourceConfig>,
+    /// Sources that share the mail of tenants.
+    pub pool: Vec<delivery::PoolConfig>,
     /// When deferred mail is tried again, and when it is given up.
     pub retry: queue::Config,
+    /// What is done when mail fails.
+    pub bounce: bounce::Config,
     /// Which certificates of next hops are trusted.
     pub tls: tls::client::Config,
     /// The HTTP face: metrics, health and the API.
@@ -56,13 +71,20 @@ impl Default for Config {
         Self {
             hostname: "localhost".to_owned(),
             data_dir: PathBuf::from("./data"),
+            listener: vec![listener::Config::default()],
+            smtp: Limits::default(),
             spool: spool::Config::default(),
             dns: dns::Config::default(),
             tenant: Vec::new(),
             auth: auth::credentials::Limits::default(),
             intake: intake::Config::default(),
             dkim: Vec::new(),
+            delivery: delivery::Config::default(),
+            route: Vec::new(),
+            source: Vec::new(),
+            pool: Vec::new(),
             retry: queue::Config::default(),
+            bounce: bounce::Config::default(),
             tls: tls::client::Config::default(),
             http: http::Config::default(),
             events: events::Config::default(),
@@ -87,16 +109,45 @@ impl Config {
     /// Adds what is wrong with the values, each module for its own part.
     pub fn validate(&self, problems: &mut Problems) {
         validate_hostname(&self.hostname, problems);
+        for (i, listener) in self.listener.iter().enumerate() {
+            listener.validate(&format!("listener[{i}]"), problems);
+        }
+        self.smtp.validate("smtp", problems);
         self.spool.validate("spool", problems);
         self.dns.validate("dns", problems);
         auth::credentials::validate_all(&self.tenant, "tenant", problems);
         self.auth.validate("auth", problems);
         self.intake.validate("intake", problems);
-        auth::dkim::Config::validate_all(&self.dkim, problems);
+        auth::dkim::validate_all(&self.dkim, "dkim", problems);
+        self.delivery.validate("delivery", problems);
+        for (i, route) in self.route.iter().enumerate() {
+            route.validate(&format!("route[{i}]"), problems);
+        }
+        delivery::validate_sources(&self.source, &self.pool, problems);
+        self.validate_pools_named(problems);
         self.retry.validate("retry", problems);
+        self.bounce.validate("bounce", problems);
         self.tls.validate("tls", problems);
         self.http.validate("http", problems);
         self.events.validate("events", problems);
+    }
+
+    fn validate_pools_named(&self, problems: &mut Problems) {
+        for (i, tenant) in self
+            .tenant
+            .iter()
+            .enumerate()
+            .filter(|(_, t)| !t.pool.is_empty())
+        {
+            if !self.pool.iter().any(|pool| pool.name == tenant.pool) {
+                let message = format!("there is no pool \"{}\"", tenant.pool);
+                problems.add(
+                    format!("tenant[{i}].pool"),
+                    message,
+                    "name a [[pool]], or leave the key out",
+                );
+            }
+        }
     }
 
     /// Where the event log is.

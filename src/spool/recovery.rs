@@ -65,6 +65,7 @@ pub struct Damage {
 pub struct Final {
     pub id: MessageId,
     pub recipient: u16,
+    pub attempts: u16,
     pub disposition: Disposition,
     /// `None` where the message's segment is already used again.
     pub meta: Option<Meta>,
@@ -221,6 +222,7 @@ impl<'a> Recovery<'a> {
             self.report.finals.push(Final {
                 id: last.id,
                 recipient: last.recipient,
+                attempts: last.attempts,
                 disposition: last.disposition,
                 meta,
                 at: last.at,
