@@ -20,7 +20,7 @@ mod tests;
 
 pub use limits::Limits;
 
-use crate::auth::client::ClientInfo;
+use crate::auth::ClientInfo;
 use crate::auth::credentials::Tenant;
 use crate::mail::{Address, Envelope, Reply};
 use crate::smtp::codec::line::{Line, first_line};

@@ -34,7 +34,7 @@ impl Office {
             ..SinkConfig::default()
         });
         let sink = sink.await.expect("a free port");
-        let hash = hash_password(PASSWORD.as_bytes()).expect("a hash");
+        let hash = hash_password(PASSWORD).expect("a hash");
         let users = private(&dir.path().join("users"), &format!("{USER}:{hash}\n"));
         let route = |domain: &str, to: SocketAddr| {
             format!(

@@ -5,11 +5,16 @@ use crate::internet::World;
 use crate::journal::{Event, Journal, PATIENCE};
 use crate::settings::overlay;
 use crate::talk::Talk;
+use mailwright::app::{App, Bound, Setup};
+use mailwright::config::Config;
+use mailwright::dns::Resolver;
 use serde_json::{Value, json};
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, Instant};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
 
 pub struct Mta {
     pub smtp: SocketAddr,
@@ -19,23 +24,55 @@ pub struct Mta {
     world: World,
     keys: String,
     sent: AtomicUsize,
+    stop: CancellationToken,
+    running: JoinHandle<()>,
+}
+
+impl Drop for Mta {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
 }
 
 impl Mta {
     /// Builds and starts a daemon in `dir`; `keys` are laid over those that bind it to `world`.
     pub async fn start(world: World, dir: PathBuf, keys: &str) -> Mta {
-        let mta = Mta {
-            smtp: SocketAddr::from(([127, 0, 0, 1], 0)),
-            http: SocketAddr::from(([127, 0, 0, 1], 0)),
+        std::fs::create_dir_all(&dir).expect("a directory");
+        let bound = Bound {
+            smtp: vec![listen()],
+            http: listen(),
+        };
+        let local = |socket: &TcpListener| socket.local_addr().expect("a bound socket");
+        let (smtp, http) = (local(&bound.smtp[0]), local(&bound.http));
+        let stop = CancellationToken::new();
+        let mut mta = Mta {
+            smtp,
             journal: Journal(dir.join("data/events")),
-            keys: keys.to_owned(),
-            sent: AtomicUsize::new(0),
+            http,
             world,
             dir,
+            keys: keys.to_owned(),
+            sent: AtomicUsize::new(0),
+            stop: stop.clone(),
+            running: tokio::spawn(async {}),
         };
-        std::fs::create_dir_all(&mta.dir).expect("a directory");
         std::fs::write(mta.file(), mta.settings(keys)).expect("a file");
-        todo!("App::build")
+        let config = Config::load(Some(&mta.file())).unwrap_or_else(|e| panic!("{e}"));
+        let clock = mta.world.clock.clone();
+        let setup = Setup {
+            resolver: Resolver::new(&config.dns, clock.clone()).expect("a resolver"),
+            config,
+            file: Some(mta.file()),
+            bound,
+            clock,
+            sinks: Vec::new(),
+        };
+        let app = tokio::task::spawn_blocking(move || App::build_with(setup)).await;
+        let app = app.expect("no panic").unwrap_or_else(|e| panic!("{e}"));
+        mta.running = tokio::spawn(async move {
+            app.run(stop).await.expect("a clean end");
+        });
+        mta
     }
 
     pub fn file(&self) -> PathBuf {
@@ -171,9 +208,15 @@ impl Mta {
         Mta::start(world, dir, keys).await
     }
 
-    pub async fn stop(self) {
-        todo!("App::stop")
+    /// Stops it cleanly.
+    pub async fn stop(mut self) {
+        self.stop.cancel();
+        (&mut self.running).await.expect("no panic");
     }
+}
+
+fn listen() -> TcpListener {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port")
 }
 
 /// The message id in an accepting reply.

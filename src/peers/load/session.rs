@@ -1,8 +1,11 @@
 //! One session of the generator: connects, sends what is due, connects again.
 
 use super::{Job, Tally};
+use crate::mail::Reply;
 use crate::peers::wire::Wire;
+use crate::smtp::codec::{EhloLines, ReplyParser};
 use base64::Engine as _;
+use bytes::Buf;
 use std::fmt::Write as _;
 use std::io;
 use std::time::Duration;
@@ -42,12 +45,6 @@ impl Failure {
     fn broken(stage: &str, error: &io::Error) -> Self {
         Self::Broken(format!("{stage}: {error}"))
     }
-}
-
-struct Answer {
-    code: u16,
-    /// Last line, code included.
-    text: String,
 }
 
 impl<'a> Worker<'a> {
@@ -126,15 +123,8 @@ impl Link {
     async fn hello(&mut self) -> Result<(), Failure> {
         self.command("EHLO load.example");
         self.flush("EHLO").await?;
-        let mut pipelining = false;
-        let answer = self
-            .answer("EHLO", |line| {
-                pipelining |= line
-                    .get(4..)
-                    .is_some_and(|k| k.eq_ignore_ascii_case("PIPELINING"));
-            })
-            .await?;
-        self.pipelining = pipelining;
+        let answer = self.answer("EHLO").await?;
+        self.pipelining = EhloLines::parse(&answer).pipelining;
         wanted("EHLO", 250, answer).map_err(Failure::Broken)
     }
 
@@ -164,7 +154,7 @@ impl Link {
         job.note("dot", &id).map_err(unwritten)?;
         self.wire.output().extend_from_slice(b".\r\n");
         self.flush(".").await?;
-        let answer = self.answer(".", |_| {}).await?;
+        let answer = self.answer(".").await?;
         closing(".", &answer)?;
         wanted(".", 250, answer).map_err(Failure::Refused)?;
         job.note("250", &id).map_err(unwritten)?;
@@ -188,7 +178,7 @@ impl Link {
                 self.command(line);
                 self.flush(verb).await?;
             }
-            let answer = self.answer(verb, |_| {}).await?;
+            let answer = self.answer(verb).await?;
             closing(verb, &answer)?;
             let good = if *verb == "DATA" { 354 } else { 250 };
             match wanted(verb, good, answer) {
@@ -224,7 +214,7 @@ impl Link {
         self.command("QUIT");
         // The mail is in; how the farewell goes changes nothing.
         if self.flush("QUIT").await.is_ok() {
-            let _farewell = self.answer("QUIT", |_| {}).await;
+            let _farewell = self.answer("QUIT").await;
         }
     }
 
@@ -250,44 +240,45 @@ impl Link {
 
     /// Reads a reply that must have this code for the connection to be of use.
     async fn expect(&mut self, stage: &str, code: u16) -> Result<(), Failure> {
-        let answer = self.answer(stage, |_| {}).await?;
+        let answer = self.answer(stage).await?;
         wanted(stage, code, answer).map_err(Failure::Broken)
     }
 
-    /// Reads one reply and shows each of its lines to `look`.
-    async fn answer(&mut self, stage: &str, mut look: impl FnMut(&str)) -> Result<Answer, Failure> {
+    async fn answer(&mut self, stage: &str) -> Result<Reply, Failure> {
+        let mut parser = ReplyParser::default();
         loop {
-            let line = timeout(PATIENCE, self.wire.line()).await;
-            let line = line
+            let input = self.wire.input();
+            let (taken, reply) = parser
+                .ingest(input, stage)
+                .map_err(|e| Failure::Broken(format!("{stage}: {e}")))?;
+            input.advance(taken);
+            if let Some(reply) = reply {
+                return Ok(reply);
+            }
+            let filled = timeout(PATIENCE, self.wire.fill()).await;
+            let filled = filled
                 .map_err(io::Error::from)
                 .flatten()
-                .map_err(|e| Failure::broken(stage, &e))?
-                .ok_or_else(|| Failure::Broken(format!("{stage}: connection closed")))?;
-            let text = String::from_utf8_lossy(&line).into_owned();
-            look(&text);
-            let code = text.get(..3).and_then(|c| c.parse().ok());
-            let Some(code) = code else {
-                return Err(Failure::Broken(format!("{stage}: garbage")));
-            };
-            if line.get(3) != Some(&b'-') {
-                return Ok(Answer { code, text });
+                .map_err(|e| Failure::broken(stage, &e))?;
+            if filled == 0 {
+                return Err(Failure::Broken(format!("{stage}: connection closed")));
             }
         }
     }
 }
 
 /// 421 is the last thing a server says.
-fn closing(stage: &str, answer: &Answer) -> Result<(), Failure> {
+fn closing(stage: &str, answer: &Reply) -> Result<(), Failure> {
     match answer.code {
-        421 => Err(Failure::Broken(format!("{stage}: {}", answer.text))),
+        421 => Err(Failure::Broken(format!("{stage}: {answer}"))),
         _ => Ok(()),
     }
 }
 
-fn wanted(stage: &str, code: u16, answer: Answer) -> Result<(), String> {
+fn wanted(stage: &str, code: u16, answer: Reply) -> Result<(), String> {
     match answer.code == code {
         true => Ok(()),
-        false => Err(format!("{stage}: {}", answer.text)),
+        false => Err(format!("{stage}: {answer}")),
     }
 }
 

@@ -181,9 +181,12 @@ impl<D: Door> Connection<D> {
         Ok(())
     }
 
-    fn begin(&mut self, session: &Session, envelope: Envelope) {
+    fn begin(&mut self, session: &mut Session, envelope: Envelope) {
         let client = session.client(envelope.smtputf8);
-        self.reception = Some(self.shared.parts.door.begin(client, envelope));
+        match self.shared.parts.door.begin(client, envelope) {
+            Ok(reception) => self.reception = Some(reception),
+            Err(refusal) => session.content_refused(refusal),
+        }
         self.pace = Pace::default();
     }
 

@@ -1,7 +1,7 @@
 //! Real sockets before a door that records.
 
 use super::*;
-use crate::auth::client::ClientInfo;
+use crate::auth::ClientInfo;
 use crate::auth::credentials::{self, Tenants};
 use crate::clock::Clock;
 use crate::events::Sink;
@@ -39,14 +39,14 @@ impl Door for Arc<Recorder> {
         }
         Ok(())
     }
-    fn begin(&self, client: ClientInfo, envelope: Envelope) -> Recording {
-        Recording {
+    fn begin(&self, client: ClientInfo, envelope: Envelope) -> Result<Recording, Reply> {
+        Ok(Recording {
             door: self.clone(),
             client,
             envelope,
             content: Vec::new(),
             _open: self.open.clone(),
-        }
+        })
     }
 }
 
