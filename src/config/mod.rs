@@ -116,7 +116,7 @@ impl Config {
         auth::credentials::validate_all(&self.tenant, "tenant", problems);
         self.auth.validate("auth", problems);
         self.intake.validate("intake", problems);
-        auth::dkim::Config::validate_all(&self.dkim, problems);
+        auth::dkim::validate_all(&self.dkim, "dkim", problems);
         delivery::validate_sources(&self.source, &self.pool, problems);
         each(&self.route, "route", |r, at| r.validate(at, problems));
         self.delivery.validate("delivery", problems);
