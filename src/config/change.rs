@@ -4,7 +4,14 @@ use super::Config;
 use serde_json::Value;
 
 /// Keys (and what is below them) that are read once, at start.
-const RESTART: &[&str] = &["data_dir", "listener", "spool", "dns", "http.address", "events"];
+const RESTART: &[&str] = &[
+    "data_dir",
+    "listener",
+    "spool",
+    "dns",
+    "http.address",
+    "events",
+];
 
 /// The changed keys that need a restart, in order; everything else is taken over by a reload.
 pub fn restart_needed(old: &Config, new: &Config) -> Vec<String> {
