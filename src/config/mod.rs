@@ -14,7 +14,7 @@ pub use change::restart_needed;
 pub use load::{Finding, Refused};
 
 use crate::problem::Problems;
-use crate::smtp::{listener, session::Limits};
+use crate::smtp::{listener, session};
 use crate::{auth, bounce, delivery, dns, events, http, intake, queue, spool, tls};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -30,14 +30,14 @@ pub struct Config {
     pub hostname: String,
     /// Directory of everything the node keeps: spool, event log, keys it makes for itself.
     pub data_dir: PathBuf,
-    /// Where mail is taken, one entry a socket.
-    pub listener: Vec<listener::Config>,
-    /// What one SMTP session may do, and how long it may take.
-    pub smtp: Limits,
     /// How mail is kept on disk.
     pub spool: spool::Config,
     /// Name servers, and how long answers are used.
     pub dns: dns::Config,
+    /// Where mail is taken in, one entry an address.
+    pub listener: Vec<listener::Config>,
+    /// Limits of every listener.
+    pub smtp: session::Limits,
     /// Who may send, one entry a platform, brand or stream.
     pub tenant: Vec<auth::credentials::Config>,
     /// Limits on failed authentication.
@@ -46,14 +46,14 @@ pub struct Config {
     pub intake: intake::Config,
     /// The keys that sign, one entry each.
     pub dkim: Vec<auth::dkim::Config>,
-    /// How mail leaves.
-    pub delivery: delivery::Config,
-    /// Other ways than DNS says, for some domains.
-    pub route: Vec<delivery::RouteConfig>,
-    /// Our addresses. Without one the machine chooses, and EHLO says `hostname`.
+    /// Our addresses that mail leaves from.
     pub source: Vec<delivery::SourceConfig>,
     /// Sources that share the mail of tenants.
     pub pool: Vec<delivery::PoolConfig>,
+    /// What overrides DNS and `[delivery]` for some domains. The most specific entry wins.
+    pub route: Vec<delivery::RouteConfig>,
+    /// How mail leaves.
+    pub delivery: delivery::Config,
     /// When deferred mail is tried again, and when it is given up.
     pub retry: queue::Config,
     /// What is done when mail fails.
@@ -71,18 +71,18 @@ impl Default for Config {
         Self {
             hostname: "localhost".to_owned(),
             data_dir: PathBuf::from("./data"),
-            listener: vec![listener::Config::default()],
-            smtp: Limits::default(),
             spool: spool::Config::default(),
             dns: dns::Config::default(),
+            listener: vec![listener::Config::default()],
+            smtp: session::Limits::default(),
             tenant: Vec::new(),
             auth: auth::credentials::Limits::default(),
             intake: intake::Config::default(),
             dkim: Vec::new(),
-            delivery: delivery::Config::default(),
-            route: Vec::new(),
             source: Vec::new(),
             pool: Vec::new(),
+            route: Vec::new(),
+            delivery: delivery::Config::default(),
             retry: queue::Config::default(),
             bounce: bounce::Config::default(),
             tls: tls::client::Config::default(),
@@ -109,22 +109,18 @@ impl Config {
     /// Adds what is wrong with the values, each module for its own part.
     pub fn validate(&self, problems: &mut Problems) {
         validate_hostname(&self.hostname, problems);
-        for (i, listener) in self.listener.iter().enumerate() {
-            listener.validate(&format!("listener[{i}]"), problems);
-        }
-        self.smtp.validate("smtp", problems);
         self.spool.validate("spool", problems);
         self.dns.validate("dns", problems);
+        each(&self.listener, "listener", |l, at| l.validate(at, problems));
+        self.smtp.validate("smtp", problems);
         auth::credentials::validate_all(&self.tenant, "tenant", problems);
         self.auth.validate("auth", problems);
         self.intake.validate("intake", problems);
         auth::dkim::validate_all(&self.dkim, "dkim", problems);
-        self.delivery.validate("delivery", problems);
-        for (i, route) in self.route.iter().enumerate() {
-            route.validate(&format!("route[{i}]"), problems);
-        }
         delivery::validate_sources(&self.source, &self.pool, problems);
         self.validate_pools_named(problems);
+        each(&self.route, "route", |r, at| r.validate(at, problems));
+        self.delivery.validate("delivery", problems);
         self.retry.validate("retry", problems);
         self.bounce.validate("bounce", problems);
         self.tls.validate("tls", problems);
@@ -158,6 +154,13 @@ impl Config {
     /// The JSON Schema of the file, for editors.
     pub fn schema() -> serde_json::Value {
         schemars::schema_for!(Config).to_value()
+    }
+}
+
+/// Calls `check` with every entry of a list and its key.
+fn each<T>(entries: &[T], key: &str, mut check: impl FnMut(&T, &str)) {
+    for (i, entry) in entries.iter().enumerate() {
+        check(entry, &format!("{key}[{i}]"));
     }
 }
 

@@ -8,10 +8,10 @@ use std::path::{Path, PathBuf};
 /// `events.dir` is not here: it counts from `data_dir`.
 const PATHS: &[&str] = &[
     "data_dir",
-    "dkim[].key",
-    "tls.ca_file",
     "listener[].certificate",
     "listener[].key",
+    "dkim[].key",
+    "tls.ca_file",
 ];
 
 /// Every key that holds a reference to a secret, `file:PATH` or `env:NAME`.
