@@ -7,6 +7,8 @@ mod failures;
 mod tenant;
 
 pub use failures::Limits;
+#[cfg(test)]
+pub(crate) use tenant::cheap_hash;
 pub use tenant::{Config, Tenant, Tenants, hash_password, validate_all};
 
 use crate::clock::Clock;
@@ -94,7 +96,7 @@ mod tests {
 
     fn gate(limits: &Limits) -> (Gate, Clock, TempDir) {
         let dir = TempDir::new().unwrap();
-        let line = format!("ann:{}\n", tenant::cheap_hash("secret"));
+        let line = format!("ann:{}\n", cheap_hash("secret"));
         std::fs::write(dir.path().join("users"), line).unwrap();
         let config = Config {
             name: "acme".into(),

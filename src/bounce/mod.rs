@@ -6,6 +6,7 @@ pub mod notice;
 pub use classify::{Fate, classify};
 
 use crate::problem::Problems;
+use crate::units::Span;
 use serde::{Deserialize, Serialize};
 
 /// Who is told by mail what became of their message.
@@ -24,12 +25,23 @@ pub enum Notices {
 }
 
 /// `[bounce]`: what is done when mail fails.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
     /// Notices by mail to the return path (RFC 3464): "requested" where the sender asked with NOTIFY, "failures" also
     /// of every failure without NOTIFY, "never" none at all. Mail with an empty return path never gets one.
     pub notices: Notices,
+    /// A sender that asked for it (NOTIFY=DELAY) is told when a message has waited this long.
+    pub delay_after: Span,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            notices: Notices::default(),
+            delay_after: Span::hours(4),
+        }
+    }
 }
 
 impl Config {

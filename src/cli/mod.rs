@@ -3,6 +3,7 @@
 //! Every command ends with an exit code of sysexits.h: 0 done, 64 wrong use, 65 bad data, 69 nobody answers, 74 input or
 //! output failed, 75 try again, 78 the configuration is wrong. What was asked for goes to standard output, everything else to standard error.
 
+mod auth;
 mod check;
 mod dkim;
 mod exit;
@@ -36,6 +37,7 @@ Example:
 enum Command {
     Serve(serve::Args),
     Check(check::Args),
+    Auth(auth::Args),
     Dkim(dkim::Args),
     Queue(queue::Args),
     Sink(crate::peers::sink::Args),
@@ -72,6 +74,7 @@ fn dispatch(command: Command, out: &mut dyn Write) -> Outcome {
     match command {
         Command::Serve(args) => serve::run(&args),
         Command::Check(args) => check::run(&args, out),
+        Command::Auth(args) => auth::run(&args, out),
         Command::Dkim(args) => dkim::run(&args, out),
         Command::Queue(args) => queue::run(&args, out),
         Command::Sink(args) => peers::sink(args, out),

@@ -33,6 +33,10 @@ pub struct Config {
     pub spool: spool::Config,
     /// Name servers, and how long answers are used.
     pub dns: dns::Config,
+    /// Who may send, one entry a platform, brand or stream.
+    pub tenant: Vec<auth::credentials::Config>,
+    /// Limits on failed authentication.
+    pub auth: auth::credentials::Limits,
     /// What a message may look like, and what is done to it on its way in.
     pub intake: intake::Config,
     /// The keys that sign, one entry each.
@@ -54,6 +58,8 @@ impl Default for Config {
             data_dir: PathBuf::from("./data"),
             spool: spool::Config::default(),
             dns: dns::Config::default(),
+            tenant: Vec::new(),
+            auth: auth::credentials::Limits::default(),
             intake: intake::Config::default(),
             dkim: Vec::new(),
             retry: queue::Config::default(),
@@ -83,6 +89,8 @@ impl Config {
         validate_hostname(&self.hostname, problems);
         self.spool.validate("spool", problems);
         self.dns.validate("dns", problems);
+        auth::credentials::validate_all(&self.tenant, "tenant", problems);
+        self.auth.validate("auth", problems);
         self.intake.validate("intake", problems);
         auth::dkim::Config::validate_all(&self.dkim, problems);
         self.retry.validate("retry", problems);

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 const PATHS: &[&str] = &["data_dir", "dkim[].key", "tls.ca_file"];
 
 /// Every key that holds a reference to a secret, `file:PATH` or `env:NAME`.
-const REFERENCES: &[&str] = &["http.tokens"];
+const REFERENCES: &[&str] = &["http.tokens", "tenant[].credentials"];
 
 /// Joins the relative paths of `document` with `base`.
 pub fn anchor(document: &mut Document<'_>, base: &Path) {

@@ -130,6 +130,12 @@ impl Disposition {
         }
     }
 
+    /// The message was sent whole and the answer to its final dot never came: the server may have it, and whoever
+    /// tries again may repeat it (RFC 1047).
+    pub fn leaves_doubt(&self) -> bool {
+        matches!(self, Self::Deferred { why, .. } if why.local && &*why.command == ".")
+    }
+
     /// Nothing more will be tried for this recipient.
     pub fn is_final(&self) -> bool {
         !matches!(self, Self::Deferred { .. })

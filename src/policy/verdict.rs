@@ -19,8 +19,14 @@ pub enum Held {
     },
     /// As many connections to the site are busy as it has shown it can take.
     SiteWindow { site: Arc<str>, window: u32 },
+    /// Not to be sent before a time of the sender's choosing.
+    SendAt,
+    /// DNS is being asked where the domain's mail goes.
+    Routing { domain: Arc<str> },
     /// Its turn has come; a connection is opening or it is being sent.
     Sending { site: Option<Arc<str>> },
+    /// The spool cannot read it for now.
+    Spool { why: String },
     /// An operator holds it.
     Operator { why: String },
 }

@@ -89,8 +89,9 @@ impl Queue {
         }))
     }
 
-    /// Takes charge of the unfinished recipients of a message that is in the spool. `expires` is when they are given up.
-    pub fn insert(&self, stored: &Stored, expires: Timestamp) {
+    /// Takes charge of the unfinished recipients of a message that is in the spool. `expires` says when those of a
+    /// domain are given up.
+    pub fn insert(&self, stored: &Stored, expires: impl Fn(&str) -> Timestamp) {
         let now = self.0.clock.now();
         let mut inner = self.0.inner.lock();
         let labels = intern(&mut inner.labels, &stored.meta.labels);
@@ -99,11 +100,11 @@ impl Queue {
             let due = group.until.max(stored.meta.send_at.unwrap_or_default());
             let entry = Entry {
                 id: stored.meta.id,
+                expires: expires(&domain),
                 domain,
                 labels: Arc::clone(&labels),
                 recipients: group.recipients,
                 attempts: group.attempts,
-                expires,
                 place: None,
                 state: State::Ready,
             };
@@ -169,6 +170,11 @@ impl Queue {
         }
         drop(inner);
         self.0.wake.notify_one();
+    }
+
+    /// Lets an entry go whose message is not in the spool any more.
+    pub fn forget(&self, key: Key) {
+        self.0.inner.lock().remove(key);
     }
 
     /// Records the outcome of an attempt. Recipients with a final disposition leave; the rest are tried again when the
@@ -300,6 +306,11 @@ impl Queue {
             .collect()
     }
 
+    #[cfg(test)]
+    fn list_keys_for_tests(&self) -> Vec<Key> {
+        self.0.inner.lock().entries.keys_where(|_| true)
+    }
+
     pub fn depth(&self) -> Depth {
         self.0.inner.lock().entries.depth()
     }
@@ -405,3 +416,6 @@ fn forget<T: ?Sized + Hash + Eq>(known: &mut HashSet<Arc<T>>, value: &Arc<T>) {
 
 #[cfg(test)]
 mod tests;
+
+#[cfg(test)]
+pub use tests::keys_for_tests;

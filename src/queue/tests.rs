@@ -51,6 +51,14 @@ fn delivered() -> Disposition {
     Disposition::Delivered(reply())
 }
 
+/// Keys of that many waiting entries.
+pub fn keys_for_tests(queue: &Queue, count: usize) -> Vec<Key> {
+    for id in 0..count as u64 {
+        queue.insert(&stored(id, &["a@x.test"]), |_| queue.0.clock.now() + HOUR);
+    }
+    queue.list_keys_for_tests()
+}
+
 struct World {
     clock: Clock,
     queue: Queue,
@@ -66,7 +74,7 @@ impl World {
     }
 
     fn insert(&self, stored: &Stored) {
-        self.queue.insert(stored, self.clock.now() + 72 * HOUR);
+        self.queue.insert(stored, |_| self.clock.now() + 72 * HOUR);
     }
 
     /// What is due now; empty where nothing is.

@@ -372,6 +372,7 @@ impl Track {
         self.attempts = attempts;
         match disposition {
             Disposition::Deferred { until, why } => {
+                self.in_doubt |= disposition.leaves_doubt();
                 self.until = *until;
                 self.last = Some(replies.share(why));
             }

@@ -14,7 +14,7 @@ use tokio_rustls::{TlsConnector, client::TlsStream};
 
 /// What a route asks of the connection to its next hop.
 #[derive(
-    Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema,
+    Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, schemars::JsonSchema,
 )]
 #[serde(rename_all = "lowercase")]
 pub enum Policy {
@@ -30,6 +30,16 @@ pub enum Policy {
 }
 
 impl Policy {
+    /// As it is written in the configuration and in events.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::Opportunistic => "opportunistic",
+            Self::Required => "required",
+            Self::Verify => "verify",
+        }
+    }
+
     /// No delivery in clear.
     pub fn is_mandatory(self) -> bool {
         matches!(self, Self::Required | Self::Verify)

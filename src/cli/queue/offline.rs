@@ -28,7 +28,7 @@ pub fn list(
     let mut messages = HashMap::new();
     let read = Spool::inspect(&config.data_dir, |stored| {
         let expiry = schedule.expiry(stored.meta.received);
-        queue.insert(&stored, stored.meta.expires.unwrap_or(expiry));
+        queue.insert(&stored, |_| stored.meta.expires.unwrap_or(expiry));
         messages.insert(stored.meta.id, stored);
     });
     match read {

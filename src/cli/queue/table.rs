@@ -121,6 +121,9 @@ fn reason(held: &Held) -> String {
         Held::SiteWindow { site, window } => {
             format!("{site} takes {window} connections at once, all busy")
         }
+        Held::SendAt => "the time the sender chose".to_owned(),
+        Held::Routing { domain } => format!("DNS, for the MX of {domain}"),
+        Held::Spool { why } => format!("the spool: {why}"),
         Held::Sending { site: Some(site) } => format!("being sent to {site}"),
         Held::Sending { site: None } => "being sent".to_owned(),
         Held::Operator { why } if why.is_empty() => "an operator's release".to_owned(),

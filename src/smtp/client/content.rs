@@ -172,6 +172,7 @@ fn repaired(octets: &[u8]) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::smtp::codec::{ContentRules, DataReceiver, LineEndings};
     use proptest::prelude::*;
 
     fn sent(pieces: &[&[u8]]) -> Vec<u8> {
@@ -198,7 +199,30 @@ mod tests {
         assert_eq!(sent(&[b"a\r", b"\r", b"\n"]), b"a\r\n\r\n.\r\n");
     }
 
+    /// What a strict receiver makes of what was sent.
+    fn received(wire: &[u8]) -> Option<Vec<u8>> {
+        let rules = ContentRules {
+            max_size: 1 << 20,
+            max_line: 1000,
+            eight_bit: true,
+            line_endings: LineEndings::Refuse,
+        };
+        let (mut data, mut out) = (DataReceiver::new(rules), Vec::new());
+        let progress = data.ingest(wire, &mut out);
+        let whole = progress.done && progress.consumed == wire.len() && data.violation().is_none();
+        whole.then_some(out)
+    }
+
     proptest! {
+        #[test]
+        fn what_a_strict_receiver_gets_is_what_was_sent(
+            lines in proptest::collection::vec("[.a-cé]{0,5}", 0..20), at in 0usize..60,
+        ) {
+            let text: String = lines.iter().map(|line| format!("{line}\r\n")).collect();
+            let (head, tail) = text.as_bytes().split_at(at.min(text.len()));
+            prop_assert_eq!(received(&sent(&[head, tail])), Some(text.into_bytes()));
+        }
+
         #[test]
         fn cuts_change_nothing_and_the_end_is_single(text in "[.\r\na]{0,40}", cut in 0usize..40) {
             let (head, tail) = text.as_bytes().split_at(cut.min(text.len()));

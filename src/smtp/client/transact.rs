@@ -1,7 +1,7 @@
 //! One message to some recipients at one server.
 
 use super::Connection;
-use super::exchange::exchange;
+use super::exchange::{Answers, exchange};
 use super::failure::Failure;
 use super::plan::{Plan, Step};
 use crate::mail::{Address, BodyType, Recipient, Reply, Ret};
@@ -212,21 +212,14 @@ impl Connection {
         if self.offers.pipelining {
             let patience = self.patience(&plan.steps);
             let answers = exchange(&mut self.client, &plan.group, patience).await;
-            for (step, reply) in plan.steps.iter().zip(answers.replies) {
-                hearing.hear(*step, reply, done)?;
-            }
-            answers.failure.map_or(Ok(()), Err)?;
-        } else {
-            for (step, single) in plan.steps.iter().zip(plan.group.singly()) {
-                if !hearing.wants(*step) {
-                    continue;
-                }
+            hearing.hear_all(&plan.steps, answers, done)?;
+            return Ok(hearing.invitation());
+        }
+        for (step, single) in plan.steps.iter().zip(plan.group.singly()) {
+            if hearing.wants(*step) {
                 let patience = self.patience(&[*step]);
                 let answers = exchange(&mut self.client, &single, patience).await;
-                for reply in answers.replies {
-                    hearing.hear(*step, reply, done)?;
-                }
-                answers.failure.map_or(Ok(()), Err)?;
+                hearing.hear_all(&[*step], answers, done)?;
             }
         }
         Ok(hearing.invitation())
@@ -269,6 +262,18 @@ impl Hearing {
             Step::Rcpt(_) => !self.mail_refused,
             Step::Data => self.accepted > 0,
         }
+    }
+
+    fn hear_all(
+        &mut self,
+        steps: &[Step],
+        answers: Answers,
+        done: &mut Transacted,
+    ) -> Result<(), Failure> {
+        for (step, reply) in steps.iter().zip(answers.replies) {
+            self.hear(*step, reply, done)?;
+        }
+        answers.failure.map_or(Ok(()), Err)
     }
 
     fn hear(&mut self, step: Step, reply: Reply, done: &mut Transacted) -> Result<(), Failure> {

@@ -1,0 +1,132 @@
+//! Telling the sender by mail, where it is owed (RFC 3461 §5.2).
+
+use super::Delivery;
+use super::settle::Record;
+use crate::bounce::Config;
+use crate::bounce::notice::{self, Action, Original, Outcome, Report};
+use crate::mail::{BounceClass, Disposition, Labels};
+use crate::spool::Content;
+use crate::units::Timestamp;
+
+/// A message over this is not returned whole, whatever RET says: a notice is to be read.
+const MOST_RETURNED: u64 = 1 << 20;
+
+impl Delivery {
+    /// Hands in the notice that a record calls for. One that is not taken is told in the log: the event says the same.
+    pub(super) async fn notify(&self, record: &Record) {
+        let with = &self.0.with;
+        let outcomes = owed(record, &with.notices.load());
+        if outcomes.is_empty() {
+            return;
+        }
+        let meta = &record.stored.meta;
+        let whole = record.stored.size <= MOST_RETURNED
+            && outcomes
+                .iter()
+                .any(|outcome| notice::returns_full(&meta.envelope, outcome.action));
+        let returned = match with.spool.content(meta.id).await {
+            Ok(content) => read(content, whole).await,
+            Err(_) => Vec::new(),
+        };
+        let report = Report {
+            id: meta.id,
+            envelope: &meta.envelope,
+            received: meta.received,
+            outcomes: &outcomes,
+            original: if whole {
+                Original::Full(&returned)
+            } else {
+                Original::Headers(&returned)
+            },
+            hostname: &with.hostname,
+            now: record.at,
+        };
+        let Some(notice) = notice::write(&report) else {
+            return;
+        };
+        let labels = Labels {
+            tenant: meta.labels.tenant.clone(),
+            ..Labels::default()
+        };
+        if let Err(reply) = with
+            .intake
+            .submit(notice.envelope, &notice.content, labels)
+            .await
+        {
+            tracing::error!(id = %meta.id, %reply, "a notice to the sender was not taken");
+        }
+    }
+}
+
+/// The outcomes that the sender is to be told.
+fn owed<'a>(record: &'a Record, config: &Config) -> Vec<Outcome<'a>> {
+    let envelope = &record.stored.meta.envelope;
+    let told = record
+        .outcomes
+        .iter()
+        .filter_map(|(position, _, disposition)| {
+            let recipient = envelope.recipients.get(usize::from(*position))?;
+            let action = action(record, disposition, config)?;
+            notice::wanted(envelope, recipient, config.notices, action).then(|| Outcome {
+                recipient,
+                action,
+                reply: disposition.reply(),
+                remote: record.via.host.as_deref(),
+                retry_until: (action == Action::Delayed).then_some(record.expires),
+            })
+        });
+    told.collect()
+}
+
+fn action(record: &Record, disposition: &Disposition, config: &Config) -> Option<Action> {
+    match disposition {
+        // A server that knows DSN has been given NOTIFY and answers for itself (RFC 3461 §5.2.1).
+        Disposition::Delivered(_) => (!record.via.dsn).then_some(Action::Relayed),
+        Disposition::Bounced {
+            class: BounceClass::Dropped,
+            ..
+        } => None,
+        Disposition::Bounced { .. } => Some(Action::Failed),
+        Disposition::Deferred { until, .. } => {
+            let due = record.stored.meta.received + config.delay_after.0;
+            is_first_after(due, record.at, *until).then_some(Action::Delayed)
+        }
+    }
+}
+
+/// The attempt at `now` is the last before `due`, or on it: attempts cut time into pieces from one to the next, and
+/// `due` lies in just one of them, so that a delay is told once without remembering that it was.
+fn is_first_after(due: Timestamp, now: Timestamp, next: Timestamp) -> bool {
+    now <= due && due < next
+}
+
+async fn read(mut content: Content, whole: bool) -> Vec<u8> {
+    let mut octets = content.head.to_vec();
+    if whole {
+        octets.clear();
+        while let Ok(Some(piece)) = content.next().await {
+            octets.extend_from_slice(&piece);
+        }
+    }
+    octets
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn a_delay_is_told_by_exactly_one_of_the_attempts() {
+        let at = Timestamp::from_millis;
+        let due = at(0) + Duration::from_secs(4 * 3600);
+        let mut now = at(0);
+        let mut told = 0;
+        for attempt in 0..20u32 {
+            let next = now + Duration::from_secs(300) * 2u32.pow(attempt.min(5));
+            told += u32::from(is_first_after(due, now, next));
+            now = next;
+        }
+        assert_eq!(told, 1);
+    }
+}

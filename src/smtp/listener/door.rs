@@ -1,0 +1,49 @@
+//! Where messages go in, as a listener sees it.
+
+use crate::auth::ClientInfo;
+use crate::intake::{self, Intake};
+use crate::mail::{Envelope, MessageId, Reply};
+use std::future::Future;
+
+/// The way in for mail. Intake in the daemon; a recorder in tests.
+pub trait Door: Send + Sync + 'static {
+    type Reception: Reception;
+
+    /// May a message come in now? Asked at MAIL; the reply of an `Err` goes to the client (452 where the spool is
+    /// full). Must be cheap.
+    fn accepting(&self) -> Result<(), Reply>;
+
+    /// Opens a message. Dropping the reception leaves nothing behind; the reply of an `Err` is the answer to its content.
+    fn begin(&self, client: ClientInfo, envelope: Envelope) -> Result<Self::Reception, Reply>;
+}
+
+/// A message on its way in.
+pub trait Reception: Send + 'static {
+    /// Takes the next octets of the message. After an `Err` no more come; its reply is what the client hears at the end.
+    fn push(&mut self, octets: &[u8]) -> impl Future<Output = Result<(), Reply>> + Send;
+
+    /// The message is whole: makes it ours. `Ok` means durable, and the client is told 250.
+    fn finish(self) -> impl Future<Output = Result<MessageId, Reply>> + Send;
+}
+
+impl Door for Intake {
+    type Reception = intake::Reception;
+
+    fn accepting(&self) -> Result<(), Reply> {
+        Intake::accepting(self)
+    }
+
+    fn begin(&self, client: ClientInfo, envelope: Envelope) -> Result<Self::Reception, Reply> {
+        Intake::begin(self, client, envelope)
+    }
+}
+
+impl Reception for intake::Reception {
+    fn push(&mut self, octets: &[u8]) -> impl Future<Output = Result<(), Reply>> + Send {
+        intake::Reception::push(self, octets)
+    }
+
+    fn finish(self) -> impl Future<Output = Result<MessageId, Reply>> + Send {
+        intake::Reception::finish(self)
+    }
+}
