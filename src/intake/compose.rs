@@ -49,11 +49,8 @@ pub(super) fn refuse_eight_bit(head: &HeaderSection, smtputf8: bool) -> Result<(
     Err(refuse(550, EnhancedCode(5, 6, 7), text))
 }
 
-/// The mailboxes of the one From field; each must be of the tenant that sends.
-pub(super) fn authors(
-    head: &HeaderSection,
-    tenant: Option<&Tenant>,
-) -> Result<Vec<Address>, Reply> {
+/// The first mailbox of the one From field. Each must be of the tenant that sends.
+pub(super) fn author(head: &HeaderSection, tenant: Option<&Tenant>) -> Result<Address, Reply> {
     let bad = |text: String| refuse(550, EnhancedCode(5, 6, 0), text);
     let mut fields = head.all("From");
     let from = fields
@@ -65,11 +62,10 @@ pub(super) fn authors(
         ));
     }
     let authors = mailboxes(&from.text()).map_err(|error| bad(format!("From: {error}")))?;
-    let Some(tenant) = tenant else {
-        return Ok(authors);
-    };
     for author in &authors {
-        if !tenant.may_use(author.domain()) {
+        if let Some(tenant) = tenant
+            && !tenant.may_use(author.domain())
+        {
             let text = format!(
                 "From: {} may not send as {}: add the domain to the tenant's domains, or use one of them",
                 tenant.name,
@@ -78,7 +74,8 @@ pub(super) fn authors(
             return Err(refuse(550, EnhancedCode(5, 7, 1), text));
         }
     }
-    Ok(authors)
+    let first = authors.into_iter().next();
+    first.ok_or_else(|| bad("From names no mailbox".into()))
 }
 
 /// Takes out what is not for receivers: labels, blind copies, and a return path that is not ours to write
@@ -279,20 +276,20 @@ mod tests {
 
     #[test]
     fn a_tenant_sends_as_its_own_domains_only() {
-        assert!(authors(&head("From: A <a@ACME.test>\r\n"), Some(&acme())).is_ok());
+        assert!(author(&head("From: A <a@ACME.test>\r\n"), Some(&acme())).is_ok());
         for from in [
             "eve@evil.test",
             "a@acme.test, eve@evil.test",
             "a@sub.acme.test",
         ] {
-            let reply = authors(&head(&format!("From: {from}\r\n")), Some(&acme())).unwrap_err();
+            let reply = author(&head(&format!("From: {from}\r\n")), Some(&acme())).unwrap_err();
             assert_eq!(
                 (reply.code, reply.enhanced),
                 (550, Some(EnhancedCode(5, 7, 1))),
                 "{from}"
             );
         }
-        assert!(authors(&head("From: eve@evil.test\r\n"), None).is_ok());
+        assert!(author(&head("From: eve@evil.test\r\n"), None).is_ok());
     }
 
     #[test]
@@ -303,7 +300,7 @@ mod tests {
             "From: Ann\r\n",
             "From: \"Ann <a@acme.test>\r\n",
         ] {
-            let reply = authors(&head(fields), Some(&acme())).unwrap_err();
+            let reply = author(&head(fields), Some(&acme())).unwrap_err();
             assert_eq!(
                 (reply.code, reply.enhanced),
                 (550, Some(EnhancedCode(5, 6, 0))),

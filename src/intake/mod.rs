@@ -26,7 +26,7 @@ use crate::auth::dkim::{BodyHash, Order, Signers};
 use crate::clock::Clock;
 use crate::events::{About, Event, Events};
 use crate::mail::headers::HeaderSection;
-use crate::mail::{EnhancedCode, Envelope, Labels, MessageId, Reply};
+use crate::mail::{Address, EnhancedCode, Envelope, Labels, MessageId, Reply};
 use crate::spool::{Commit, Meta, Progress, Spool, SpoolError, Stored};
 use crate::units::{Live, Timestamp};
 use body::Body;
@@ -166,17 +166,12 @@ impl Reception {
             // A message may end with its header section (RFC 5322 §3.5).
             State::Head(octets) => (compose::parse(octets)?, parts.body(&config)),
         };
-        let now = parts.clock.now();
-        let mut said = said(&head, &self.client, self.labels, now)?;
-        compose::refuse_loops(&head, config.received_limit)?;
-        let tenant = parts.tenant(&self.client, &said.labels);
-        let authors = compose::authors(&head, tenant.as_deref())?;
-        default_pool(&mut said.labels, tenant.as_deref());
+        let (said, author) = parts.check(&head, &self.client, self.labels)?;
         compose::strip(&mut head);
         compose::refuse_eight_bit(&head, self.envelope.smtputf8)?;
         let body = body.seal(&mut head).await?;
 
-        let meta = meta(parts.spool.next_id(), self.envelope, said, now);
+        let meta = parts.meta(self.envelope, said);
         let arrival = compose::Arrival {
             hostname: &parts.hostname,
             client: &self.client,
@@ -188,15 +183,26 @@ impl Reception {
             eight_bit_body: body.eight_bit,
             ..meta
         };
-        let domain = authors.first().map_or("", |author| author.domain());
-        let signatures = parts.sign(&head, domain, &meta, &body.hash).await?;
+        let signatures = parts
+            .sign(&head, author.domain(), &meta, &body.hash)
+            .await?;
         let commit = Commit {
             meta,
             head: head.to_octets(&signatures),
             body: body.draft,
         };
-        parts.take(self.client.peer, commit).await
+        keep(parts, self.client.peer, commit).await
     }
+}
+
+/// Commits on a task of its own: a connection that is lost meanwhile must not leave a durable message in no queue.
+async fn keep(parts: Arc<Parts>, peer: Option<IpAddr>, commit: Commit) -> Result<MessageId, Reply> {
+    let task = tokio::spawn(async move { parts.take(peer, commit).await });
+    task.await.unwrap_or_else(|error| {
+        tracing::error!(%error, "a message was not handed on; a restart finds it in the spool");
+        let text = "the message could not be stored, try again later";
+        Err(refuse(451, EnhancedCode(4, 3, 0), text))
+    })
 }
 
 impl Parts {
@@ -208,6 +214,21 @@ impl Parts {
         Body::new(self.spool.draft(), hold)
     }
 
+    /// What is said about the message, and the author whose domain signs: the first that From names.
+    fn check(
+        &self,
+        head: &HeaderSection,
+        client: &ClientInfo,
+        labels: Option<Labels>,
+    ) -> Result<(Said, Address), Reply> {
+        let mut said = said(head, client, labels, self.clock.now())?;
+        compose::refuse_loops(head, self.config.load().received_limit)?;
+        let tenant = self.tenant(client, &said.labels);
+        let author = compose::author(head, tenant.as_deref())?;
+        default_pool(&mut said.labels, tenant.as_deref());
+        Ok((said, author))
+    }
+
     /// Who the message is from: who authenticated, or the tenant that a trusted client named. A name that is not
     /// configured is a label and no more.
     fn tenant(&self, client: &ClientInfo, labels: &Labels) -> Option<Arc<Tenant>> {
@@ -216,6 +237,20 @@ impl Parts {
             self.tenants.load().get(name).cloned()
         };
         client.tenant.clone().or_else(named)
+    }
+
+    fn meta(&self, mut envelope: Envelope, said: Said) -> Meta {
+        envelope.envid = envelope.envid.or(said.envid);
+        Meta {
+            id: self.spool.next_id(),
+            envelope,
+            labels: Arc::new(said.labels),
+            received: self.clock.now(),
+            send_at: said.send_at,
+            expires: said.expires,
+            eight_bit_header: false,
+            eight_bit_body: false,
+        }
     }
 
     async fn sign(
@@ -294,20 +329,6 @@ fn said(
 fn default_pool(labels: &mut Labels, tenant: Option<&Tenant>) {
     let pool = tenant.and_then(|tenant| tenant.pool.clone());
     labels.pool = labels.pool.take().or(pool);
-}
-
-fn meta(id: MessageId, mut envelope: Envelope, said: Said, now: Timestamp) -> Meta {
-    envelope.envid = envelope.envid.or(said.envid);
-    Meta {
-        id,
-        envelope,
-        labels: Arc::new(said.labels),
-        received: now,
-        send_at: said.send_at,
-        expires: said.expires,
-        eight_bit_header: false,
-        eight_bit_body: false,
-    }
 }
 
 /// A reply of ours to the end of data.

@@ -243,6 +243,32 @@ async fn a_message_that_is_dropped_or_refused_was_never_there() {
 }
 
 #[tokio::test]
+async fn a_connection_lost_while_the_disk_is_awaited_leaves_no_stored_message_out_of_the_queue() {
+    let world = World::new();
+    let mut reception = world
+        .intake
+        .begin(client(None), envelope(&["a@b.test"]))
+        .unwrap();
+    reception.push(MESSAGE.as_bytes()).await.unwrap();
+    tokio::select! {
+        biased;
+        done = reception.finish() => panic!("{done:?} without waiting for the disk"),
+        () = std::future::ready(()) => {}
+    }
+    let handed_on = async {
+        while world.seen.stored.lock().is_empty() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(60), handed_on)
+        .await
+        .unwrap();
+    let stored = world.seen.stored.lock().pop().unwrap();
+    assert!(world.content(stored.meta.id).await.contains("hello"));
+    assert_eq!(world.seen.events.lock().len(), 1);
+}
+
+#[tokio::test]
 async fn sizes_are_limited_while_the_octets_come() {
     let world = World::new();
     world.configure(|config| (config.max_message, config.max_header) = (Size(2000), Size(1000)));

@@ -161,7 +161,10 @@ impl Committer {
                     self.settle_failed(refused, &SpoolError::NoSpace);
                     batch = rest;
                 }
-                Err(NoSpare::Full) => return self.settle_failed(batch, &SpoolError::NoSpace),
+                Err(NoSpare::Full) => {
+                    self.failures = self.failures.saturating_add(1);
+                    return self.settle_failed(batch, &SpoolError::NoSpace);
+                }
                 Err(NoSpare::Stopping) => return,
             }
         }

@@ -314,8 +314,14 @@ impl Running {
     ) -> std::io::Result<Self> {
         shared.check_space();
         if resume.head.is_none() && !shared.pool.has_spare() {
-            // A disk on which not even one segment can be made is told now rather than at the first message.
-            shared.pool.give(keeper::zeroed(&shared, number)?);
+            match keeper::zeroed(&shared, number) {
+                Ok(spare) => shared.pool.give(spare),
+                // What is in the spool can be delivered all the same.
+                Err(error) if error.kind() == std::io::ErrorKind::StorageFull => {
+                    shared.pool.set_full(true)
+                }
+                Err(error) => return Err(error),
+            }
             number += 1;
         }
         let orders = Arc::new(Orders::default());

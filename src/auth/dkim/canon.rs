@@ -7,7 +7,7 @@ use mail_auth::common::headers::Writer;
 /// SHA-256 over the relaxed body: computed once while a message arrives, used by each of its signatures.
 pub struct BodyHasher {
     canon: RelaxedBody,
-    context: <Sha256 as HashImpl>::Context,
+    digest: Digest,
 }
 
 /// The finished hash of a body.
@@ -18,18 +18,22 @@ impl BodyHasher {
     pub fn new() -> Self {
         Self {
             canon: RelaxedBody::default(),
-            context: Sha256::hasher(),
+            digest: Digest {
+                context: Sha256::hasher(),
+                gathered: Vec::with_capacity(GATHER),
+            },
         }
     }
 
     /// Takes the next octets of the body, cut anywhere.
     pub fn update(&mut self, octets: &[u8]) {
-        self.canon.feed(octets, &mut self.context);
+        self.canon.feed(octets, &mut self.digest);
     }
 
     pub fn finish(mut self) -> BodyHash {
-        self.canon.close(&mut self.context);
-        let digest = self.context.complete();
+        self.canon.close(&mut self.digest);
+        self.digest.flush();
+        let digest = self.digest.context.complete();
         let mut hash = [0; 32];
         for (to, from) in hash.iter_mut().zip(digest.as_ref()) {
             *to = *from;
@@ -47,6 +51,34 @@ impl Default for BodyHasher {
 impl AsRef<[u8]> for BodyHash {
     fn as_ref(&self) -> &[u8] {
         &self.0
+    }
+}
+
+/// SHA-256, fed in larger pieces than words: a call for each costs more than the hashing.
+struct Digest {
+    context: <Sha256 as HashImpl>::Context,
+    gathered: Vec<u8>,
+}
+
+const GATHER: usize = 2048;
+
+impl Digest {
+    fn flush(&mut self) {
+        self.context.write(&self.gathered);
+        self.gathered.clear();
+    }
+}
+
+impl Writer for Digest {
+    fn write(&mut self, octets: &[u8]) {
+        if self.gathered.len() + octets.len() > GATHER {
+            self.flush();
+        }
+        if octets.len() >= GATHER {
+            self.context.write(octets);
+        } else {
+            self.gathered.extend_from_slice(octets);
+        }
     }
 }
 
@@ -142,6 +174,8 @@ pub(super) fn relaxed_value(value: &[u8], out: &mut Vec<u8>) {
 mod tests {
     use super::*;
     use crate::mail::headers::HeaderSection;
+    use mail_auth::common::headers::Writable;
+    use mail_auth::dkim::Canonicalization;
     use proptest::prelude::*;
 
     fn relaxed(chunks: &[&[u8]]) -> Vec<u8> {
@@ -244,6 +278,36 @@ mod tests {
         #[test]
         fn the_stream_makes_what_the_rules_say(body in "([abé]|[ \t]{1,3}|\r\n){0,40}") {
             prop_assert_eq!(relaxed(&[body.as_bytes()]), by_the_rules(body.as_bytes()));
+        }
+
+        /// Bodies that end in text: the rest mail-auth 0.13.3 gets wrong.
+        #[test]
+        fn mail_auth_makes_the_same_of_a_body(body in "([abé]|[ \t]{1,3}|\r\n){0,40}x[ \t]{0,2}(\r\n){0,3}") {
+            let mut theirs = Vec::new();
+            Canonicalization::Relaxed.canonical_body(body.as_bytes(), 0).write(&mut theirs);
+            prop_assert_eq!(relaxed(&[body.as_bytes()]), theirs);
+        }
+
+        #[test]
+        fn mail_auth_makes_the_same_of_a_field(octets in "[!-9;-~]{1,8}:([ \t]{0,3}[!-~é]{1,5}|\r\n[ \t]{1,3}[a-z]){0,8}[ \t]{0,2}\r\n") {
+            let head = HeaderSection::parse(octets.clone().into_bytes()).unwrap();
+            let field = head.fields().next().unwrap();
+            let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+            relaxed_field(field, &mut ours);
+            let (name, value) = octets.split_once(':').unwrap();
+            let fields = [(name.as_bytes(), value.as_bytes())];
+            Canonicalization::Relaxed.canonicalize_headers(fields.into_iter(), &mut theirs);
+            prop_assert_eq!(ours, theirs);
+        }
+
+        #[test]
+        fn the_hash_is_of_the_relaxed_form(body in "([abé]{1,3000}|[ \t]{1,3}|\r\n){0,12}", cut in 1usize..5000) {
+            let mut hasher = BodyHasher::new();
+            body.as_bytes().chunks(cut).for_each(|chunk| hasher.update(chunk));
+            let mut plain = Sha256::hasher();
+            plain.write(&relaxed(&[body.as_bytes()]));
+            let (ours, plain) = (hasher.finish(), plain.complete());
+            prop_assert_eq!(ours.as_ref(), plain.as_ref());
         }
 
         #[test]

@@ -1,6 +1,5 @@
 //! `[[dkim]]`: which key signs for which domain.
 
-use super::Key;
 use crate::problem::Problems;
 use crate::units::Span;
 use serde::{Deserialize, Serialize};
@@ -16,7 +15,7 @@ pub struct Config {
     /// The selector (the s= tag): the key is published at SELECTOR._domainkey.DOMAIN.
     pub selector: String,
     /// The private key: a PEM file (PKCS#8 or PKCS#1) of an RSA key of 2048 bits or more, or an Ed25519 key. It must
-    /// be readable by its owner alone (mode 0600).
+    /// be readable by its owner alone (mode 0600). A relative path starts where the configuration file is.
     pub key: PathBuf,
     /// Only mail of this tenant is signed with the key, and then instead of the domain's other keys. Without it the
     /// key signs for everybody who may use the domain.
@@ -26,7 +25,7 @@ pub struct Config {
 }
 
 impl Config {
-    /// Checks the entry, its key file too: a daemon that cannot sign as told does not start.
+    /// Checks what is written. The key file is looked at by [`super::Signers::load`], which knows where it is.
     pub fn validate(&self, at: &str, problems: &mut Problems) {
         if let Err(why) = ascii_domain(&self.domain) {
             problems.add(
@@ -49,27 +48,24 @@ impl Config {
                 "write a span longer than the queue keeps mail, such as \"7d\", or leave it out",
             );
         }
-        if let Err(error) = Key::load(&self.key) {
-            problems.add(format!("{at}.key"), error.to_string(), error.remedy());
-        }
     }
+}
 
-    /// Checks what no entry can see alone: two keys with one name.
-    pub fn validate_all(entries: &[Config], problems: &mut Problems) {
-        for (i, entry) in entries.iter().enumerate() {
-            entry.validate(&format!("dkim[{i}]"), problems);
-            let twin = entries.iter().take(i).position(|other| {
-                other.selector.eq_ignore_ascii_case(&entry.selector)
-                    && ascii_domain(&other.domain) == ascii_domain(&entry.domain)
-                    && other.tenant == entry.tenant
-            });
-            if let Some(twin) = twin {
-                problems.add(
-                    format!("dkim[{i}].selector"),
-                    format!("dkim[{twin}] has this domain and selector too"),
-                    "give each key a selector of its own",
-                );
-            }
+/// Every entry by itself, and that no two keys share a name.
+pub fn validate_all(entries: &[Config], at: &str, problems: &mut Problems) {
+    for (i, entry) in entries.iter().enumerate() {
+        entry.validate(&format!("{at}[{i}]"), problems);
+        let twin = entries.iter().take(i).position(|other| {
+            other.selector.eq_ignore_ascii_case(&entry.selector)
+                && ascii_domain(&other.domain) == ascii_domain(&entry.domain)
+                && other.tenant == entry.tenant
+        });
+        if let Some(twin) = twin {
+            problems.add(
+                format!("{at}[{i}].selector"),
+                format!("{at}[{twin}] has this domain and selector too"),
+                "give each key a selector of its own",
+            );
         }
     }
 }
@@ -94,7 +90,6 @@ fn is_selector(selector: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::auth::dkim::{Algorithm, generate};
 
     #[test]
     fn every_mistake_is_told_with_its_key() {
@@ -106,28 +101,19 @@ mod tests {
             expires: Some(Span::secs(30)),
         };
         let mut problems = Problems::default();
-        Config::validate_all(&[entry], &mut problems);
+        validate_all(&[entry], "dkim", &mut problems);
         let keys: Vec<&str> = problems.0.iter().map(|p| p.key.as_str()).collect();
         assert_eq!(
             keys,
-            [
-                "dkim[0].domain",
-                "dkim[0].selector",
-                "dkim[0].expires",
-                "dkim[0].key"
-            ]
+            ["dkim[0].domain", "dkim[0].selector", "dkim[0].expires"]
         );
     }
 
     #[test]
     fn two_keys_with_one_name_are_a_mistake() {
-        let dir = tempfile::tempdir().unwrap();
-        let key = dir.path().join("k");
-        generate(Algorithm::Ed25519, &key).unwrap();
         let entry = Config {
             domain: "Example.com".into(),
             selector: "s1".into(),
-            key,
             ..Config::default()
         };
         let other = Config {
@@ -139,7 +125,7 @@ mod tests {
             ..entry.clone()
         };
         let mut problems = Problems::default();
-        Config::validate_all(&[entry, other, own], &mut problems);
+        validate_all(&[entry, other, own], "dkim", &mut problems);
         let keys: Vec<&str> = problems.0.iter().map(|p| p.key.as_str()).collect();
         assert_eq!(keys, ["dkim[1].selector"]);
     }

@@ -10,13 +10,15 @@ mod key;
 mod signature;
 
 pub use canon::{BodyHash, BodyHasher};
-pub use config::Config;
+pub use config::{Config, validate_all};
 pub use key::{Algorithm, Key, KeyError, PublicKey, generate};
 
 use crate::mail::headers::HeaderSection;
+use crate::problem::Problems;
 use crate::units::{Span, Timestamp};
 use signature::{Covered, Tags, Unsigned};
 use std::collections::HashMap;
+use std::path::Path;
 use std::sync::Arc;
 use tokio::sync::Semaphore;
 
@@ -52,17 +54,26 @@ pub struct Order<'a> {
 pub struct SignError(String);
 
 impl Signers {
-    /// Loads every key. Errors come with the place in the list.
-    pub fn load(entries: &[Config]) -> Result<Self, Vec<(usize, KeyError)>> {
-        let mut errors = Vec::new();
+    /// Loads every key; relative paths start at `base`.
+    ///
+    /// # Errors
+    /// Every key file that cannot be used, each with its remedy: a daemon that cannot sign as told does not start.
+    pub fn load(entries: &[Config], base: &Path) -> Result<Self, Problems> {
+        let mut problems = Problems::default();
         let mut signers = Self::none();
         for (i, entry) in entries.iter().enumerate() {
-            match Key::load(&entry.key) {
+            match Key::load(&base.join(&entry.key)) {
                 Ok(key) => signers.add(entry, key),
-                Err(error) => errors.push((i, error)),
+                Err(error) => {
+                    problems.add(format!("dkim[{i}].key"), error.to_string(), error.remedy());
+                }
             }
         }
-        errors.is_empty().then_some(signers).ok_or(errors)
+        if problems.is_empty() {
+            Ok(signers)
+        } else {
+            Err(problems)
+        }
     }
 
     /// Signs nothing.

@@ -7,7 +7,6 @@ use mail_auth::hickory_resolver::TokioResolver;
 use mail_auth::{AuthenticatedMessage, DkimResult, MessageAuthenticator, ResolverCache, Txt};
 use std::borrow::Borrow;
 use std::hash::Hash;
-use std::path::Path;
 use std::time::Instant;
 
 /// The published keys; everything else is unknown.
@@ -254,13 +253,34 @@ async fn a_domain_without_a_key_is_left_unsigned() {
 }
 
 #[test]
-fn a_key_that_cannot_be_used_keeps_the_signers_from_loading() {
-    let entry = Config {
+fn every_key_that_cannot_be_used_is_told_with_its_remedy() {
+    use std::os::unix::fs::PermissionsExt;
+    let dir = tempfile::tempdir().unwrap();
+    for (name, mode) in [("good.pem", 0o600), ("open.pem", 0o644)] {
+        let path = dir.path().join(name);
+        generate(Algorithm::Ed25519, &path).unwrap();
+        std::fs::set_permissions(&path, PermissionsExt::from_mode(mode)).unwrap();
+    }
+    let entry = |key: &str| Config {
         domain: "example.test".into(),
         selector: "s".into(),
-        key: Path::new("/nonexistent").into(),
+        key: key.into(),
         ..Config::default()
     };
-    let errors = Signers::load(&[entry]).err().unwrap();
-    assert!(matches!(errors.as_slice(), [(0, KeyError::Read(..))]));
+    let problems = Signers::load(
+        &[entry("open.pem"), entry("good.pem"), entry("/nonexistent")],
+        dir.path(),
+    )
+    .err()
+    .unwrap();
+    let found: Vec<(&str, &str)> = problems
+        .0
+        .iter()
+        .map(|p| (p.key.as_str(), p.remedy.as_str()))
+        .collect();
+    let chmod = format!("chmod 600 {}", dir.path().join("open.pem").display());
+    assert_eq!(found[0], ("dkim[0].key", chmod.as_str()));
+    assert_eq!((found.len(), found[1].0), (2, "dkim[2].key"));
+    let signers = Signers::load(&[entry("good.pem")], dir.path()).unwrap();
+    assert!(signers.covers("example.test", None));
 }

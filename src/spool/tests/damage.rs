@@ -220,3 +220,17 @@ async fn the_octets_of_a_message_never_pass_for_a_record() {
     );
     assert_eq!(found.report.damages.len(), 1);
 }
+
+/// Rows S1 and S4 of the table: a segment being zeroed, and a first write of which the start record is missing.
+#[tokio::test]
+async fn a_segment_that_was_not_begun_in_full_is_read_as_far_as_it_goes() {
+    let (world, ids) = filled(2).await;
+    let unfinished = world.layout().unfinished(77);
+    std::fs::write(&unfinished, [0; 100]).unwrap();
+    let (path, _, _) = world.record_of(ids[0]);
+    let file = File::options().write(true).open(path).unwrap();
+    file.write_all_at(&[0; 2 * UNIT], 0).unwrap();
+    let found = world.start();
+    assert!(!unfinished.exists());
+    assert_eq!(found.stored.keys().copied().collect::<Vec<_>>(), ids);
+}

@@ -150,3 +150,19 @@ async fn what_does_not_fit_a_segment_is_refused() {
     ));
     commit(&spool, 1, 10).await.unwrap();
 }
+
+#[tokio::test]
+async fn a_spool_opens_on_a_full_disk_and_takes_mail_when_there_is_room() {
+    let world = World::new();
+    world.disk.full.store(true, Ordering::SeqCst);
+    let spool = world.start().spool;
+    assert!(matches!(spool.accepting(), Err(SpoolError::NoSpace)));
+    assert!(matches!(
+        commit(&spool, 1, 10).await,
+        Err(SpoolError::NoSpace)
+    ));
+    world.disk.full.store(false, Ordering::SeqCst);
+    spool.wait_for_spares(2);
+    commit(&spool, 1, 10).await.unwrap();
+    assert!(spool.accepting().is_ok());
+}
