@@ -1,5 +1,19 @@
 //! Stories: a world, what is done in it, and what the wire and the disk then hold.
 
+mod clients;
+mod crash;
+mod daemon;
 mod dkim_peers;
+mod http;
+mod internet;
+mod journal;
 mod layers;
+mod mta;
 mod settings;
+mod stories_delivery;
+mod stories_dns;
+mod stories_operator;
+mod stories_retry;
+mod stories_smuggling;
+mod stories_tls;
+mod talk;
