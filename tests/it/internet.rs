@@ -16,7 +16,6 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::ops::Deref;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 use tempfile::TempDir;
 
 /// Sunday, 22 November 2026, 12:00 UTC: where every world begins.
@@ -136,10 +135,6 @@ impl Internet {
         self.clock.advance(at.since(self.clock.now()));
     }
 
-    pub fn advance(&self, by: Duration) {
-        self.clock.advance(by);
-    }
-
     /// Everything that arrived anywhere.
     pub fn messages(&self) -> Vec<Arc<Message>> {
         let hosts = self.state.lock().hosts.clone();
@@ -198,11 +193,6 @@ impl Internet {
             assert!(came, "said to be delivered, and never came: {event:?}");
         }
     }
-
-    /// For a story that ends without a daemon to ask.
-    pub fn nothing_to_check(&self) {
-        self.state.lock().checked = true;
-    }
 }
 
 /// What binds a daemon to its world.
@@ -237,8 +227,8 @@ impl Setup<'_> {
     }
 
     pub fn without(mut self, keyword: &str) -> Self {
-        let other = |e: &Box<str>| e.split(' ').next() != Some(keyword);
-        self.config.extensions.retain(other);
+        let extensions = &mut self.config.extensions;
+        extensions.retain(|e| e.split(' ').next() != Some(keyword));
         self
     }
 
@@ -287,17 +277,12 @@ impl Setup<'_> {
                 .add(domain, Record::mx(*preference, self.name.as_str()));
         }
         self.net.state.lock().hosts.push(sink.clone());
-        Mx {
-            name: self.name,
-            address,
-            sink,
-        }
+        Mx { address, sink }
     }
 }
 
 /// A running mail host.
 pub struct Mx {
-    pub name: String,
     pub address: Ipv4Addr,
     sink: Arc<Sink>,
 }

@@ -175,3 +175,40 @@ async fn a_route_overrides_the_dns() {
     assert_eq!((hop.totals().messages, elsewhere.totals().messages), (1, 0));
     net.check(&mta).await;
 }
+
+#[tokio::test]
+async fn a_host_that_takes_one_command_at_a_time_gets_them_so() {
+    let net = Internet::new().await;
+    let mx = net.mx("example.net").without("PIPELINING").start().await;
+    let mta = net.mta("").await;
+    mta.inject("s@shop.test", &["ann@example.net", "bob@example.net"])
+        .await;
+    for recipient in ["ann@example.net", "bob@example.net"] {
+        mta.journal.first("delivered", recipient).await;
+    }
+    assert_eq!(mx.only().recipients.len(), 2);
+    net.check(&mta).await;
+}
+
+#[tokio::test]
+async fn eight_bit_mail_for_a_seven_bit_host_comes_back_rather_than_broken() {
+    let net = Internet::new().await;
+    let mx = net.mx("example.net").without("8BITMIME").start().await;
+    let mta = net.mta("").await;
+    let mut talk = crate::talk::Talk::open(mta.smtp).await;
+    talk.say("MAIL FROM:<> BODY=8BITMIME").await;
+    talk.say("RCPT TO:<ann@example.net>").await;
+    talk.say("DATA").await;
+    let text = "From: <s@shop.test>\r\nMIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\n\
+        Content-Transfer-Encoding: 8bit\r\n\r\nGr\u{fc}\u{df}e\r\n.\r\n";
+    talk.send(text.as_bytes()).await;
+    assert!(talk.reply().await.starts_with("250"));
+    let end = mta.outcome("ann@example.net").await;
+    assert_eq!(
+        (end.kind(), &end.enhanced()[..4]),
+        ("bounced", "5.6."),
+        "{end:?}"
+    );
+    assert_eq!(mx.totals().messages, 0);
+    net.check(&mta).await;
+}

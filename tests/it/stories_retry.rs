@@ -238,3 +238,19 @@ async fn a_restart_keeps_the_queue_and_repeats_no_recipient_that_is_done() {
     );
     net.check(&mta).await;
 }
+
+#[tokio::test]
+async fn mail_waits_out_an_outage_that_begins_on_an_open_connection() {
+    let net = Internet::new().await;
+    let mx = net.mx("example.net").start().await;
+    let mta = net.mta("").await;
+    mta.inject("s@shop.test", &["ann@example.net"]).await;
+    mta.journal.first("delivered", "ann@example.net").await;
+    mx.on("MAIL", "421 4.3.2 maintenance");
+    mta.inject("s@shop.test", &["bob@example.net"]).await;
+    let deferred = mta.deferral("bob@example.net").await;
+    assert_eq!((deferred.code(), deferred.enhanced()), (421, "4.3.2"));
+    mx.behave();
+    assert_eq!(mta.outcome("bob@example.net").await.kind(), "delivered");
+    net.check(&mta).await;
+}

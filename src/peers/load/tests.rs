@@ -114,6 +114,17 @@ async fn open_loop_latency_counts_from_when_a_message_was_due() {
 }
 
 #[tokio::test]
+async fn percentiles_tell_how_long_the_answers_took() {
+    let sink = sink(&["DOT after=40ms pass"]).await;
+    let report = run(load(&sink, 9), CancellationToken::new()).await.unwrap();
+    let l = report.latency_ms;
+    assert!(
+        l.p50 >= 40.0 && l.p50 <= l.p99 && l.p99 <= l.max,
+        "{report}"
+    );
+}
+
+#[tokio::test]
 async fn a_dead_server_is_a_failure_in_the_report() {
     let gone = sink(&[]).await.address();
     let config = LoadConfig {
