@@ -1,7 +1,8 @@
 //! `check`: says everything that is wrong with a configuration.
 
 use super::Outcome;
-use crate::config::Config;
+use crate::app::Compiled;
+use crate::config::{Config, Refused};
 use std::io::Write;
 use std::path::PathBuf;
 
@@ -28,8 +29,10 @@ pub fn run(args: &Args, out: &mut dyn Write) -> Outcome {
     if args.schema {
         return Ok(writeln!(out, "{:#}", Config::schema())?);
     }
-    let config = Config::load(args.config.as_deref())?;
     let file = args.config.as_deref();
+    let config = Config::load(file)?;
+    // Keys and credentials are part of what has to be right.
+    Compiled::new(&config).map_err(|problems| Refused::located(file, problems))?;
     match file {
         Some(file) => writeln!(out, "{}: no problems", file.display())?,
         None => writeln!(out, "no problems")?,
