@@ -53,7 +53,7 @@
 //! Nothing is process-global: collaborators are handed in, so that two MTAs can talk to each other in one test.
 #![forbid(unsafe_code)]
 
-//pub mod app;
+pub mod app;
 pub mod auth;
 pub mod bounce;
 pub mod cli;

@@ -12,6 +12,8 @@ pub enum Exit {
     Data = 65,
     /// Nobody answers.
     Unavailable = 69,
+    /// The program itself failed.
+    Software = 70,
     /// A file or standard output cannot be written.
     Io = 74,
     /// It may work another time.

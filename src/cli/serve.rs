@@ -1,8 +1,14 @@
 //! `serve`: runs the daemon.
 
 use super::{Exit, Failure, Outcome, telemetry};
+use crate::app::{App, Bound, Daemon, Setup, StartError};
+use crate::clock::Clock;
 use crate::config::Config;
+use crate::dns::Resolver;
 use std::path::PathBuf;
+use std::sync::Arc;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
 
 /// Runs the daemon until SIGTERM or SIGINT. SIGHUP reads the configuration again.
 #[derive(Debug, clap::Args)]
@@ -23,13 +29,65 @@ MAILWRIGHT_LOG sets what is logged (info, debug, mailwright::smtp=debug, …); M
 pub fn run(args: &Args) -> Outcome {
     telemetry::start();
     let config = Config::load(args.config.as_deref())?;
-    daemon(config, args)
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(daemon(config, args))
 }
 
-/// The assembly takes over from here.
-fn daemon(_config: Config, _args: &Args) -> Outcome {
-    Err(Failure::new(
-        Exit::Unavailable,
-        "the daemon is not assembled",
-    ))
+async fn daemon(config: Config, args: &Args) -> Outcome {
+    let clock = Clock::machine();
+    let bound = Bound::bind(&config)?;
+    for listener in &config.listener {
+        tracing::info!(address = %listener.address, "taking mail");
+    }
+    tracing::info!(address = %config.http.address, "metrics, health and the API");
+    let resolver = Resolver::new(&config.dns, clock.clone())
+        .map_err(|error| Failure::new(Exit::Config, format!("[dns]: {error}")))?;
+    let setup = Setup {
+        config,
+        file: args.config.clone(),
+        bound,
+        resolver,
+        clock,
+        sinks: Vec::new(),
+    };
+    let app = tokio::task::spawn_blocking(move || App::build_with(setup)).await;
+    let app = app.map_err(|error| Failure::new(Exit::Software, error.to_string()))??;
+    let stop = CancellationToken::new();
+    let signals = tokio::spawn(obey(app.daemon(), stop.clone()));
+    let outcome = app.run(stop).await;
+    signals.abort();
+    Ok(outcome?)
+}
+
+/// SIGTERM and SIGINT stop the daemon, SIGHUP makes it read its configuration again.
+async fn obey(daemon: Arc<Daemon>, stop: CancellationToken) -> std::io::Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut hangup = signal(SignalKind::hangup())?;
+    loop {
+        tokio::select! {
+            _ = terminate.recv() => break,
+            _ = interrupt.recv() => break,
+            _ = hangup.recv() => match daemon.reload_now() {
+                Ok(_) => {}
+                Err(problems) => tracing::error!("the configuration stays as it was:\n{problems}"),
+            },
+        }
+    }
+    tracing::info!("stopping");
+    stop.cancel();
+    Ok(())
+}
+
+impl From<StartError> for Failure {
+    fn from(error: StartError) -> Self {
+        let exit = match &error {
+            StartError::Config(_) => Exit::Config,
+            StartError::Spool(_) => Exit::TemporaryFailure,
+            StartError::Io { .. } => Exit::Unavailable,
+        };
+        Failure::new(exit, error.to_string())
+    }
 }

@@ -4,7 +4,18 @@ use super::Config;
 use serde_json::Value;
 
 /// Keys (and what is below them) that are read once, at start.
-const RESTART: &[&str] = &["data_dir", "spool", "dns", "http.address", "events"];
+const RESTART: &[&str] = &[
+    "hostname",
+    "data_dir",
+    "listener",
+    "auth",
+    "spool",
+    "dns",
+    "delivery.max_connections",
+    "tls",
+    "http",
+    "events",
+];
 
 /// The changed keys that need a restart, in order; everything else is taken over by a reload.
 pub fn restart_needed(old: &Config, new: &Config) -> Vec<String> {
@@ -69,7 +80,7 @@ mod tests {
     fn only_changed_keys_that_are_read_once_are_named() {
         let old = Config::default();
         let mut new = old.clone();
-        new.hostname = "other.example".to_owned();
+        new.retry.factor = 3.0;
         assert_eq!(restart_needed(&old, &new), Vec::<String>::new());
         new.data_dir = "/elsewhere".into();
         new.http.address = "127.0.0.1:1".parse().unwrap();

@@ -28,6 +28,23 @@ pub struct Refused {
     pub findings: Vec<Finding>,
 }
 
+impl Refused {
+    /// Problems found beyond the text of `file` (in files it names), each at its key's line.
+    pub fn located(file: Option<&Path>, problems: Problems) -> Self {
+        let file = customary(file).unwrap_or(Path::new(CUSTOMARY));
+        let text = std::fs::read_to_string(file).unwrap_or_default();
+        let findings = match Document::parse(&text) {
+            Ok(document) => problems
+                .0
+                .into_iter()
+                .map(|problem| at_its_line(problem, &document))
+                .collect(),
+            Err(_) => Vec::new(),
+        };
+        refused(file, findings)
+    }
+}
+
 /// `FILE:LINE: KEY: message`, then the remedy on an indented line; one pair a mistake.
 impl fmt::Display for Refused {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -48,11 +65,15 @@ impl std::error::Error for Refused {}
 /// Read where no path is given and the file is there.
 const CUSTOMARY: &str = "mailwright.toml";
 
+/// The file that is read: the one named, or the customary one where it exists.
+fn customary(path: Option<&Path>) -> Option<&Path> {
+    let customary = Some(Path::new(CUSTOMARY)).filter(|file| file.exists());
+    path.or(customary)
+}
+
 pub fn load(path: Option<&Path>) -> Result<Config, Refused> {
-    let file = match path {
-        Some(path) => path,
-        None if Path::new(CUSTOMARY).exists() => Path::new(CUSTOMARY),
-        None => return Ok(Config::default()),
+    let Some(file) = customary(path) else {
+        return Ok(Config::default());
     };
     match std::fs::read_to_string(file) {
         Ok(text) => parse(&text, file),

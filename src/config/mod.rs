@@ -14,7 +14,8 @@ pub use change::restart_needed;
 pub use load::{Finding, Refused};
 
 use crate::problem::Problems;
-use crate::{auth, dns, events, http, intake, queue, spool, tls};
+use crate::smtp::{listener, session};
+use crate::{auth, bounce, delivery, dns, events, http, intake, queue, spool, tls};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
@@ -33,6 +34,10 @@ pub struct Config {
     pub spool: spool::Config,
     /// Name servers, and how long answers are used.
     pub dns: dns::Config,
+    /// Where mail is taken in, one entry an address.
+    pub listener: Vec<listener::Config>,
+    /// Limits of every listener.
+    pub smtp: session::Limits,
     /// Who may send, one entry a platform, brand or stream.
     pub tenant: Vec<auth::credentials::Config>,
     /// Limits on failed authentication.
@@ -41,8 +46,18 @@ pub struct Config {
     pub intake: intake::Config,
     /// The keys that sign, one entry each.
     pub dkim: Vec<auth::dkim::Config>,
+    /// Our addresses that mail leaves from.
+    pub source: Vec<delivery::SourceConfig>,
+    /// Sources that share the mail of tenants.
+    pub pool: Vec<delivery::PoolConfig>,
+    /// What overrides DNS and `[delivery]` for some domains. The most specific entry wins.
+    pub route: Vec<delivery::RouteConfig>,
+    /// How mail leaves.
+    pub delivery: delivery::Config,
     /// When deferred mail is tried again, and when it is given up.
     pub retry: queue::Config,
+    /// What is done when mail fails.
+    pub bounce: bounce::Config,
     /// Which certificates of next hops are trusted.
     pub tls: tls::client::Config,
     /// The HTTP face: metrics, health and the API.
@@ -58,11 +73,18 @@ impl Default for Config {
             data_dir: PathBuf::from("./data"),
             spool: spool::Config::default(),
             dns: dns::Config::default(),
+            listener: vec![listener::Config::default()],
+            smtp: session::Limits::default(),
             tenant: Vec::new(),
             auth: auth::credentials::Limits::default(),
             intake: intake::Config::default(),
             dkim: Vec::new(),
+            source: Vec::new(),
+            pool: Vec::new(),
+            route: Vec::new(),
+            delivery: delivery::Config::default(),
             retry: queue::Config::default(),
+            bounce: bounce::Config::default(),
             tls: tls::client::Config::default(),
             http: http::Config::default(),
             events: events::Config::default(),
@@ -89,14 +111,39 @@ impl Config {
         validate_hostname(&self.hostname, problems);
         self.spool.validate("spool", problems);
         self.dns.validate("dns", problems);
+        each(&self.listener, "listener", |l, at| l.validate(at, problems));
+        self.smtp.validate("smtp", problems);
         auth::credentials::validate_all(&self.tenant, "tenant", problems);
         self.auth.validate("auth", problems);
         self.intake.validate("intake", problems);
-        auth::dkim::Config::validate_all(&self.dkim, problems);
+        auth::dkim::validate_all(&self.dkim, "dkim", problems);
+        delivery::validate_sources(&self.source, &self.pool, problems);
+        self.validate_pools_named(problems);
+        each(&self.route, "route", |r, at| r.validate(at, problems));
+        self.delivery.validate("delivery", problems);
         self.retry.validate("retry", problems);
+        self.bounce.validate("bounce", problems);
         self.tls.validate("tls", problems);
         self.http.validate("http", problems);
         self.events.validate("events", problems);
+    }
+
+    fn validate_pools_named(&self, problems: &mut Problems) {
+        for (i, tenant) in self
+            .tenant
+            .iter()
+            .enumerate()
+            .filter(|(_, t)| !t.pool.is_empty())
+        {
+            if !self.pool.iter().any(|pool| pool.name == tenant.pool) {
+                let message = format!("there is no pool \"{}\"", tenant.pool);
+                problems.add(
+                    format!("tenant[{i}].pool"),
+                    message,
+                    "name a [[pool]], or leave the key out",
+                );
+            }
+        }
     }
 
     /// Where the event log is.
@@ -107,6 +154,13 @@ impl Config {
     /// The JSON Schema of the file, for editors.
     pub fn schema() -> serde_json::Value {
         schemars::schema_for!(Config).to_value()
+    }
+}
+
+/// Calls `check` with every entry of a list and its key.
+fn each<T>(entries: &[T], key: &str, mut check: impl FnMut(&T, &str)) {
+    for (i, entry) in entries.iter().enumerate() {
+        check(entry, &format!("{key}[{i}]"));
     }
 }
 

@@ -6,7 +6,13 @@ use std::path::{Path, PathBuf};
 /// Every key that holds a path; `[]` stands for every position of a list.
 ///
 /// `events.dir` is not here: it counts from `data_dir`.
-const PATHS: &[&str] = &["data_dir", "dkim[].key", "tls.ca_file"];
+const PATHS: &[&str] = &[
+    "data_dir",
+    "listener[].certificate",
+    "listener[].key",
+    "dkim[].key",
+    "tls.ca_file",
+];
 
 /// Every key that holds a reference to a secret, `file:PATH` or `env:NAME`.
 const REFERENCES: &[&str] = &["http.tokens", "tenant[].credentials"];

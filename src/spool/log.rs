@@ -114,6 +114,11 @@ impl Spool {
         Ok(RecoveryReport {
             clean: replay.clean,
             messages: ids.len(),
+            damages: replay
+                .holes
+                .iter()
+                .map(|hole| recovery::damage(&replay.ledger, hole))
+                .collect(),
             torn: replay.torn,
             ..RecoveryReport::default()
         })
@@ -165,7 +170,11 @@ impl Spool {
             large: large.is_some(),
             content,
         };
-        self.shared().queue.submit(&draw, effect).await
+        let taken = self.shared().queue.submit(&draw, effect).await;
+        if taken.is_err() && large.is_some() {
+            self.shared().pool.doom(self.shared().layout.body(id));
+        }
+        taken
     }
 
     /// Journals, durably, that attempt `attempt` at these recipients is about to send its final dot.

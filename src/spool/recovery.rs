@@ -65,6 +65,7 @@ pub struct Damage {
 pub struct Final {
     pub id: MessageId,
     pub recipient: u16,
+    pub attempts: u16,
     pub disposition: Disposition,
     /// `None` where the message's segment is already used again.
     pub meta: Option<Meta>,
@@ -221,6 +222,7 @@ impl<'a> Recovery<'a> {
             self.report.finals.push(Final {
                 id: last.id,
                 recipient: last.recipient,
+                attempts: last.attempts,
                 disposition: last.disposition,
                 meta,
                 at: last.at,
@@ -230,19 +232,13 @@ impl<'a> Recovery<'a> {
 
     /// Reports a damaged part, keeps a copy, and notes in the log that this was done.
     fn hole(&mut self, hole: Hole) {
-        let place = Place::new(hole.generation, hole.from, hole.to - hole.from);
+        let place = hole_place(&hole);
         let file = self.replay.ledger.file(place);
         let aside = file.and_then(|file| read::set_aside(self.layout, &file, place));
-        let listed =
-            hole.message_known && hole.id.is_some_and(|id| self.replay.ledger.contains(id));
         tracing::error!(%place, why = hole.why, id = ?hole.id, ?aside, "damage in the spool");
         self.report.damages.push(Damage {
-            place: place.to_string(),
-            bytes: hole.to - hole.from,
-            why: hole.why.to_owned(),
-            id: hole.id.filter(|_| place.len() > 0),
-            listed,
             aside,
+            ..damage(&self.replay.ledger, &hole)
         });
         let void = Void {
             generation: hole.generation,
@@ -335,6 +331,22 @@ pub fn remove_unfinished(layout: &Layout) {
 /// A number for segment files that none has.
 pub fn next_number(files: &[SegmentFile]) -> u64 {
     files.iter().map(|file| file.number + 1).max().unwrap_or(0)
+}
+
+/// A damaged part as it is reported.
+pub fn damage(ledger: &Ledger, hole: &Hole) -> Damage {
+    Damage {
+        place: hole_place(hole).to_string(),
+        bytes: hole.to - hole.from,
+        why: hole.why.to_owned(),
+        id: hole.id,
+        listed: hole.message_known && hole.id.is_some_and(|id| ledger.contains(id)),
+        aside: None,
+    }
+}
+
+fn hole_place(hole: &Hole) -> Place {
+    Place::new(hole.generation, hole.from, hole.to - hole.from)
 }
 
 /// A live message, as its record and the ledger have it.

@@ -46,6 +46,7 @@ pub struct Last {
     pub at: Timestamp,
     pub id: MessageId,
     pub recipient: u16,
+    pub attempts: u16,
     pub disposition: Disposition,
     pub place: Option<Place>,
 }
@@ -308,12 +309,13 @@ impl Replay {
     fn mark(&mut self, mark: Mark, at: Timestamp) {
         let place = self.ledger.place(mark.id);
         let _finished = self.ledger.mark(&mark);
-        for (recipient, _, disposition) in mark.outcomes {
+        for (recipient, attempts, disposition) in mark.outcomes {
             if disposition.is_final() {
                 self.finals.push_back(Last {
                     at,
                     id: mark.id,
                     recipient,
+                    attempts,
                     disposition,
                     place,
                 });

@@ -39,6 +39,12 @@ async fn damage_costs_only_the_records_it_hits_and_is_told_once() {
     world.flip(&path, offset + 10);
     let (path, offset, _) = world.record_of(ids[9]);
     world.flip(&path, offset + 70);
+    let seen = Spool::inspect(world.dir.path(), |_| ()).unwrap();
+    assert_eq!(
+        (seen.damages.len(), world.aside()),
+        (2, 0),
+        "the reader changes nothing"
+    );
     let found = world.start();
     let told: Vec<_> = found
         .report

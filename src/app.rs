@@ -1,0 +1,413 @@
+//! Assembly: a whole Mailwright from a configuration, sockets, a resolver and a clock.
+//!
+//! [`App::build`] makes every part and hands each its collaborators; [`App::run`] lets them work until told to stop,
+//! then stops them in the order of the mail's way: listeners first, deliveries next, spool and event log last.
+
+mod control;
+mod live;
+mod recover;
+
+pub use control::Daemon;
+pub use live::Compiled;
+
+use crate::auth::credentials::Gate;
+use crate::clock::Clock;
+use crate::config::{Config, Refused};
+use crate::delivery::{Collaborators, Delivery, Routing};
+use crate::dns::Resolver;
+use crate::events::{Event, EventLog, Events, Metrics, Operators, Sink};
+use crate::http;
+use crate::intake::{self, Intake};
+use crate::queue::Queue;
+use crate::smtp::listener::{self, Listener, Seats, TlsMode};
+use crate::spool::{self, Spool, Stored};
+use crate::tls::client::ClientTls;
+use crate::tls::server::{Identity, ServerTls};
+use crate::units::{Live, Timestamp};
+use live::Lives;
+use parking_lot::Mutex;
+use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+/// How long stopping waits for deliveries that are under way.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Sockets, bound before anything else so that a port in use is told at once.
+pub struct Bound {
+    /// One for each `[[listener]]`, in order.
+    pub smtp: Vec<TcpListener>,
+    pub http: TcpListener,
+}
+
+/// What a daemon is made of.
+pub struct Setup {
+    pub config: Config,
+    /// Read again on reload.
+    pub file: Option<PathBuf>,
+    pub bound: Bound,
+    pub resolver: Resolver,
+    pub clock: Clock,
+    /// Take every event beside the log and the metrics.
+    pub sinks: Vec<Box<dyn Sink>>,
+}
+
+/// Why a daemon does not start; each says what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// Something that the configuration names cannot be used.
+    #[error("{0}")]
+    Config(Refused),
+    #[error(transparent)]
+    Spool(#[from] spool::OpenError),
+    #[error("{what}: {error}")]
+    Io { what: String, error: std::io::Error },
+}
+
+/// A built daemon that does not run yet.
+pub struct App {
+    daemon: Arc<Daemon>,
+    listeners: Vec<(TcpListener, listener::Parts<Intake>)>,
+    http: (TcpListener, http::Access),
+    log: EventLog,
+}
+
+/// What start-up has made before the parts are put together.
+struct Ground {
+    clock: Clock,
+    events: Events,
+    metrics: Metrics,
+    log: EventLog,
+    lives: Lives,
+    queue: Queue,
+    spool: Spool,
+}
+
+impl Bound {
+    /// Binds what the configuration names.
+    ///
+    /// # Errors
+    /// The address that cannot be had.
+    pub fn bind(config: &Config) -> Result<Self, StartError> {
+        let bind = |address: SocketAddr| {
+            TcpListener::bind(address).map_err(failed(format!("cannot listen on {address}")))
+        };
+        let listeners = config
+            .listener
+            .iter()
+            .map(|listener| bind(listener.address));
+        Ok(Self {
+            smtp: listeners.collect::<Result<_, _>>()?,
+            http: bind(config.http.address)?,
+        })
+    }
+}
+
+impl App {
+    /// Makes every part. Reads the spool back; what it holds is in the queue when this returns. Blocks meanwhile.
+    ///
+    /// # Errors
+    /// What the configuration names cannot be used; the data directory cannot be used, or another daemon uses it.
+    pub fn build(
+        config: Config,
+        bound: Bound,
+        resolver: Resolver,
+        clock: Clock,
+    ) -> Result<Self, StartError> {
+        Self::build_with(Setup {
+            config,
+            file: None,
+            bound,
+            resolver,
+            clock,
+            sinks: Vec::new(),
+        })
+    }
+
+    /// As [`App::build`], with a file to reload and more sinks.
+    pub fn build_with(setup: Setup) -> Result<Self, StartError> {
+        let Setup {
+            config,
+            file,
+            bound,
+            resolver,
+            clock,
+            sinks,
+        } = setup;
+        let refuse = |problems| StartError::Config(Refused::located(file.as_deref(), problems));
+        let lives = Lives::new(Compiled::new(&config).map_err(refuse)?);
+        let access = http::Access::load(&config.http)
+            .map_err(|error| failed("http.tokens")(std::io::Error::other(error)))?;
+        let ground = Ground::lay(&config, lives, clock, sinks)?;
+        let certificates = certificates(&config)?;
+        let intake = ground.intake(&config);
+        let delivery = ground.delivery(&config, resolver, Arc::new(intake.clone()))?;
+        let seats = Arc::new(Seats::default());
+        let gate = Arc::new(Gate::new(
+            Arc::clone(&ground.lives.tenants),
+            &config.auth,
+            ground.clock.clone(),
+        ));
+        let parts = config
+            .listener
+            .iter()
+            .zip(&certificates)
+            .map(|(listener, tls)| listener::Parts {
+                config: listener.clone(),
+                limits: Arc::clone(&ground.lives.limits),
+                hostname: config.hostname.as_str().into(),
+                tls: tls.clone(),
+                gate: Arc::clone(&gate),
+                seats: Arc::clone(&seats),
+                door: Arc::new(intake.clone()),
+                events: ground.events.clone(),
+            });
+        let listeners = bound.smtp.into_iter().zip(parts).collect();
+        ground.gauges(&delivery);
+        let daemon = Daemon {
+            file,
+            config: Mutex::new(config),
+            lives: ground.lives,
+            certificates: certificates.into_iter().flatten().collect(),
+            delivery,
+            spool: ground.spool,
+            events: ground.events,
+            metrics: ground.metrics,
+            up: AtomicBool::new(false),
+        };
+        Ok(Self {
+            daemon: Arc::new(daemon),
+            listeners,
+            http: (bound.http, access),
+            log: ground.log,
+        })
+    }
+
+    /// For reload by signal.
+    pub fn daemon(&self) -> Arc<Daemon> {
+        Arc::clone(&self.daemon)
+    }
+
+    /// Runs until `stop`; then listeners finish their messages, deliveries theirs, and everything is synced.
+    ///
+    /// # Errors
+    /// A socket cannot be used, or the last sync failed.
+    pub async fn run(self, stop: CancellationToken) -> Result<(), StartError> {
+        let Self {
+            daemon,
+            listeners,
+            http,
+            log,
+        } = self;
+        let (closing, faces) = (CancellationToken::new(), TaskTracker::new());
+        let sessions = TaskTracker::new();
+        for (socket, parts) in listeners {
+            let listener = Listener::new(into_tokio(socket)?, parts);
+            sessions.spawn(listener.run(stop.clone()));
+        }
+        let api = http::serve(
+            into_tokio(http.0)?,
+            Arc::clone(&daemon),
+            http.1,
+            closing.clone(),
+        );
+        faces.spawn(async move {
+            if let Err(error) = api.await {
+                tracing::error!(%error, "the HTTP listener failed");
+            }
+        });
+        let delivery = daemon.delivery.clone();
+        let moving = tokio::spawn(async move { delivery.run().await });
+        daemon.up.store(true, Ordering::Relaxed);
+        daemon.events.emit(&Event::Config {
+            ok: true,
+            why: "started".to_owned(),
+        });
+        notify_supervisor(sd_notify::NotifyState::Ready);
+
+        stop.cancelled().await;
+        notify_supervisor(sd_notify::NotifyState::Stopping);
+        daemon.up.store(false, Ordering::Relaxed);
+        sessions.close();
+        sessions.wait().await;
+        daemon.delivery.stop(PATIENCE).await;
+        moving.abort();
+        let closed = daemon.spool.close().await;
+        closing.cancel();
+        faces.close();
+        faces.wait().await;
+        let logged = tokio::task::spawn_blocking(move || log.close()).await;
+        logged.map_err(|error| failed("closing the event log")(error.into()))?;
+        closed.map_err(|error| failed("closing the spool")(std::io::Error::other(error)))
+    }
+}
+
+impl Ground {
+    fn lay(
+        config: &Config,
+        lives: Lives,
+        clock: Clock,
+        mut sinks: Vec<Box<dyn Sink>>,
+    ) -> Result<Self, StartError> {
+        let directory = config.events_dir();
+        let log = EventLog::open(&directory, &config.events, clock.now());
+        let log = log.map_err(failed(format!("the event log in {}", directory.display())))?;
+        let metrics = Metrics::new();
+        sinks.push(Box::new(log.clone()));
+        sinks.push(Box::new(metrics.clone()));
+        sinks.push(Box::new(Operators));
+        let events = Events::new(clock.clone(), sinks);
+        let queue = Queue::new(clock.clone());
+        let waiting = |stored| enqueue(&queue, &lives.routing, &stored);
+        let (spool, report) = Spool::open(
+            &config.data_dir,
+            config.spool.clone(),
+            clock.clone(),
+            waiting,
+        )?;
+        recover::tell(&report);
+        recover::tell_owed(&report, &directory, &events)
+            .map_err(failed("reading the event log back"))?;
+        Ok(Self {
+            clock,
+            events,
+            metrics,
+            log,
+            lives,
+            queue,
+            spool,
+        })
+    }
+
+    fn intake(&self, config: &Config) -> Intake {
+        let (queue, routing) = (self.queue.clone(), Arc::clone(&self.lives.routing));
+        Intake::new(intake::Parts {
+            config: Arc::clone(&self.lives.intake),
+            hostname: config.hostname.as_str().into(),
+            signers: Arc::clone(&self.lives.signers),
+            tenants: Arc::clone(&self.lives.tenants),
+            spool: self.spool.clone(),
+            events: self.events.clone(),
+            clock: self.clock.clone(),
+            handoff: Box::new(move |stored| enqueue(&queue, &routing, &stored)),
+        })
+    }
+
+    fn delivery(
+        &self,
+        config: &Config,
+        resolver: Resolver,
+        intake: Arc<Intake>,
+    ) -> Result<Delivery, StartError> {
+        let own: Vec<IpAddr> = config
+            .listener
+            .iter()
+            .map(|listener| listener.address.ip())
+            .collect();
+        Ok(Delivery::new(Collaborators {
+            clock: self.clock.clone(),
+            queue: self.queue.clone(),
+            spool: self.spool.clone(),
+            resolver,
+            intake,
+            events: self.events.clone(),
+            tls: ClientTls::new(&config.tls).map_err(failed("tls.ca_file"))?,
+            routing: Arc::clone(&self.lives.routing),
+            notices: Arc::clone(&self.lives.bounce),
+            own_addresses: own.into(),
+            hostname: config.hostname.as_str().into(),
+        }))
+    }
+
+    fn gauges(&self, delivery: &Delivery) {
+        let depth = |pick: fn(crate::queue::Depth) -> usize| {
+            let queue = self.queue.clone();
+            move || pick(queue.depth()) as f64
+        };
+        self.metrics.gauge(
+            "queue_scheduled",
+            "Entries that wait for their time",
+            depth(|d| d.scheduled),
+        );
+        self.metrics.gauge(
+            "queue_ready",
+            "Entries that wait for a connection",
+            depth(|d| d.ready),
+        );
+        self.metrics
+            .gauge("queue_sending", "Entries being sent", depth(|d| d.sending));
+        self.metrics.gauge(
+            "queue_held",
+            "Entries held by the operator",
+            depth(|d| d.held),
+        );
+        self.metrics.gauge(
+            "connections_out",
+            "Outbound connections, open or opening",
+            delivery.open_connections(),
+        );
+    }
+}
+
+/// A message that is in the spool goes into the queue, with the expiry of its routes.
+fn enqueue(queue: &Queue, routing: &Live<Routing>, stored: &Stored) {
+    let routing = routing.load();
+    let expiry = |domain: &str| -> Timestamp {
+        let scheduled = || routing.route(domain).retry.expiry(stored.meta.received);
+        stored.meta.expires.unwrap_or_else(scheduled)
+    };
+    queue.insert(stored, expiry);
+}
+
+/// What each listener shows: its own certificate, or a self-signed one that all others share.
+fn certificates(config: &Config) -> Result<Vec<Option<Arc<ServerTls>>>, StartError> {
+    let mut own = None;
+    let mut shown = Vec::new();
+    for listener in &config.listener {
+        let tls = match (&listener.tls, &listener.certificate, &listener.key) {
+            (TlsMode::Off, _, _) => None,
+            (_, Some(certificate), Some(key)) => {
+                let identity = Identity {
+                    certificate: certificate.clone(),
+                    key: key.clone(),
+                };
+                Some(ServerTls::load(identity).map(Arc::new))
+            }
+            _ => Some(match &own {
+                Some(own) => Ok(Arc::clone(own)),
+                None => ServerTls::self_signed(&config.data_dir, &config.hostname).map(Arc::new),
+            }),
+        };
+        let tls = tls
+            .transpose()
+            .map_err(|error| failed("listener.certificate")(std::io::Error::other(error)))?;
+        if listener.certificate.is_none() {
+            own = own.or_else(|| tls.clone());
+        }
+        shown.push(tls);
+    }
+    Ok(shown)
+}
+
+fn into_tokio(socket: TcpListener) -> Result<tokio::net::TcpListener, StartError> {
+    socket
+        .set_nonblocking(true)
+        .map_err(failed("a listening socket"))?;
+    tokio::net::TcpListener::from_std(socket).map_err(failed("a listening socket"))
+}
+
+/// Tells systemd, where it is listening.
+fn notify_supervisor(state: sd_notify::NotifyState<'_>) {
+    if let Err(error) = sd_notify::notify(false, &[state]) {
+        tracing::warn!(%error, "the service manager could not be told");
+    }
+}
+
+fn failed(what: impl Into<String>) -> impl FnOnce(std::io::Error) -> StartError {
+    let what = what.into();
+    move |error| StartError::Io { what, error }
+}

@@ -1,0 +1,120 @@
+//! The running daemon as operators reach it: by HTTP, by signal.
+
+use super::live::{Compiled, Lives};
+use crate::config::{Config, restart_needed};
+use crate::delivery::{self, Delivery};
+use crate::events::{Event, Events, Metrics};
+use crate::http::{Action, Control, QueueEntry, Reloaded};
+use crate::mail::MessageId;
+use crate::queue::Selector;
+use crate::spool::Spool;
+use crate::tls::server::ServerTls;
+use parking_lot::Mutex;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// What operators act on.
+pub struct Daemon {
+    pub(super) file: Option<PathBuf>,
+    pub(super) config: Mutex<Config>,
+    pub(super) lives: Lives,
+    pub(super) certificates: Vec<Arc<ServerTls>>,
+    pub(super) delivery: Delivery,
+    pub(super) spool: Spool,
+    pub(super) events: Events,
+    pub(super) metrics: Metrics,
+    /// Listeners accept.
+    pub(super) up: AtomicBool,
+}
+
+impl Daemon {
+    /// Reads the configuration again, checks it whole, and takes it over; a bad one changes nothing.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it, as `check` prints it.
+    pub fn reload_now(&self) -> Result<Reloaded, String> {
+        let outcome = self.take_over();
+        let (ok, why) = match &outcome {
+            Ok(reloaded) if reloaded.restart_needed.is_empty() => (true, "reloaded".to_owned()),
+            Ok(reloaded) => (
+                true,
+                format!(
+                    "reloaded; a restart is needed for {}",
+                    reloaded.restart_needed.join(", ")
+                ),
+            ),
+            Err(problems) => (false, problems.clone()),
+        };
+        self.events.emit(&Event::Config { ok, why });
+        outcome
+    }
+
+    fn take_over(&self) -> Result<Reloaded, String> {
+        let config = Config::load(self.file.as_deref()).map_err(|refused| refused.to_string())?;
+        let compiled = Compiled::new(&config).map_err(|problems| {
+            crate::config::Refused::located(self.file.as_deref(), problems).to_string()
+        })?;
+        for certificate in &self.certificates {
+            certificate.reload().map_err(|error| error.to_string())?;
+        }
+        self.lives.swap(compiled);
+        let mut current = self.config.lock();
+        let restart_needed = restart_needed(&current, &config);
+        *current = config;
+        Ok(Reloaded { restart_needed })
+    }
+
+    async fn entries(&self, which: &Selector, limit: usize) -> Vec<QueueEntry> {
+        let shown = self.delivery.show(which, limit).await;
+        let entries = shown.into_iter().filter_map(|(view, stored, held)| {
+            let mut entry = QueueEntry::of(&view, stored.as_ref()?);
+            entry.waits = Some(held);
+            Some(entry)
+        });
+        entries.collect()
+    }
+}
+
+impl Control for Daemon {
+    async fn list(&self, which: &Selector, limit: usize) -> Vec<QueueEntry> {
+        self.entries(which, limit).await
+    }
+
+    async fn show(&self, id: MessageId) -> Vec<QueueEntry> {
+        self.entries(&Selector::of(id), usize::MAX).await
+    }
+
+    async fn act(&self, action: Action, which: &Selector, why: &str) -> usize {
+        let action = match action {
+            Action::Retry => delivery::Action::Retry,
+            Action::Hold => delivery::Action::Hold,
+            Action::Release => delivery::Action::Release,
+            Action::Drop => delivery::Action::Drop,
+        };
+        self.delivery.operate(action, which, why).await
+    }
+
+    async fn reload(&self) -> Result<Reloaded, String> {
+        self.reload_now()
+    }
+
+    async fn ready(&self) -> Result<(), Vec<String>> {
+        let mut reasons = Vec::new();
+        if !self.up.load(Ordering::Relaxed) {
+            reasons.push("the listeners are not up".to_owned());
+        }
+        if let Err(error) = self.spool.accepting() {
+            reasons.push(format!("the spool takes no mail: {error}"));
+        }
+        if reasons.is_empty() {
+            Ok(())
+        } else {
+            Err(reasons)
+        }
+    }
+
+    fn metrics(&self) -> String {
+        self.metrics.render()
+    }
+}

@@ -1,0 +1,96 @@
+//! What a reload swaps: built whole from a configuration, or not at all.
+
+use crate::auth::credentials::Tenants;
+use crate::auth::dkim::Signers;
+use crate::bounce;
+use crate::config::Config;
+use crate::delivery::{Parts, Routing};
+use crate::intake;
+use crate::problem::Problems;
+use crate::smtp::session::Limits;
+use crate::units::Live;
+use arc_swap::ArcSwap;
+use std::path::Path;
+use std::sync::Arc;
+
+/// The parts of a configuration that are compiled, with the files they name read.
+pub struct Compiled {
+    routing: Routing,
+    signers: Signers,
+    tenants: Tenants,
+    intake: intake::Config,
+    bounce: bounce::Config,
+    limits: Limits,
+}
+
+/// The same parts as the running daemon shares them.
+#[derive(Clone)]
+pub struct Lives {
+    pub routing: Live<Routing>,
+    pub signers: Live<Signers>,
+    pub tenants: Live<Tenants>,
+    pub intake: Live<intake::Config>,
+    pub bounce: Live<bounce::Config>,
+    pub limits: Live<Limits>,
+}
+
+impl Compiled {
+    /// Reads keys and credentials and compiles the routing.
+    ///
+    /// # Errors
+    /// Everything that is wrong with the files a valid configuration names.
+    pub fn new(config: &Config) -> Result<Self, Problems> {
+        // The paths of a configuration that was read from a file are whole already.
+        let base = Path::new("");
+        let signers = Signers::load(&config.dkim, base);
+        let tenants = Tenants::load(&config.tenant, base);
+        match (signers, tenants) {
+            (Ok(signers), Ok(tenants)) => Ok(Self {
+                routing: Routing::new(Parts {
+                    hostname: &config.hostname,
+                    delivery: &config.delivery,
+                    retry: &config.retry,
+                    routes: &config.route,
+                    sources: &config.source,
+                    pools: &config.pool,
+                }),
+                signers,
+                tenants,
+                intake: config.intake.clone(),
+                bounce: config.bounce.clone(),
+                limits: config.smtp.clone(),
+            }),
+            (signers, tenants) => {
+                let mut problems = signers.err().unwrap_or_default();
+                problems.0.extend(tenants.err().unwrap_or_default().0);
+                Err(problems)
+            }
+        }
+    }
+}
+
+impl Lives {
+    pub fn new(compiled: Compiled) -> Self {
+        fn live<T>(value: T) -> Live<T> {
+            Arc::new(ArcSwap::from_pointee(value))
+        }
+        Self {
+            routing: live(compiled.routing),
+            signers: live(compiled.signers),
+            tenants: live(compiled.tenants),
+            intake: live(compiled.intake),
+            bounce: live(compiled.bounce),
+            limits: live(compiled.limits),
+        }
+    }
+
+    /// Takes over a new configuration. Whoever decided something with the old one a moment ago keeps that decision.
+    pub fn swap(&self, compiled: Compiled) {
+        self.routing.store(Arc::new(compiled.routing));
+        self.signers.store(Arc::new(compiled.signers));
+        self.tenants.store(Arc::new(compiled.tenants));
+        self.intake.store(Arc::new(compiled.intake));
+        self.bounce.store(Arc::new(compiled.bounce));
+        self.limits.store(Arc::new(compiled.limits));
+    }
+}
