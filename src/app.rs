@@ -345,11 +345,10 @@ impl Ground {
             "Entries held by the operator",
             depth(|d| d.held),
         );
-        let delivery = delivery.clone();
         self.metrics.gauge(
             "connections_out",
             "Outbound connections, open or opening",
-            move || delivery.load_now().0 as f64,
+            delivery.open_connections(),
         );
     }
 }

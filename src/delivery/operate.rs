@@ -137,15 +137,17 @@ impl Delivery {
         }
     }
 
-    /// Open connections and entries in line, over all lanes.
-    pub fn load_now(&self) -> (u64, u64) {
-        let lanes = self.0.lanes.lock();
-        lanes
-            .values()
-            .map(|lane| lane.load())
-            .fold((0, 0), |(open, line), (o, l)| {
-                (open + u64::from(o), line + l as u64)
-            })
+    /// Open connections over all lanes, as a gauge. It holds nothing of the delivery: events lead to metrics, metrics
+    /// to their gauges, and a gauge that led back would keep everything alive, the lock on the spool included.
+    pub fn open_connections(&self) -> impl Fn() -> f64 + Send + Sync + 'static {
+        let shared = Arc::downgrade(&self.0);
+        move || {
+            let Some(shared) = shared.upgrade() else {
+                return 0.0;
+            };
+            let lanes = shared.lanes.lock();
+            lanes.values().map(|lane| f64::from(lane.load().0)).sum()
+        }
     }
 }
 

@@ -92,6 +92,31 @@ async fn nothing_acknowledged_is_lost_by_a_kill_and_repeats_are_marked() {
     judge(&ledger, &arrivals(&sink.messages()), &daemon.journal());
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_clean_stop_under_load_loses_nothing_and_repeats_nothing() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let sink = sink(&["DOT p=0.2 after=20ms pass"]).await;
+    let mut daemon = Daemon::new(dir.path(), &keys(&sink));
+    let path = dir.path().join("ledger");
+    for round in 0..5 {
+        daemon.start().await;
+        let stop = CancellationToken::new();
+        let load = tokio::spawn(load::run(load_of(&daemon, &path, round), stop.clone()));
+        sink.until(|t| t.messages > 50 * u64::from(round + 1)).await;
+        assert!(daemon.terminate().await.success());
+        stop.cancel();
+        let _report = load.await.expect("no panic").expect("a ledger");
+    }
+    daemon.start().await;
+    let ledger = Ledger::read(&path);
+    drained(&daemon, &sink, &ledger).await;
+    assert!(daemon.terminate().await.success());
+    let arrived = arrivals(&sink.messages());
+    judge(&ledger, &arrived, &daemon.journal());
+    let repeated: Vec<_> = arrived.iter().filter(|(_, times)| **times > 1).collect();
+    assert!(repeated.is_empty(), "{repeated:?}");
+}
+
 async fn sink(rules: &[&str]) -> Sink {
     let rules = rules.iter().map(|r| Arc::new(r.parse().expect("a rule")));
     let config = SinkConfig {

@@ -128,6 +128,15 @@ impl Daemon {
         }
     }
 
+    /// Lays `keys` over the configuration and sends SIGHUP.
+    pub fn reconfigure(&self, keys: &str) {
+        let path = self.dir.join("mailwright.toml");
+        let text = std::fs::read_to_string(&path).expect("a file");
+        std::fs::write(path, overlay(&text, keys)).expect("a file");
+        let child = self.child.as_ref().expect("a running daemon");
+        kill_process(Pid::from_child(child), Signal::HUP).expect("our child");
+    }
+
     /// SIGTERM; gives how it ended.
     pub async fn terminate(&mut self) -> ExitStatus {
         let mut child = self.child.take().expect("a running daemon");

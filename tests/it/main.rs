@@ -13,6 +13,7 @@ mod settings;
 mod stories_delivery;
 mod stories_dns;
 mod stories_operator;
+mod stories_process;
 mod stories_retry;
 mod stories_smuggling;
 mod stories_tls;

@@ -8,7 +8,7 @@ async fn a_first_message_arrives_signed_with_its_headers_and_body_whole() {
     let net = Internet::new().await;
     let mx = net.mx("example.net").start().await;
     let key = net.path("s1.pem");
-    generate(Algorithm::Rsa2048, &key).expect("a key");
+    let published = generate(Algorithm::Rsa2048, &key).expect("a key").text();
     let keys = format!(
         "[[dkim]]\ndomain = \"shop.test\"\nselector = \"s1\"\nkey = \"{}\"\n",
         key.display()
@@ -41,10 +41,31 @@ async fn a_first_message_arrives_signed_with_its_headers_and_body_whole() {
         "{content}"
     );
     assert!(message.header("Received").is_some() && message.header("Date").is_some());
+    verify(&net.path("arrived.eml"), &message.content, &published);
     for gone in ["Bcc", "X-Mailwright-Campaign"] {
         assert_eq!(message.header(gone), None, "{content}");
     }
     net.check(&mta).await;
+}
+
+/// Has dkimpy verify what arrived, with `published` for the key's TXT record.
+fn verify(file: &std::path::Path, content: &[u8], published: &str) {
+    std::fs::write(file, content).expect("a file");
+    let program = "import sys, dkim\n\
+        txt = sys.argv[2].encode()\n\
+        message = open(sys.argv[1], 'rb').read()\n\
+        sys.exit(0 if dkim.verify(message, dnsfunc=lambda name, timeout=5: txt) else 1)\n";
+    let output = std::process::Command::new("/usr/bin/python3")
+        .args(["-c", program])
+        .arg(file)
+        .arg(published)
+        .output()
+        .expect("python3 with dkimpy; tests/run installs it");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        output.status.success(),
+        "dkimpy refuses the signature: {said}"
+    );
 }
 
 #[tokio::test]

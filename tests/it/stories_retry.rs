@@ -78,7 +78,7 @@ async fn a_message_that_nobody_takes_expires_and_its_sender_is_told() {
         "Original-Recipient: rfc822;",
         "Original-Envelope-Id: order-7",
         "Action: failed",
-        "Status: 4.",
+        "Status: 5.4.7",
         "452 4.2.2 mailbox full",
     ] {
         assert!(text.contains(part), "no {part} in {text}");

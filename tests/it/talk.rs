@@ -47,6 +47,12 @@ impl Talk {
             .expect("an open connection");
     }
 
+    /// Says that nothing more will be said.
+    pub async fn close(&mut self) {
+        // The server may have closed already.
+        let _closed = self.socket.shutdown().await;
+    }
+
     /// A whole reply, lines joined by `\n`; empty when the server has closed.
     pub async fn reply(&mut self) -> String {
         let mut lines = Vec::new();
