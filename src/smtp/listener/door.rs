@@ -12,8 +12,8 @@ pub trait Door: Send + Sync + 'static {
     /// full). Must be cheap.
     fn accepting(&self) -> Result<(), Reply>;
 
-    /// Opens a message. Dropping the reception leaves nothing behind.
-    fn begin(&self, client: ClientInfo, envelope: Envelope) -> Self::Reception;
+    /// Opens a message; 354 is said after it. Dropping the reception leaves nothing behind.
+    fn begin(&self, client: ClientInfo, envelope: Envelope) -> Result<Self::Reception, Reply>;
 }
 
 /// A message on its way in.

@@ -39,14 +39,14 @@ impl Door for Arc<Recorder> {
         }
         Ok(())
     }
-    fn begin(&self, client: ClientInfo, envelope: Envelope) -> Recording {
-        Recording {
+    fn begin(&self, client: ClientInfo, envelope: Envelope) -> Result<Recording, Reply> {
+        Ok(Recording {
             door: self.clone(),
             client,
             envelope,
             content: Vec::new(),
             _open: self.open.clone(),
-        }
+        })
     }
 }
 
