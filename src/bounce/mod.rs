@@ -1,3 +1,38 @@
 //! What receivers say when they refuse, and the notices we write (RFC 3464).
+
 pub mod classify;
 pub mod notice;
+
+pub use classify::{Fate, classify};
+
+use crate::problem::Problems;
+use serde::{Deserialize, Serialize};
+
+/// Who is told by mail what became of their message.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum Notices {
+    /// Where the sender asked with NOTIFY (RFC 3461). Platforms that read events need no more.
+    #[default]
+    Requested,
+    /// Also of every failure for which the sender did not say NOTIFY.
+    Failures,
+    /// Nobody, even where NOTIFY asks.
+    Never,
+}
+
+/// `[bounce]`: what is done when mail fails.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Notices by mail to the return path (RFC 3464): "requested" where the sender asked with NOTIFY, "failures" also
+    /// of every failure without NOTIFY, "never" none at all. Mail with an empty return path never gets one.
+    pub notices: Notices,
+}
+
+impl Config {
+    /// Every value that can be written is valid.
+    pub fn validate(&self, _at: &str, _problems: &mut Problems) {}
+}

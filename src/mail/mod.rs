@@ -3,6 +3,7 @@
 pub mod address;
 pub mod envelope;
 pub mod headers;
+pub mod mailbox;
 pub mod reply;
 
 pub use address::{Address, AddressError};

@@ -1,10 +1,104 @@
-//! Durable messages. (State table and format: written by the spool's author, here, before the code.)
+//! Durable messages: accepted mail is never lost, and no recipient that was done is tried again.
+//!
+//! # The log
+//!
+//! Everything durable is a record in one log, written only at its end. The log is a ring of segment files of fixed
+//! size: `spool/NNNNNNNN.seg`. A segment is written with zeros before its first use, so that no later write changes the
+//! file's size or extents and a sync costs one flush of data. Each use has a generation, one higher than the use
+//! before, whatever file it is in; generation and a random salt stand in every record, so that what an earlier use left
+//! in the file is never read. [`record`] has the form of records.
+//!
+//! One thread writes: all records that wait go down with one write and one sync, then count in memory ([`ledger`]),
+//! then their callers are answered. While one batch is synced the next one fills. Segments are freed strictly oldest
+//! first; a record about a message therefore never goes before the message. When over half of the log is dead, what is
+//! live in the oldest segment is copied to the end (`Move`, with all that was known of the message).
+//!
+//! ```text
+//! spool/lock                    held while a daemon runs
+//! spool/NNNNNNNN.seg            a segment: in use, emptied or never used
+//! spool/NNNNNNNN.new            a segment being zeroed
+//! spool/large/ID.body           a body over the inline limit
+//! spool/large/NNNNNNNN.part     such a body while it arrives
+//! spool/corrupt/…               copies of what was found damaged
+//! ```
+//!
+//! # States of a message, and what a crash in each leaves
+//!
+//! | | on disk | state | after a crash, start-up |
+//! |---|---|---|---|
+//! | M1 | nothing, or a `.part` | being received | deletes the `.part` |
+//! | M2 | `.body` without `Accept` | large body durable, record not | deletes the `.body`; with damage in the log keeps it in `corrupt/` |
+//! | M3 | part of an `Accept` in the last write | not acknowledged | not a message; counted as torn |
+//! | M4 | `Accept`, sync not returned | not acknowledged | a message all the same, in doubt: the client will send it again |
+//! | M5 | `Accept` | ours, 250 sent | queued |
+//! | M6 | `Accept` `Doubt(n)` | final dot of attempt n sent | queued, those recipients in doubt, attempt n counted |
+//! | M7 | `Accept` … `Mark(deferred)` | waiting | queued with attempts, time and reply |
+//! | M8 | `Accept` … `Mark(final)` for some | partly done | queued for the others |
+//! | M9 | `Accept` … `Hold` | held | queued, held |
+//! | M10 | `Accept` … `Move` | copied forward | the copy counts, the original no more |
+//! | M11 | `Accept` … `Mark(final)` for all | done | gone; its `.body` is deleted |
+//! | M12 | `Accept`, then `Void` naming it | its write failed, 4xx sent | gone |
+//! | M13 | `Accept` with damaged header or meta | unreadable | reported, copied to `corrupt/`; its id where that is readable |
+//! | M14 | `Accept` with damaged content | known, not sendable | queued and reported; reading its content fails |
+//!
+//! *In doubt* is for good: a later deferral does not answer for the copy that may have been delivered. M4 cannot be told
+//! from M5, so after an unclean stop every message accepted within two seconds of the log's last record is in doubt,
+//! and the caller is told the final outcomes of that time to compare them with its event log.
+//!
+//! # States of a segment
+//!
+//! | | in the file | state | after a crash, start-up |
+//! |---|---|---|---|
+//! | S1 | `.new` | being zeroed | deletes it |
+//! | S2 | no record | spare, never used | spare |
+//! | S3 | records of a generation that the newest record does not count on | spare, used before | spare |
+//! | S4 | part of a `Start` and of the first batch | use begun, nothing acknowledged | as S3, or read as S5 |
+//! | S5 | `Start` … last record | being written | checks every octet; written on if all of it is whole |
+//! | S6 | `Start` … damage, no record behind it of a later write | torn last write | never written on; the torn part is no loss |
+//! | S7 | `Start` … `End`, and the next `Start` says so | sealed | reads headers and meta only |
+//! | S8 | `Start` … , the next `Start` does not say so | left after a failed write | checks every octet |
+//! | S9 | damage, records of later writes behind it | damaged | reads on at the next record; reports, copies to `corrupt/`, notes it as `Void` |
+//! | S10 | `Start` names a generation that no file has | lost | reports |
+//!
+//! A file is used again only after a record that does not count on its old use is durable (S3): were the ring turned
+//! before, a crash could bring finished messages back.
+//!
+//! # When the disk fails
+//!
+//! After a write or sync that failed the page cache cannot be trusted. The segment is left as it is (S8), or if nothing
+//! in it was acknowledged used again under a new generation. Accepts of that batch are refused; outcomes, doubts and
+//! holds are facts and are written to the next segment, with a `Void` that names what was refused. New mail is refused
+//! until a write succeeds. One spare segment is kept for outcomes when no more can be made, so that delivery goes on
+//! with a full disk.
+//!
+//! With `sync = false` all of this holds for a crash of the daemon, not for one of the machine.
 
+mod cache;
+mod committer;
+mod compactor;
+mod config;
 mod content;
+pub mod disk;
+mod draft;
+mod keeper;
+mod ledger;
 mod log;
+mod pool;
+mod queue;
+mod read;
+mod record;
+mod recovery;
+mod replay;
+mod shared;
+#[cfg(test)]
+mod tests;
+mod walk;
 
-pub use content::{Content, Draft};
+pub use config::Config;
+pub use content::Content;
+pub use draft::Draft;
 pub use log::{Commit, Spool};
+pub use recovery::{Damage, Final, OpenError, RecoveryReport};
 
 use crate::mail::{Disposition, Envelope, Labels, MessageId, Reply};
 use crate::units::Timestamp;

@@ -1,0 +1,187 @@
+//! DKIM signatures (RFC 6376, RFC 8301, RFC 8463).
+//!
+//! Keys and their cryptography are mail-auth's over aws-lc; the canonical forms are made here, because the pinned
+//! mail-auth keeps trailing lines of white space in a relaxed body, which receivers do not. Making them here also
+//! means that a body is hashed once, while it arrives, for all signatures of its message.
+
+mod canon;
+mod config;
+mod key;
+mod signature;
+
+pub use canon::{BodyHash, BodyHasher};
+pub use config::{Config, validate_all};
+pub use key::{Algorithm, Key, KeyError, PublicKey, generate};
+
+use crate::mail::headers::HeaderSection;
+use crate::problem::Problems;
+use crate::units::{Span, Timestamp};
+use signature::{Covered, Tags, Unsigned};
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::Arc;
+use tokio::sync::Semaphore;
+
+/// The keys of `[[dkim]]`, by domain. Built anew on reload.
+pub struct Signers {
+    by_domain: HashMap<Box<str>, Vec<Signer>>,
+    /// As many costly signatures at once as there are processors: more would only take them from I/O.
+    costly: Semaphore,
+}
+
+struct Signer {
+    domain: Box<str>,
+    selector: Box<str>,
+    tenant: Option<Box<str>>,
+    expires: Option<Span>,
+    key: Arc<Key>,
+}
+
+/// What is signed.
+pub struct Order<'a> {
+    /// The domain of the From address, U-labels or A-labels.
+    pub from_domain: &'a str,
+    pub tenant: Option<&'a str>,
+    /// As it will be sent, but for the signatures themselves and the trace fields in front of it.
+    pub head: &'a HeaderSection,
+    pub body: &'a BodyHash,
+    pub now: Timestamp,
+}
+
+/// The message could not be signed although a key is there. It is not sent unsigned: the client tries again.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("the message cannot be signed now: {0}")]
+pub struct SignError(String);
+
+impl Signers {
+    /// Loads every key; relative paths start at `base`.
+    ///
+    /// # Errors
+    /// Every key file that cannot be used, each with its remedy: a daemon that cannot sign as told does not start.
+    pub fn load(entries: &[Config], base: &Path) -> Result<Self, Problems> {
+        let mut problems = Problems::default();
+        let mut signers = Self::none();
+        for (i, entry) in entries.iter().enumerate() {
+            match Key::load(&base.join(&entry.key)) {
+                Ok(key) => signers.add(entry, key),
+                Err(error) => {
+                    problems.add(format!("dkim[{i}].key"), error.to_string(), error.remedy());
+                }
+            }
+        }
+        if problems.is_empty() {
+            Ok(signers)
+        } else {
+            Err(problems)
+        }
+    }
+
+    /// Signs nothing.
+    pub fn none() -> Self {
+        let processors = std::thread::available_parallelism().map_or(1, usize::from);
+        Self {
+            by_domain: HashMap::new(),
+            costly: Semaphore::new(processors),
+        }
+    }
+
+    /// Adds a key that is at hand.
+    pub fn add(&mut self, entry: &Config, key: Key) {
+        let domain = config::ascii_domain(&entry.domain)
+            .unwrap_or_else(|_| entry.domain.to_ascii_lowercase())
+            .into_boxed_str();
+        let signer = Signer {
+            domain: domain.clone(),
+            selector: entry.selector.as_str().into(),
+            tenant: entry.tenant.as_deref().map(Into::into),
+            expires: entry.expires,
+            key: Arc::new(key),
+        };
+        self.by_domain.entry(domain).or_default().push(signer);
+    }
+
+    /// The DKIM-Signature fields to put in front of the message: one a key, none where no key is for the domain.
+    pub async fn sign(&self, order: &Order<'_>) -> Result<Vec<u8>, SignError> {
+        let signers = self.chosen(order.from_domain, order.tenant);
+        if signers.is_empty() {
+            return Ok(Vec::new());
+        }
+        let covered = Covered::of(order.head);
+        let mut fields = Vec::with_capacity(signers.len() * 1024);
+        for signer in signers {
+            let unsigned = Unsigned::new(&signer.tags(order.now), &covered, order.body);
+            fields.extend(self.finish(unsigned, &signer.key).await?);
+        }
+        Ok(fields)
+    }
+
+    /// Whether mail from this domain is signed.
+    pub fn covers(&self, from_domain: &str, tenant: Option<&str>) -> bool {
+        !self.chosen(from_domain, tenant).is_empty()
+    }
+
+    /// The keys of the closest domain, from the From domain upwards, that has one for this tenant: the tenant's own
+    /// if there are any, otherwise those for everybody.
+    fn chosen(&self, from_domain: &str, tenant: Option<&str>) -> Vec<&Signer> {
+        let Ok(ascii) = config::ascii_domain(from_domain) else {
+            return Vec::new();
+        };
+        let mut domain = ascii.as_str();
+        loop {
+            let here = self.by_domain.get(domain).map_or(&[][..], Vec::as_slice);
+            let of = |owner: Option<&str>| -> Vec<&Signer> {
+                here.iter()
+                    .filter(|signer| signer.tenant.as_deref() == owner)
+                    .collect()
+            };
+            let own = tenant.map(|name| of(Some(name))).unwrap_or_default();
+            let found = if own.is_empty() { of(None) } else { own };
+            if !found.is_empty() {
+                return found;
+            }
+            match domain.split_once('.') {
+                Some((_, parent)) => domain = parent,
+                None => return Vec::new(),
+            }
+        }
+    }
+
+    /// Costly keys sign on the runtime's threads for blocking work, so that sockets are served meanwhile.
+    async fn finish(&self, unsigned: Unsigned, key: &Arc<Key>) -> Result<Vec<u8>, SignError> {
+        let failed = |why: &dyn std::fmt::Display| SignError(why.to_string());
+        if !key.is_costly() {
+            let signature = key.sign(&unsigned.input).map_err(|e| failed(&e))?;
+            return Ok(unsigned.signed(&signature));
+        }
+        let _permit = self.costly.acquire().await.map_err(|e| failed(&e))?;
+        let key = Arc::clone(key);
+        tokio::task::spawn_blocking(move || {
+            let signature = key.sign(&unsigned.input)?;
+            Ok(unsigned.signed(&signature))
+        })
+        .await
+        .map_err(|e| failed(&e))?
+        .map_err(|e: mail_auth::Error| failed(&e))
+    }
+}
+
+impl Default for Signers {
+    fn default() -> Self {
+        Self::none()
+    }
+}
+
+impl Signer {
+    fn tags(&self, now: Timestamp) -> Tags<'_> {
+        Tags {
+            algorithm: self.key.algorithm(),
+            domain: &self.domain,
+            selector: &self.selector,
+            time: now.as_secs(),
+            expires: self.expires.map(|span| (now + span.0).as_secs()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

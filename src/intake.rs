@@ -1,1 +1,0 @@
-//! The single way in.

@@ -1,0 +1,362 @@
+//! The single way in: for the listener, for the API, and for the notices we write ourselves.
+//!
+//! [`Intake::begin`] opens a [`Reception`]; octets are pushed as they arrive; [`Reception::finish`] makes the message
+//! ours. In between nothing of the body is kept in memory beyond what the spool's draft holds. The message that is
+//! stored is the message that is sent:
+//!
+//! 1. `DKIM-Signature`, one a key;
+//! 2. `Received`, ours, not signed;
+//! 3. `Message-ID` and `Date` where they were missing;
+//! 4. the fields as they came, octet for octet, without `Bcc`, `Return-Path` and `X-Mailwright-*`;
+//! 5. the body as it came (but see `eight_bit`).
+//!
+//! Nothing changes after signing. A reception that is dropped leaves nothing.
+
+mod body;
+mod compose;
+mod config;
+mod eight_bit;
+mod labels;
+
+pub use config::{Config, EightBit};
+
+use crate::auth::client::ClientInfo;
+use crate::auth::credentials::{Tenant, Tenants};
+use crate::auth::dkim::{BodyHash, Order, Signers};
+use crate::clock::Clock;
+use crate::events::{About, Event, Events};
+use crate::mail::headers::HeaderSection;
+use crate::mail::{Address, EnhancedCode, Envelope, Labels, MessageId, Reply};
+use crate::spool::{Commit, Meta, Progress, Spool, SpoolError, Stored};
+use crate::units::{Live, Timestamp};
+use body::Body;
+use labels::Said;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+/// Where a message that is ours now goes next.
+pub type Handoff = Box<dyn Fn(Stored) + Send + Sync>;
+
+/// What the intake works with.
+pub struct Parts {
+    pub config: Live<Config>,
+    /// For Received and Message-ID.
+    pub hostname: Arc<str>,
+    pub signers: Live<Signers>,
+    pub tenants: Live<Tenants>,
+    pub spool: Spool,
+    pub events: Events,
+    pub clock: Clock,
+    /// Called once a message, when it is durable.
+    pub handoff: Handoff,
+}
+
+/// The door. Cheap to clone.
+#[derive(Clone)]
+pub struct Intake(Arc<Parts>);
+
+impl Intake {
+    pub fn new(parts: Parts) -> Self {
+        Self(Arc::new(parts))
+    }
+
+    /// Whether mail can come in now, as a reply where it cannot. Cheap: for MAIL FROM.
+    pub fn accepting(&self) -> Result<(), Reply> {
+        self.0.spool.accepting().map_err(|error| not_now(&error))
+    }
+
+    /// Opens a reception, after which 354 may be said.
+    pub fn begin(&self, client: ClientInfo, envelope: Envelope) -> Result<Reception, Reply> {
+        self.accepting()?;
+        if envelope.recipients.is_empty() {
+            return Err(refuse(
+                554,
+                EnhancedCode(5, 5, 1),
+                "the message has no recipient",
+            ));
+        }
+        Ok(Reception {
+            intake: self.clone(),
+            client,
+            envelope,
+            labels: None,
+            size: 0,
+            state: State::Head(Vec::new()),
+        })
+    }
+
+    /// Takes a message of our own making, such as a notice, with its labels.
+    pub async fn submit(
+        &self,
+        envelope: Envelope,
+        content: &[u8],
+        labels: Labels,
+    ) -> Result<MessageId, Reply> {
+        let ourselves = ClientInfo {
+            peer: None,
+            helo: "".into(),
+            protocol: "",
+            tls: None,
+            tenant: None,
+        };
+        let mut reception = self.begin(ourselves, envelope)?;
+        reception.labels = Some(labels);
+        reception.push(content).await?;
+        reception.finish().await
+    }
+}
+
+/// A message on its way in. Dropped, it was never there.
+#[must_use = "a reception that is not finished is a message that is not taken"]
+pub struct Reception {
+    intake: Intake,
+    client: ClientInfo,
+    envelope: Envelope,
+    /// Of mail of our own making, in place of what its fields say.
+    labels: Option<Labels>,
+    /// Octets so far.
+    size: u64,
+    state: State,
+}
+
+enum State {
+    /// The closing empty line has not come yet.
+    Head(Vec<u8>),
+    Body(HeaderSection, Box<Body>),
+}
+
+impl Reception {
+    /// Takes the next octets of the message, cut anywhere. After an error the reception is of no more use, and the
+    /// reply is the answer to the whole message.
+    pub async fn push(&mut self, octets: &[u8]) -> Result<(), Reply> {
+        let config = self.intake.0.config.load_full();
+        self.size += octets.len() as u64;
+        if self.size > config.max_message.0 {
+            let text = format!("the message is over {}", config.max_message);
+            return Err(refuse(552, EnhancedCode(5, 3, 4), text));
+        }
+        let received = match &mut self.state {
+            State::Body(_, body) => return body.push(octets).await,
+            State::Head(received) => received,
+        };
+        let seen = received.len();
+        received.extend_from_slice(octets);
+        let end = HeaderSection::end(received, seen);
+        if end.unwrap_or(received.len()) as u64 > config.max_header.0 {
+            let text = format!("the header section is over {}", config.max_header);
+            return Err(refuse(552, EnhancedCode(5, 3, 4), text));
+        }
+        if let Some(end) = end {
+            let rest = received.split_off(end);
+            let head = compose::parse(std::mem::take(received))?;
+            let mut body = self.intake.0.body(&config);
+            body.push(&rest).await?;
+            self.state = State::Body(head, Box::new(body));
+        }
+        Ok(())
+    }
+
+    /// Makes the message ours: checked, completed, signed, durable, queued. Only then may 250 be said. The reply of
+    /// an error names the reason and, where the sender can do something about it, the remedy.
+    pub async fn finish(self) -> Result<MessageId, Reply> {
+        let parts = Arc::clone(&self.intake.0);
+        let config = parts.config.load_full();
+        let (mut head, body) = match self.state {
+            State::Body(head, body) => (head, *body),
+            // A message may end with its header section (RFC 5322 §3.5).
+            State::Head(octets) => (compose::parse(octets)?, parts.body(&config)),
+        };
+        let (said, author) = parts.check(&head, &self.client, self.labels)?;
+        compose::strip(&mut head);
+        compose::refuse_eight_bit(&head, self.envelope.smtputf8)?;
+        let body = body.seal(&mut head).await?;
+
+        let meta = parts.meta(self.envelope, said);
+        let arrival = compose::Arrival {
+            hostname: &parts.hostname,
+            client: &self.client,
+            meta: &meta,
+        };
+        compose::complete(&mut head, &arrival);
+        let meta = Meta {
+            eight_bit_header: head.is_eight_bit(),
+            eight_bit_body: body.eight_bit,
+            ..meta
+        };
+        let signatures = parts
+            .sign(&head, author.domain(), &meta, &body.hash)
+            .await?;
+        let commit = Commit {
+            meta,
+            head: head.to_octets(&signatures),
+            body: body.draft,
+        };
+        keep(parts, self.client.peer, commit).await
+    }
+}
+
+/// Commits on a task of its own: a connection that is lost meanwhile must not leave a durable message in no queue.
+async fn keep(parts: Arc<Parts>, peer: Option<IpAddr>, commit: Commit) -> Result<MessageId, Reply> {
+    let task = tokio::spawn(async move { parts.take(peer, commit).await });
+    task.await.unwrap_or_else(|error| {
+        tracing::error!(%error, "a message was not handed on; a restart finds it in the spool");
+        let text = "the message could not be stored, try again later";
+        Err(refuse(451, EnhancedCode(4, 3, 0), text))
+    })
+}
+
+impl Parts {
+    fn body(&self, config: &Config) -> Body {
+        let hold = match config.eight_bit {
+            EightBit::Keep => 0,
+            EightBit::Encode => config.encode_limit.0,
+        };
+        Body::new(self.spool.draft(), hold)
+    }
+
+    /// What is said about the message, and the author whose domain signs: the first that From names.
+    fn check(
+        &self,
+        head: &HeaderSection,
+        client: &ClientInfo,
+        labels: Option<Labels>,
+    ) -> Result<(Said, Address), Reply> {
+        let mut said = said(head, client, labels, self.clock.now())?;
+        compose::refuse_loops(head, self.config.load().received_limit)?;
+        let tenant = self.tenant(client, &said.labels);
+        let author = compose::author(head, tenant.as_deref())?;
+        default_pool(&mut said.labels, tenant.as_deref());
+        Ok((said, author))
+    }
+
+    /// Who the message is from: who authenticated, or the tenant that a trusted client named. A name that is not
+    /// configured is a label and no more.
+    fn tenant(&self, client: &ClientInfo, labels: &Labels) -> Option<Arc<Tenant>> {
+        let named = || {
+            let name = labels.tenant.as_deref()?;
+            self.tenants.load().get(name).cloned()
+        };
+        client.tenant.clone().or_else(named)
+    }
+
+    fn meta(&self, mut envelope: Envelope, said: Said) -> Meta {
+        envelope.envid = envelope.envid.or(said.envid);
+        Meta {
+            id: self.spool.next_id(),
+            envelope,
+            labels: Arc::new(said.labels),
+            received: self.clock.now(),
+            send_at: said.send_at,
+            expires: said.expires,
+            eight_bit_header: false,
+            eight_bit_body: false,
+        }
+    }
+
+    async fn sign(
+        &self,
+        head: &HeaderSection,
+        from_domain: &str,
+        meta: &Meta,
+        body: &BodyHash,
+    ) -> Result<Vec<u8>, Reply> {
+        let order = Order {
+            from_domain,
+            tenant: meta.labels.tenant.as_deref(),
+            head,
+            body,
+            now: meta.received,
+        };
+        let signers = self.signers.load_full();
+        signers.sign(&order).await.map_err(|error| {
+            tracing::error!(id = %meta.id, %error, "no signature");
+            refuse(
+                451,
+                EnhancedCode(4, 7, 5),
+                "the message cannot be signed now",
+            )
+        })
+    }
+
+    /// The point of no return: behind the commit the message is ours, whatever happens to the connection.
+    async fn take(&self, peer: Option<IpAddr>, commit: Commit) -> Result<MessageId, Reply> {
+        let size = commit.head.len() as u64 + commit.body.len();
+        let meta = commit.meta.clone();
+        let id = meta.id;
+        self.spool
+            .commit(commit)
+            .await
+            .map_err(|error| not_now(&error))?;
+        for recipient in &meta.envelope.recipients {
+            let about = About {
+                id,
+                labels: Arc::clone(&meta.labels),
+                sender: meta.envelope.sender.clone(),
+                recipient: Some(recipient.address.clone()),
+                size,
+            };
+            self.events.emit(&Event::Accepted { about, peer });
+        }
+        let progress = vec![Progress::default(); meta.envelope.recipients.len()];
+        (self.handoff)(Stored {
+            meta,
+            size,
+            progress,
+            held: None,
+        });
+        Ok(id)
+    }
+}
+
+/// What is said about the message: by ourselves, or by its fields.
+fn said(
+    head: &HeaderSection,
+    client: &ClientInfo,
+    labels: Option<Labels>,
+    now: Timestamp,
+) -> Result<Said, Reply> {
+    if let Some(labels) = labels {
+        return Ok(Said {
+            labels,
+            ..Said::default()
+        });
+    }
+    let tenant = client.tenant.as_deref().map(|tenant| &*tenant.name);
+    labels::read(head, tenant, now)
+}
+
+/// A tenant's mail leaves from its pool where the message asks for no other.
+fn default_pool(labels: &mut Labels, tenant: Option<&Tenant>) {
+    let pool = tenant
+        .map(|tenant| &tenant.pool)
+        .filter(|pool| !pool.is_empty());
+    labels.pool = labels.pool.take().or_else(|| pool.cloned());
+}
+
+/// A reply of ours to the end of data.
+fn refuse(code: u16, enhanced: EnhancedCode, text: impl AsRef<str>) -> Reply {
+    Reply::local(code, enhanced, text, ".")
+}
+
+/// The spool's trouble is never the message's fault.
+fn not_now(error: &SpoolError) -> Reply {
+    match error {
+        SpoolError::NoSpace => refuse(
+            452,
+            EnhancedCode(4, 3, 1),
+            "not enough disk space, try again later",
+        ),
+        SpoolError::Closed => refuse(451, EnhancedCode(4, 3, 2), "shutting down, try again later"),
+        SpoolError::Io(_) | SpoolError::NotFound | SpoolError::Corrupt(_) => {
+            tracing::error!(%error, "a message could not be stored");
+            refuse(
+                451,
+                EnhancedCode(4, 3, 0),
+                "the message could not be stored, try again later",
+            )
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,139 @@
+//! What the spool asks of the file system: names, writes, syncs, free space. Tests hand in a disk that fails.
+
+use super::SpoolError;
+use crate::mail::MessageId;
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+/// The writing side of a disk. Reads go to the files directly: what they can do wrong, checksums find.
+pub trait Disk: Send + Sync + 'static {
+    /// Writes all of `bytes` at `offset`.
+    fn write_at(&self, file: &File, bytes: &[u8], offset: u64) -> io::Result<()>;
+    /// Returns when what was written to `file` survives a power loss.
+    fn sync(&self, file: &File) -> io::Result<()>;
+    /// Returns when the names in `dir` survive a power loss.
+    fn sync_names(&self, dir: &Path) -> io::Result<()>;
+    /// What is free where `dir` is.
+    fn space(&self, dir: &Path) -> io::Result<Space>;
+}
+
+/// Free bytes and inodes for unprivileged users. `inodes` is `None` where the file system has no fixed number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Space {
+    pub bytes: u64,
+    pub inodes: Option<u64>,
+}
+
+/// The machine's disk.
+pub struct Machine;
+
+impl Disk for Machine {
+    fn write_at(&self, file: &File, bytes: &[u8], offset: u64) -> io::Result<()> {
+        file.write_all_at(bytes, offset)
+    }
+
+    fn sync(&self, file: &File) -> io::Result<()> {
+        file.sync_data()
+    }
+
+    fn sync_names(&self, dir: &Path) -> io::Result<()> {
+        File::open(dir)?.sync_all()
+    }
+
+    fn space(&self, dir: &Path) -> io::Result<Space> {
+        let found = rustix::fs::statvfs(dir)?;
+        Ok(Space {
+            bytes: found.f_bavail.saturating_mul(found.f_frsize),
+            // btrfs and others make inodes as needed and report none at all.
+            inodes: (found.f_files > 0).then_some(found.f_favail),
+        })
+    }
+}
+
+/// Where things are below the spool's directory.
+#[derive(Debug, Clone)]
+pub struct Layout {
+    pub root: PathBuf,
+}
+
+impl Layout {
+    /// The spool of the data directory `dir`.
+    pub fn of(dir: &Path) -> Self {
+        Self {
+            root: dir.join("spool"),
+        }
+    }
+
+    pub fn create(&self, disk: &dyn Disk) -> io::Result<()> {
+        std::fs::create_dir_all(self.large())?;
+        std::fs::create_dir_all(self.corrupt())?;
+        disk.sync_names(&self.root)
+    }
+
+    pub fn lock(&self) -> PathBuf {
+        self.root.join("lock")
+    }
+
+    pub fn large(&self) -> PathBuf {
+        self.root.join("large")
+    }
+
+    pub fn corrupt(&self) -> PathBuf {
+        self.root.join("corrupt")
+    }
+
+    pub fn segment(&self, number: u64) -> PathBuf {
+        self.root.join(format!("{number:08}.seg"))
+    }
+
+    /// A segment that is being written with zeros; not one yet.
+    pub fn unfinished(&self, number: u64) -> PathBuf {
+        self.root.join(format!("{number:08}.new"))
+    }
+
+    pub fn body(&self, id: MessageId) -> PathBuf {
+        self.large().join(format!("{id}.body"))
+    }
+
+    /// A large body that is being received.
+    pub fn part(&self, number: u64) -> PathBuf {
+        self.large().join(format!("{number:08}.part"))
+    }
+}
+
+/// A new file that may be read and written; fails where the name is taken.
+pub fn create(path: &Path) -> io::Result<File> {
+    use std::os::unix::fs::OpenOptionsExt;
+    File::options()
+        .read(true)
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)
+}
+
+/// As [`FileExt::read_exact_at`], but what cannot be read comes as zeros: one bad sector must not hide its neighbours.
+pub fn read_lossy(file: &File, offset: u64, bytes: &mut [u8]) {
+    const SECTOR: usize = 4096;
+    if file.read_exact_at(bytes, offset).is_ok() {
+        return;
+    }
+    let mut at = offset;
+    for piece in bytes.chunks_mut(SECTOR) {
+        if file.read_exact_at(piece, at).is_err() {
+            piece.fill(0);
+        }
+        at += piece.len() as u64;
+    }
+}
+
+impl From<io::Error> for SpoolError {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::NoSpace,
+            _ => Self::Io(error.to_string().into()),
+        }
+    }
+}

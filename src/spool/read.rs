@@ -1,0 +1,109 @@
+//! Reading single records back, and setting aside what is damaged.
+
+use super::content::{Content, Held};
+use super::disk::{Layout, create, read_lossy};
+use super::ledger::Place;
+use super::record::{Accept, Header, UNIT};
+use super::{Meta, SpoolError};
+use bytes::Bytes;
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+/// Octets read at once in the hope that header and meta are in them.
+const GUESS: usize = 4096;
+
+/// Header and message description of the record at `place`; `None` where they are damaged or of another use.
+pub fn accept(file: &File, place: Place) -> Option<(Header, Accept)> {
+    let (header, meta) = header_and_meta(file, place)?;
+    let (accept, _rest) = postcard::take_from_bytes::<Accept>(&meta).ok()?;
+    Some((header, accept))
+}
+
+/// As [`accept`], with the meta as octets.
+pub fn header_and_meta(file: &File, place: Place) -> Option<(Header, Vec<u8>)> {
+    let mut octets = vec![0; GUESS.min(place.len() as usize)];
+    file.read_exact_at(&mut octets, place.offset()).ok()?;
+    let header = Header::parse(&octets).filter(|h| h.generation == place.generation)?;
+    let end = UNIT + header.meta_len as usize;
+    if end > octets.len() {
+        octets.resize(end, 0);
+        file.read_exact_at(&mut octets, place.offset()).ok()?;
+    }
+    let meta = octets.get(UNIT..end)?.to_vec();
+    (crc32fast::hash(&meta) == header.meta_crc).then_some((header, meta))
+}
+
+/// Octets of header section and body of a message.
+pub fn size(header: &Header, accept: &Accept) -> u64 {
+    header.content_len() + accept.large.map_or(0, |large| large.len)
+}
+
+/// Header section and body as the record has them, whether they are whole or not.
+pub fn content_octets(file: &File, place: Place, header: &Header) -> std::io::Result<Bytes> {
+    let mut octets = vec![0; header.content_len() as usize];
+    file.read_exact_at(&mut octets, place.offset() + header.content_at())?;
+    Ok(octets.into())
+}
+
+/// The content of the message at `place`, its inline part verified.
+pub fn content(layout: &Layout, file: &File, place: Place) -> Result<Content, SpoolError> {
+    let corrupt = || SpoolError::Corrupt(place.to_string());
+    let (header, accept): (Header, Accept) = accept(file, place).ok_or_else(corrupt)?;
+    let octets = content_octets(file, place, &header).map_err(|_unreadable| corrupt())?;
+    if crc32fast::hash(&octets) != header.content_crc {
+        return Err(corrupt());
+    }
+    let held = split(octets, header.head_len as usize);
+    let Some(large) = accept.large else {
+        return Ok(Content::held(held.head, held.body));
+    };
+    let path = layout.body(header.id);
+    let aside = layout.corrupt().join(format!("{}.body", header.id));
+    Content::from_file(held.head, path.clone(), aside, large)
+        .map_err(|_missing| SpoolError::Corrupt(path.display().to_string()))
+}
+
+pub fn split(content: Bytes, head_len: usize) -> Held {
+    let head = content.slice(..head_len.min(content.len()));
+    let body = content.slice(head.len()..);
+    Held { head, body }
+}
+
+/// Copies a damaged record into the directory for such; returns where it is.
+pub fn set_aside(layout: &Layout, file: &File, place: Place) -> Option<PathBuf> {
+    let (generation, offset) = (place.generation, place.offset());
+    let path = layout
+        .corrupt()
+        .join(format!("{generation:08}-{offset}.bin"));
+    let copy = || -> std::io::Result<()> {
+        let mut octets = vec![0; place.len() as usize];
+        read_lossy(file, offset, &mut octets);
+        let to = create(&path)?;
+        to.write_all_at(&octets, 0)?;
+        to.sync_all()
+    };
+    match copy() {
+        Ok(()) => Some(path),
+        // Set aside before.
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Some(path),
+        Err(error) => {
+            tracing::error!(%place, %error, "a damaged part of the spool could not be set aside");
+            None
+        }
+    }
+}
+
+/// Gives the file `from` a second name, so that it outlives its first one.
+pub fn keep_link(from: &Path, to: &Path) {
+    if let Err(error) = std::fs::hard_link(from, to)
+        && error.kind() != std::io::ErrorKind::AlreadyExists
+    {
+        tracing::error!(file = %from.display(), %error, "a damaged body could not be set aside");
+    }
+}
+
+/// For callers that want the meta alone.
+pub fn meta(file: &File, place: Place) -> Option<Meta> {
+    accept(file, place).map(|(_, accept)| accept.meta)
+}

@@ -1,0 +1,364 @@
+//! Start-up: reads the log, cleans up what a crash left, reports what is damaged.
+
+use super::committer::{Head, Resume};
+use super::disk::{Layout, create};
+use super::ledger::{Known, Ledger, Place};
+use super::queue::{Batch, Effect};
+use super::record::{Draw, Kind, Start, UNIT, Void};
+use super::replay::{Hole, Replay, SegmentFile, WINDOW};
+use super::{Meta, Stored, read};
+use crate::mail::{Disposition, MessageId};
+use crate::units::Timestamp;
+use std::collections::HashSet;
+use std::fs::{File, TryLockError};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Why a spool cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    #[error("the spool {0} is in use by another process")]
+    Locked(PathBuf),
+    #[error("the spool {path} cannot be opened: {error}")]
+    Io {
+        path: PathBuf,
+        error: std::io::Error,
+    },
+}
+
+/// What start-up found.
+#[derive(Debug, Default)]
+pub struct RecoveryReport {
+    /// The daemon had closed the spool; otherwise it was killed, or the machine stopped.
+    pub clean: bool,
+    /// Live messages.
+    pub messages: usize,
+    pub segments: usize,
+    /// Damaged parts. Nothing of them was acknowledged as delivered or lost silently: see each.
+    pub damages: Vec<Damage>,
+    /// Octets of the write that was under way at the stop; never acknowledged, so no loss.
+    pub torn: u64,
+    /// Final outcomes recorded shortly before an unclean stop, so that the caller can check that the event log has
+    /// them.
+    pub finals: Vec<Final>,
+    /// Files that belonged to no message and were removed.
+    pub removed: usize,
+}
+
+/// A damaged part of the spool.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Damage {
+    /// Where, for people.
+    pub place: String,
+    pub bytes: u64,
+    pub why: String,
+    /// The message it is about, where that can be read.
+    pub id: Option<MessageId>,
+    /// The message is live all the same; reading its content will fail.
+    pub listed: bool,
+    /// A copy of the damaged octets.
+    pub aside: Option<PathBuf>,
+}
+
+/// A recipient's final outcome.
+#[derive(Debug, Clone)]
+pub struct Final {
+    pub id: MessageId,
+    pub recipient: u16,
+    pub disposition: Disposition,
+    /// `None` where the message's segment is already used again.
+    pub meta: Option<Meta>,
+    pub at: Timestamp,
+}
+
+/// Takes the lock of the spool, shared for readers.
+pub fn lock(layout: &Layout, shared: bool) -> Result<File, OpenError> {
+    let path = layout.lock();
+    let open = || -> std::io::Result<File> {
+        if shared {
+            return File::open(&path);
+        }
+        match create(&path) {
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
+                File::options().read(true).write(true).open(&path)
+            }
+            made => made,
+        }
+    };
+    let file = open().map_err(|error| failed(layout, error))?;
+    let locked = if shared {
+        file.try_lock_shared()
+    } else {
+        file.try_lock()
+    };
+    match locked {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(OpenError::Locked(layout.root.clone())),
+        Err(TryLockError::Error(error)) => Err(failed(layout, error)),
+    }
+}
+
+pub fn failed(layout: &Layout, error: std::io::Error) -> OpenError {
+    OpenError::Io {
+        path: layout.root.clone(),
+        error,
+    }
+}
+
+/// What start-up does with a log that was read.
+pub struct Recovery<'a> {
+    pub layout: &'a Layout,
+    pub now: Timestamp,
+    pub replay: Replay,
+    pub report: RecoveryReport,
+    pub owed: Batch,
+}
+
+impl<'a> Recovery<'a> {
+    pub fn new(layout: &'a Layout, now: Timestamp, replay: Replay) -> Self {
+        let report = RecoveryReport {
+            clean: replay.clean || replay.newest.is_none(),
+            torn: replay.torn,
+            ..RecoveryReport::default()
+        };
+        Self {
+            layout,
+            now,
+            replay,
+            report,
+            owed: Batch::default(),
+        }
+    }
+
+    /// Settles doubts, sets damage aside, removes what belongs to nobody.
+    pub fn clean_up(&mut self) {
+        self.doubts();
+        self.finals();
+        for hole in std::mem::take(&mut self.replay.holes) {
+            self.hole(hole);
+        }
+        self.large_bodies();
+        self.report.messages = self.replay.ledger.len();
+        self.report.segments = self.replay.newest.map_or(0, |newest| {
+            let oldest = self.replay.ledger.oldest().unwrap_or(newest.generation);
+            (newest.generation - oldest.min(newest.generation)) as usize + 1
+        });
+    }
+
+    /// Hands every live message to the caller, in the order of the log. One that cannot be read is reported.
+    pub fn tell(&mut self, mut on_message: impl FnMut(Stored)) {
+        for (place, id) in self.replay.ledger.in_order() {
+            match stored(&self.replay.ledger, id) {
+                Some(stored) => on_message(stored),
+                None => self.unreadable(place, id),
+            }
+        }
+    }
+
+    /// Where writing goes on.
+    pub fn resume(&mut self) -> Resume {
+        let newest = self.replay.newest;
+        let next_generation = newest.map_or(1, |newest| newest.generation + 1);
+        // Behind a torn write nothing is written: as long as it is the last of its segment, it is known to be torn.
+        let open = newest.filter(|newest| !newest.ended && newest.whole);
+        let head = open.and_then(|newest| {
+            let segment = self.replay.ledger.segment(newest.generation)?;
+            Some(Head {
+                generation: newest.generation,
+                salt: newest.salt,
+                file: Arc::clone(&segment.file),
+                size: segment.size,
+                used: newest.used.max(UNIT as u64),
+                start: None,
+            })
+        });
+        let previous = Start {
+            previous: newest.map_or(0, |newest| newest.generation),
+            sealed: newest.is_some_and(|newest| newest.ended),
+        };
+        Resume {
+            head,
+            next_generation,
+            previous,
+            owed: std::mem::take(&mut self.owed),
+        }
+    }
+
+    /// An attempt without an outcome, and a message whose 250 may not have reached its client, stay in doubt.
+    fn doubts(&mut self) {
+        let fresh: HashSet<MessageId> = if self.report.clean {
+            HashSet::new()
+        } else {
+            let last = self.replay.last_at;
+            let recent = self
+                .replay
+                .fresh
+                .iter()
+                .filter(|(at, _)| *at + WINDOW >= last);
+            recent.map(|(_, id)| *id).collect()
+        };
+        for (id, doubt) in self.replay.ledger.settle_doubts(|id| fresh.contains(&id)) {
+            if let Ok(meta) = postcard::to_allocvec(&doubt) {
+                let draw = Draw::state(Kind::Doubt, id, self.now, &meta);
+                self.owed.push(&draw, Effect::Doubt(doubt));
+            }
+        }
+    }
+
+    fn finals(&mut self) {
+        if self.report.clean {
+            return;
+        }
+        let last_at = self.replay.last_at;
+        for last in std::mem::take(&mut self.replay.finals) {
+            if last.at + WINDOW < last_at {
+                continue;
+            }
+            let meta = last.place.and_then(|place| {
+                let file = self.replay.ledger.file(place)?;
+                read::meta(&file, place)
+            });
+            self.report.finals.push(Final {
+                id: last.id,
+                recipient: last.recipient,
+                disposition: last.disposition,
+                meta,
+                at: last.at,
+            });
+        }
+    }
+
+    /// Reports a damaged part, keeps a copy, and notes in the log that this was done.
+    fn hole(&mut self, hole: Hole) {
+        let place = Place::new(hole.generation, hole.from, hole.to - hole.from);
+        let file = self.replay.ledger.file(place);
+        let aside = file.and_then(|file| read::set_aside(self.layout, &file, place));
+        let listed =
+            hole.message_known && hole.id.is_some_and(|id| self.replay.ledger.contains(id));
+        tracing::error!(%place, why = hole.why, id = ?hole.id, ?aside, "damage in the spool");
+        self.report.damages.push(Damage {
+            place: place.to_string(),
+            bytes: hole.to - hole.from,
+            why: hole.why.to_owned(),
+            id: hole.id.filter(|_| place.len() > 0),
+            listed,
+            aside,
+        });
+        let void = Void {
+            generation: hole.generation,
+            from: hole.from,
+            to: hole.to,
+            refused: Vec::new(),
+        };
+        if let Ok(meta) = postcard::to_allocvec(&void) {
+            let last = self.replay.last_id.unwrap_or(MessageId(0));
+            self.owed.push(
+                &Draw::state(Kind::Void, last, self.now, &meta),
+                Effect::None,
+            );
+        }
+    }
+
+    fn unreadable(&mut self, place: Place, id: MessageId) {
+        let file = self.replay.ledger.file(place);
+        let aside = file.and_then(|file| read::set_aside(self.layout, &file, place));
+        self.replay.ledger.forget(id);
+        self.report.damages.push(Damage {
+            place: place.to_string(),
+            bytes: place.len(),
+            why: "the message became unreadable".to_owned(),
+            id: Some(id),
+            listed: false,
+            aside,
+        });
+    }
+
+    /// Large bodies without a message, and messages without their large body.
+    fn large_bodies(&mut self) {
+        let mut found = HashSet::new();
+        for path in list(&self.layout.large()) {
+            let name = path
+                .file_name()
+                .and_then(|name| name.to_str())
+                .unwrap_or_default();
+            let id = name
+                .strip_suffix(".body")
+                .and_then(|id| id.parse::<MessageId>().ok());
+            match id {
+                Some(id) if self.large(id) => {
+                    found.insert(id);
+                }
+                _ => self.remove(&path, id),
+            }
+        }
+        for (place, id) in self.replay.ledger.in_order() {
+            if self.large(id) && !found.contains(&id) {
+                self.report.damages.push(Damage {
+                    place: format!("{place}, {}", self.layout.body(id).display()),
+                    bytes: 0,
+                    why: "the file of the message's body is missing".to_owned(),
+                    id: Some(id),
+                    listed: true,
+                    aside: None,
+                });
+            }
+        }
+    }
+
+    fn large(&self, id: MessageId) -> bool {
+        self.replay
+            .ledger
+            .get(id)
+            .is_some_and(|known: Known| known.large)
+    }
+
+    /// With damage in the log a body may belong to a message that cannot be read: then it is kept.
+    fn remove(&mut self, path: &Path, id: Option<MessageId>) {
+        if let (Some(id), false) = (id, self.report.damages.is_empty()) {
+            read::keep_link(path, &self.layout.corrupt().join(format!("{id}.body")));
+        }
+        if std::fs::remove_file(path).is_ok() {
+            self.report.removed += 1;
+        }
+    }
+}
+
+/// Segments that were being made when the daemon stopped.
+pub fn remove_unfinished(layout: &Layout) {
+    for path in list(&layout.root) {
+        if path.extension().is_some_and(|extension| extension == "new") {
+            let _left = std::fs::remove_file(path);
+        }
+    }
+}
+
+/// A number for segment files that none has.
+pub fn next_number(files: &[SegmentFile]) -> u64 {
+    files.iter().map(|file| file.number + 1).max().unwrap_or(0)
+}
+
+/// A live message, as its record and the ledger have it.
+pub fn stored(ledger: &Ledger, id: MessageId) -> Option<Stored> {
+    let known = ledger.get(id)?;
+    let file = ledger.file(known.place)?;
+    stored_at(&file, known)
+}
+
+pub fn stored_at(file: &File, known: Known) -> Option<Stored> {
+    let (header, accept) = read::accept(file, known.place)?;
+    Some(Stored {
+        size: read::size(&header, &accept),
+        meta: accept.meta,
+        progress: known.progress,
+        held: known.held,
+    })
+}
+
+fn list(dir: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = std::fs::read_dir(dir) else {
+        return Vec::new();
+    };
+    entries
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .collect()
+}

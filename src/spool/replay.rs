@@ -1,0 +1,360 @@
+//! Rebuilding the ledger from the log. Reads only; what follows from it is done by `recovery`.
+
+use super::disk::Layout;
+use super::ledger::{Ledger, Place, Segment};
+use super::record::{Accept, Doubt, Header, Kind, Moved, Start, Void};
+use super::walk::{Found, Record, Walk, identify};
+use super::{Mark, read};
+use crate::mail::{Disposition, MessageId};
+use crate::units::Timestamp;
+use std::collections::{BTreeMap, VecDeque};
+use std::fs::File;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What happened so shortly before an unclean stop may not have reached the client or the event log.
+pub const WINDOW: Duration = Duration::from_secs(2);
+
+/// A segment file as found.
+#[derive(Debug)]
+pub struct SegmentFile {
+    pub number: u64,
+    pub path: PathBuf,
+    pub file: Arc<File>,
+    pub size: u64,
+    /// Its latest use; `None` was never used.
+    pub latest: Option<Header>,
+}
+
+/// A part of the log that could not be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hole {
+    pub generation: u32,
+    pub from: u64,
+    pub to: u64,
+    pub id: Option<MessageId>,
+    pub why: &'static str,
+    /// The message is known all the same; only its content is damaged.
+    pub message_known: bool,
+}
+
+/// A final outcome shortly before the end of the log.
+#[derive(Debug)]
+pub struct Last {
+    pub at: Timestamp,
+    pub id: MessageId,
+    pub recipient: u16,
+    pub disposition: Disposition,
+    pub place: Option<Place>,
+}
+
+/// What the log says.
+#[derive(Default)]
+pub struct Replay {
+    pub ledger: Ledger,
+    pub holes: Vec<Hole>,
+    /// Octets of writes that were under way at the stop: never acknowledged.
+    pub torn: u64,
+    pub finals: VecDeque<Last>,
+    /// Messages accepted shortly before the end.
+    pub fresh: VecDeque<(Timestamp, MessageId)>,
+    /// The last record says so.
+    pub clean: bool,
+    pub last_id: MessageIdOrNone,
+    pub last_at: Timestamp,
+    /// Files whose use is over, or that were never used.
+    pub spare: Vec<SegmentFile>,
+    pub newest: Option<Newest>,
+}
+
+pub type MessageIdOrNone = Option<MessageId>;
+
+/// The segment written last.
+#[derive(Debug, Clone, Copy)]
+pub struct Newest {
+    pub generation: u32,
+    pub salt: u32,
+    pub used: u64,
+    pub ended: bool,
+    /// Everything in it could be read.
+    pub whole: bool,
+}
+
+/// The segment files of a spool.
+pub fn files(layout: &Layout, write: bool) -> io::Result<Vec<SegmentFile>> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(&layout.root)? {
+        let path = entry?.path();
+        let name = path.file_name().and_then(|name| name.to_str());
+        let number = name
+            .and_then(|n| n.strip_suffix(".seg"))
+            .and_then(|n| n.parse().ok());
+        let Some(number) = number else {
+            continue;
+        };
+        let file = File::options().read(true).write(write).open(&path)?;
+        let size = file.metadata()?.len();
+        found.push(SegmentFile {
+            number,
+            path,
+            latest: identify(&file, size),
+            file: Arc::new(file),
+            size,
+        });
+    }
+    Ok(found)
+}
+
+/// Reads the log.
+pub fn replay(files: Vec<SegmentFile>) -> Replay {
+    let mut out = Replay::default();
+    let mut uses: BTreeMap<u32, SegmentFile> = BTreeMap::new();
+    for file in files {
+        match file.latest {
+            None => out.spare.push(file),
+            Some(header) => {
+                // Two files of one generation cannot come up; should they, neither is thrown away.
+                if let Some(other) = uses.insert(header.generation, file) {
+                    tracing::error!(file = %other.path.display(), "two segments claim one generation");
+                }
+            }
+        }
+    }
+    let needed = oldest_needed(&uses);
+    let live = uses.split_off(&needed);
+    out.spare.extend(uses.into_values());
+    let sealed = sealed_uses(&live);
+    out.missing(needed, &live);
+    for (generation, file) in live {
+        out.segment(generation, &file, sealed.contains(&generation));
+    }
+    out
+}
+
+/// The oldest generation that the newest records still count on. Older files are done with, whatever is in them.
+fn oldest_needed(uses: &BTreeMap<u32, SegmentFile>) -> u32 {
+    let Some((generation, file)) = uses.last_key_value() else {
+        return 0;
+    };
+    let salt = file.latest.map_or(0, |header| header.salt);
+    let mut walk = Walk::sealed(Arc::clone(&file.file), file.size, *generation, salt);
+    let mut needed = 0;
+    while let Some(found) = walk.next() {
+        if let Found::Record(record) = found {
+            needed = needed.max(generation.saturating_sub(record.header.back));
+        }
+    }
+    needed
+}
+
+/// Generations whose successor says that they were ended in order.
+fn sealed_uses(live: &BTreeMap<u32, SegmentFile>) -> Vec<u32> {
+    let starts = live
+        .iter()
+        .filter_map(|(generation, file)| start(*generation, file));
+    starts
+        .filter(|start| start.sealed)
+        .map(|start| start.previous)
+        .collect()
+}
+
+fn start(generation: u32, file: &SegmentFile) -> Option<Start> {
+    let header = file.latest.filter(|header| header.kind == Kind::Start)?;
+    let place = Place::new(generation, 0, header.len());
+    let (_, meta) = read::header_and_meta(&file.file, place)?;
+    postcard::from_bytes(&meta).ok()
+}
+
+impl Replay {
+    /// Segments that later ones name but that are not there.
+    fn missing(&mut self, needed: u32, live: &BTreeMap<u32, SegmentFile>) {
+        for (generation, file) in live {
+            let previous = start(*generation, file).map_or(0, |start| start.previous);
+            if previous >= needed.max(1) && !live.contains_key(&previous) {
+                self.holes.push(Hole {
+                    generation: previous,
+                    from: 0,
+                    to: 0,
+                    id: None,
+                    why: "the segment's file is missing",
+                    message_known: false,
+                });
+            }
+        }
+    }
+
+    fn segment(&mut self, generation: u32, file: &SegmentFile, sealed: bool) {
+        let salt = file.latest.map_or(0, |header| header.salt);
+        self.ledger.add_segment(
+            generation,
+            Segment {
+                file: Arc::clone(&file.file),
+                path: file.path.clone(),
+                size: file.size,
+                salt,
+                used: 0,
+                live: 0,
+                live_octets: 0,
+            },
+        );
+        let new = if sealed { Walk::sealed } else { Walk::unsealed };
+        let mut walk = new(Arc::clone(&file.file), file.size, generation, salt);
+        let (mut holes, mut last_batch, mut used, mut whole) = (Vec::new(), 0, 0, true);
+        while let Some(found) = walk.next() {
+            match found {
+                Found::Damage { from, to, header } => {
+                    used = to;
+                    whole = false;
+                    if let Some(header) = header {
+                        last_batch = batch_offset(&header);
+                    }
+                    holes.push(hole(generation, from, to, header));
+                }
+                Found::Record(record) => {
+                    last_batch = batch_offset(&record.header);
+                    used = record.offset + record.header.len();
+                    whole &= record.content_whole;
+                    holes.extend(self.record(generation, record));
+                }
+            }
+        }
+        self.ledger.set_used(generation, used);
+        self.newest = Some(Newest {
+            generation,
+            salt,
+            used,
+            ended: walk.ended(),
+            whole,
+        });
+        for hole in holes {
+            self.settle_hole(hole, !sealed && !walk.ended(), last_batch);
+        }
+    }
+
+    /// Damage in the last write of a segment that was never ended is no loss: that write was not acknowledged.
+    fn settle_hole(&mut self, hole: Hole, unsealed: bool, last_batch: u64) {
+        if !(unsealed && hole.from >= last_batch) {
+            self.holes.push(hole);
+            return;
+        }
+        self.torn += hole.to - hole.from;
+        if let (true, Some(id)) = (hole.message_known, hole.id) {
+            let place = self.ledger.place(id);
+            let here =
+                place.is_some_and(|p| p.generation == hole.generation && p.offset() == hole.from);
+            if here {
+                self.ledger.forget(id);
+            }
+        }
+    }
+
+    /// Lets a record count; what is wrong with it comes back.
+    fn record(&mut self, generation: u32, record: Record) -> Option<Hole> {
+        let header = record.header;
+        self.last_id = self.last_id.max(Some(header.id));
+        self.last_at = self.last_at.max(header.at);
+        self.clean = header.kind == Kind::Close;
+        let to = record.offset + header.len();
+        let mut bad = hole(generation, record.offset, to, Some(header));
+        if header.kind == Kind::Move && !record.content_whole && self.ledger.contains(header.id) {
+            // The original is still there, and better than a copy that was cut short.
+            bad.why = "a copy of the message is damaged; the original is used";
+            return Some(bad);
+        }
+        let understood = self.apply(
+            Place::new(generation, record.offset, header.len()),
+            &header,
+            &record.meta,
+        );
+        if understood.is_none() {
+            bad.why = "the record is of a kind or form that this version cannot read";
+            return Some(bad);
+        }
+        bad.message_known = true;
+        bad.why = "the message's content does not match its checksum";
+        (!record.content_whole).then_some(bad)
+    }
+
+    fn apply(&mut self, place: Place, header: &Header, meta: &[u8]) -> Option<()> {
+        match header.kind {
+            Kind::Start | Kind::Note | Kind::Close | Kind::End => {}
+            Kind::Accept => {
+                let accept: Accept = postcard::from_bytes(meta).ok()?;
+                let recipients = accept.meta.envelope.recipients.len();
+                self.ledger
+                    .accept(header.id, place, recipients, accept.large.is_some());
+                self.fresh.push_back((header.at, header.id));
+                self.prune();
+            }
+            Kind::Move => {
+                let moved: Moved = postcard::from_bytes(meta).ok()?;
+                self.ledger
+                    .moved(header.id, place, moved.accept.large.is_some(), moved.folded);
+            }
+            Kind::Doubt => self
+                .ledger
+                .doubt(header.id, &postcard::from_bytes::<Doubt>(meta).ok()?),
+            Kind::Hold => self
+                .ledger
+                .hold(header.id, postcard::from_bytes(meta).ok()?),
+            Kind::Mark => self.mark(postcard::from_bytes(meta).ok()?, header.at),
+            Kind::Void => self.void(&postcard::from_bytes(meta).ok()?),
+        }
+        Some(())
+    }
+
+    fn mark(&mut self, mark: Mark, at: Timestamp) {
+        let place = self.ledger.place(mark.id);
+        let _finished = self.ledger.mark(&mark);
+        for (recipient, _, disposition) in mark.outcomes {
+            if disposition.is_final() {
+                self.finals.push_back(Last {
+                    at,
+                    id: mark.id,
+                    recipient,
+                    disposition,
+                    place,
+                });
+            }
+        }
+        self.prune();
+    }
+
+    fn void(&mut self, void: &Void) {
+        for id in &void.refused {
+            self.ledger.forget(*id);
+        }
+        let inside = |hole: &Hole| {
+            hole.generation == void.generation && void.from <= hole.from && hole.to <= void.to
+        };
+        self.holes.retain(|hole| !inside(hole));
+    }
+
+    fn prune(&mut self) {
+        let last = self.last_at;
+        let old = |at: Timestamp| at + WINDOW < last;
+        while self.fresh.front().is_some_and(|(at, _)| old(*at)) {
+            self.fresh.pop_front();
+        }
+        while self.finals.front().is_some_and(|last| old(last.at)) {
+            self.finals.pop_front();
+        }
+    }
+}
+
+fn batch_offset(header: &Header) -> u64 {
+    u64::from(header.batch) * super::record::UNIT as u64
+}
+
+fn hole(generation: u32, from: u64, to: u64, header: Option<Header>) -> Hole {
+    Hole {
+        generation,
+        from,
+        to,
+        id: header.map(|header| header.id),
+        why: "no readable record",
+        message_known: false,
+    }
+}
