@@ -14,7 +14,7 @@ fuzz_target!(|input: (bool, u8, u8, &[u8])| {
     };
     let whole = receive(rules, octets, octets.len().max(1), octets.len().max(1));
     let cut = receive(rules, octets, usize::from(chunk) + 1, usize::from(read) + 1);
-    assert_eq!(whole.1, cut.1);
+    assert_eq!(whole.1.is_some(), cut.1.is_some());
     if whole.1.is_none() {
         assert_eq!(whole.0, cut.0);
         assert!(whole.0.is_empty() || whole.0.ends_with(b"\r\n"));

@@ -27,7 +27,9 @@ fuzz_target!(|input: (bool, bool, u8, &[u8])| {
             break;
         }
     }
-    assert_eq!((taken, cut.violation()), (progress.consumed, whole.violation()));
+    // Where several rules are broken, the cut decides which is told.
+    assert_eq!(taken, progress.consumed);
+    assert_eq!(cut.violation().is_some(), whole.violation().is_some());
     if whole.violation().is_none() {
         assert_eq!(pieces, content);
     }

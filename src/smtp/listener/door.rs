@@ -1,6 +1,7 @@
 //! Where messages go in, as a listener sees it.
 
 use crate::auth::client::ClientInfo;
+use crate::intake::{self, Intake};
 use crate::mail::{Envelope, MessageId, Reply};
 use std::future::Future;
 
@@ -23,4 +24,26 @@ pub trait Reception: Send + 'static {
 
     /// The message is whole: makes it ours. `Ok` means durable, and the client is told 250.
     fn finish(self) -> impl Future<Output = Result<MessageId, Reply>> + Send;
+}
+
+impl Door for Intake {
+    type Reception = intake::Reception;
+
+    fn accepting(&self) -> Result<(), Reply> {
+        Intake::accepting(self)
+    }
+
+    fn begin(&self, client: ClientInfo, envelope: Envelope) -> Result<Self::Reception, Reply> {
+        Intake::begin(self, client, envelope)
+    }
+}
+
+impl Reception for intake::Reception {
+    async fn push(&mut self, octets: &[u8]) -> Result<(), Reply> {
+        intake::Reception::push(self, octets).await
+    }
+
+    async fn finish(self) -> Result<MessageId, Reply> {
+        intake::Reception::finish(self).await
+    }
 }
