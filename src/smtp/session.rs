@@ -66,7 +66,7 @@ pub enum Step {
     Refused(Box<Refusal>),
     /// May a message come in? Answer with [`Session::door_answered`].
     AskDoor,
-    /// A message begins: open it at the door.
+    /// A message begins: open it at the door, and answer with [`Session::begun`].
     Begin(Box<Envelope>),
     /// Store the content gathered. Tell a refusal with [`Session::content_refused`].
     Store,

@@ -87,7 +87,7 @@ impl DataReceiver {
         self.0.ingest(input, out)
     }
 
-    /// The first rule broken. From then on nothing is appended.
+    /// A rule broken; where one read breaks several, one of them. From then on nothing is appended.
     pub fn violation(&self) -> Option<Violation> {
         self.0.violation
     }

@@ -148,6 +148,10 @@ impl<D: Door> Connection<D> {
                 let outcome = self.check_password(user, password).await;
                 session.authenticated(outcome, &mut self.out)
             }
+            Step::Begin(envelope) => {
+                let opened = self.begin(session, *envelope);
+                session.begun(opened, &mut self.out)
+            }
             Step::Finish => {
                 let outcome = match (self.store().await, self.reception.take()) {
                     (Ok(()), Some(reception)) => Box::pin(reception.finish()).await,
@@ -163,7 +167,6 @@ impl<D: Door> Connection<D> {
     async fn act(&mut self, session: &mut Session, step: Step) -> Result<(), End> {
         match step {
             Step::Read => self.read(session.phase()).await?,
-            Step::Begin(envelope) => self.begin(session, *envelope),
             Step::Store => {
                 if let Err(refusal) = self.store().await {
                     session.content_refused(refusal);
@@ -176,18 +179,18 @@ impl<D: Door> Connection<D> {
                 session.secured(version);
             }
             Step::Close => return Err(End::Close),
-            Step::Go | Step::AskDoor | Step::CheckPassword { .. } | Step::Finish => {}
+            // Settled before.
+            Step::AskDoor | Step::Begin(_) | Step::CheckPassword { .. } | Step::Finish => {}
+            Step::Go => {}
         }
         Ok(())
     }
 
-    fn begin(&mut self, session: &mut Session, envelope: Envelope) {
+    fn begin(&mut self, session: &Session, envelope: Envelope) -> Result<(), Reply> {
         let client = session.client(envelope.smtputf8);
-        match self.shared.parts.door.begin(client, envelope) {
-            Ok(reception) => self.reception = Some(reception),
-            Err(refusal) => session.content_refused(refusal),
-        }
+        self.reception = Some(self.shared.parts.door.begin(client, envelope)?);
         self.pace = Pace::default();
+        Ok(())
     }
 
     /// Hands the content gathered to the door.

@@ -13,7 +13,7 @@ pub trait Door: Send + Sync + 'static {
     /// full). Must be cheap.
     fn accepting(&self) -> Result<(), Reply>;
 
-    /// Opens a message. Dropping the reception leaves nothing behind; the reply of an `Err` is the answer to its content.
+    /// Opens a message; 354 is said after it. Dropping the reception leaves nothing behind.
     fn begin(&self, client: ClientInfo, envelope: Envelope) -> Result<Self::Reception, Reply>;
 }
 
@@ -39,11 +39,11 @@ impl Door for Intake {
 }
 
 impl Reception for intake::Reception {
-    fn push(&mut self, octets: &[u8]) -> impl Future<Output = Result<(), Reply>> + Send {
-        intake::Reception::push(self, octets)
+    async fn push(&mut self, octets: &[u8]) -> Result<(), Reply> {
+        intake::Reception::push(self, octets).await
     }
 
-    fn finish(self) -> impl Future<Output = Result<MessageId, Reply>> + Send {
-        intake::Reception::finish(self)
+    async fn finish(self) -> Result<MessageId, Reply> {
+        intake::Reception::finish(self).await
     }
 }

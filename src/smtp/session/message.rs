@@ -114,7 +114,6 @@ impl Session {
         if behind {
             return self.refuse(replies::said_too_early("DATA"), out);
         }
-        out.replies.extend_from_slice(replies::GO_AHEAD);
         self.begin(|rules| Intake::Data(DataReceiver::new(rules)))
     }
 
@@ -169,6 +168,25 @@ impl Session {
             refusal: None,
         }));
         Step::Begin(envelope)
+    }
+
+    /// Answers [`Step::Begin`]: 354 is said only where the door is open.
+    pub fn begun(&mut self, answer: Result<(), Reply>, out: &mut Output) -> Step {
+        let State::Message(message) = &mut self.state else {
+            return Step::Go;
+        };
+        match (answer, &message.intake) {
+            (Ok(()), Intake::Data(_)) => out.replies.extend_from_slice(replies::GO_AHEAD),
+            (Ok(()), Intake::Bdat { .. }) => {}
+            // The chunk comes all the same; the reply follows it.
+            (Err(reply), Intake::Bdat { .. }) => message.refusal = Some(reply),
+            (Err(reply), Intake::Data(_)) => {
+                let sender = message.sender.take();
+                self.state = State::Command;
+                return self.refuse_about(reply, (sender, None), out);
+            }
+        }
+        Step::Go
     }
 
     pub(super) fn take_content(&mut self, input: &[u8], out: &mut Output) -> (usize, Step) {

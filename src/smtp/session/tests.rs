@@ -17,6 +17,7 @@ struct Talk {
     passwords: Vec<(String, Vec<u8>)>,
     closed: bool,
     door: Result<(), Reply>,
+    opened: Result<(), Reply>,
     store: Result<(), Reply>,
 }
 
@@ -49,6 +50,7 @@ impl Talk {
             passwords: Vec::new(),
             closed: false,
             door: Ok(()),
+            opened: Ok(()),
             store: Ok(()),
         }
     }
@@ -89,7 +91,10 @@ impl Talk {
                 return;
             }
             Step::AskDoor => self.session.door_answered(self.door.clone(), &mut self.out),
-            Step::Begin(envelope) => return self.envelopes.push(*envelope),
+            Step::Begin(envelope) => {
+                self.envelopes.push(*envelope);
+                self.session.begun(self.opened.clone(), &mut self.out)
+            }
             Step::Store => {
                 self.store();
                 if let Err(reply) = self.store.clone() {
@@ -481,6 +486,13 @@ fn the_door_can_say_no_at_every_step() {
         codes(&talk.say("MAIL FROM:<a@b.c>\r\nRCPT TO:<d@e.f>\r\n")),
         ["452", "503"]
     );
+
+    let mut talk = Talk::with(context()).ready();
+    talk.opened = Err(full.clone());
+    let heard = talk.say("MAIL FROM:<a@b.c>\r\nRCPT TO:<d@e.f>\r\nDATA\r\n");
+    assert_eq!(codes(&heard), ["250", "250", "452"]);
+    let heard = talk.say("MAIL FROM:<a@b.c>\r\nRCPT TO:<d@e.f>\r\nBDAT 3 LAST\r\na\r\nNOOP\r\n");
+    assert_eq!(codes(&heard), ["250", "250", "452", "250"]);
 
     let mut talk = Talk::with(context()).in_data();
     talk.store = Err(full);
