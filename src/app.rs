@@ -37,6 +37,9 @@ use tokio_util::task::TaskTracker;
 /// How long stopping waits for deliveries that are under way.
 const PATIENCE: Duration = Duration::from_secs(20);
 
+/// Connections that may wait to be accepted.
+const BACKLOG: i32 = 4096;
+
 /// Sockets, bound before anything else so that a port in use is told at once.
 pub struct Bound {
     /// One for each `[[listener]]`, in order.
@@ -94,7 +97,11 @@ impl Bound {
     /// The address that cannot be had.
     pub fn bind(config: &Config) -> Result<Self, StartError> {
         let bind = |address: SocketAddr| {
-            TcpListener::bind(address).map_err(failed(format!("cannot listen on {address}")))
+            let what = format!("cannot listen on {address}");
+            let socket = TcpListener::bind(address).map_err(failed(what.clone()))?;
+            // The standard library's 128 would make a burst of newcomers wait for a second SYN.
+            rustix::net::listen(&socket, BACKLOG).map_err(|error| failed(what)(error.into()))?;
+            Ok(socket)
         };
         let listeners = config
             .listener
