@@ -96,13 +96,6 @@ impl Bound {
     /// # Errors
     /// The address that cannot be had.
     pub fn bind(config: &Config) -> Result<Self, StartError> {
-        let bind = |address: SocketAddr| {
-            let what = format!("cannot listen on {address}");
-            let socket = TcpListener::bind(address).map_err(failed(what.clone()))?;
-            // The standard library's 128 would make a burst of newcomers wait for a second SYN.
-            rustix::net::listen(&socket, BACKLOG).map_err(|error| failed(what)(error.into()))?;
-            Ok(socket)
-        };
         let listeners = config
             .listener
             .iter()
@@ -358,6 +351,14 @@ impl Ground {
             delivery.open_connections(),
         );
     }
+}
+
+fn bind(address: SocketAddr) -> Result<TcpListener, StartError> {
+    let what = format!("cannot listen on {address}");
+    let socket = TcpListener::bind(address).map_err(failed(what.clone()))?;
+    // The standard library's 128 would make a burst of newcomers wait for a second SYN.
+    rustix::net::listen(&socket, BACKLOG).map_err(|error| failed(what)(error.into()))?;
+    Ok(socket)
 }
 
 /// A message that is in the spool goes into the queue, with the expiry of its routes.
