@@ -343,3 +343,6 @@ impl Delivery {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,6 +6,8 @@ use crate::talk::Talk;
 use serde_json::json;
 use std::time::Duration;
 
+const TELL_FAILURES: &str = "[bounce]\nnotices = \"failures\"\n";
+
 /// Waits until nothing is in the queue any more.
 async fn empty(mta: &Mta) {
     while !mta.queue().await.is_empty() {
@@ -147,15 +149,17 @@ async fn a_failure_waits_for_room_for_its_notice() {
         .on("RCPT", "550 5.1.1 no such user")
         .start()
         .await;
-    let mta = net.mta("").await;
+    let mta = net.mta(TELL_FAILURES).await;
     mta.inject("s@shop.test", &["ann@example.net"]).await;
     let deferred = mta.deferral("ann@example.net").await;
     let mta = mta
-        .restart_with("[spool]\nreserve_space = \"999999GB\"\n")
+        .restart_with(&format!(
+            "{TELL_FAILURES}[spool]\nreserve_space = \"999999GB\"\n"
+        ))
         .await;
     net.advance_to(deferred.until());
     empty(&mta).await;
-    let mta = mta.restart_with("").await;
+    let mta = mta.restart_with(TELL_FAILURES).await;
     mta.journal.first("bounced", "ann@example.net").await;
     mta.journal.first("delivered", "s@shop.test").await;
     assert_eq!(&*home.only().sender, "");
@@ -186,7 +190,7 @@ async fn a_dropped_message_ends_without_a_notice() {
         .on("RCPT", "451 4.3.0 not now")
         .start()
         .await;
-    let mta = net.mta("").await;
+    let mta = net.mta(TELL_FAILURES).await;
     let id = mta.inject("s@shop.test", &["ann@example.net"]).await;
     mta.deferral("ann@example.net").await;
     mta.entry(&id, |e| e["waits"]["held_by"] == "retry").await;
