@@ -4,7 +4,7 @@ use super::settle::Record;
 use super::{AGAIN, Delivery};
 use crate::bounce::Config;
 use crate::bounce::notice::{self, Action, Original, Outcome, Report};
-use crate::mail::{BounceClass, Disposition, Labels};
+use crate::mail::{BounceClass, Disposition, Labels, MessageId};
 use crate::spool::Content;
 use crate::units::Timestamp;
 
@@ -52,12 +52,23 @@ impl Delivery {
             tenant: meta.labels.tenant.clone(),
             ..Labels::default()
         };
+        self.hand_in(meta.id, &notice, labels, owed).await
+    }
+
+    async fn hand_in(
+        &self,
+        id: MessageId,
+        notice: &notice::Notice,
+        labels: Labels,
+        owed: bool,
+    ) -> Notice {
+        let with = &self.0.with;
         loop {
             let (envelope, labels) = (notice.envelope.clone(), labels.clone());
             let Err(reply) = with.intake.submit(envelope, &notice.content, labels).await else {
                 return Notice::Settled;
             };
-            tracing::error!(id = %meta.id, %reply, "a notice to the sender was not taken");
+            tracing::error!(%id, %reply, "a notice to the sender was not taken");
             if !owed || reply.code != 452 {
                 return Notice::Settled;
             }
