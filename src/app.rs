@@ -221,7 +221,7 @@ impl App {
             }
         });
         let delivery = daemon.delivery.clone();
-        let moving = tokio::spawn(async move { delivery.run().await });
+        let mut moving = tokio::spawn(async move { delivery.run().await });
         daemon.up.store(true, Ordering::Relaxed);
         daemon.events.emit(&Event::Config {
             ok: true,
@@ -229,7 +229,15 @@ impl App {
         });
         notify_supervisor(sd_notify::NotifyState::Ready);
 
-        stop.cancelled().await;
+        let fault = tokio::select! {
+            () = stop.cancelled() => Ok(()),
+            ended = &mut moving => {
+                // Whoever restarts us gets mail moving again; taking more of it without moving any would not.
+                tracing::error!(?ended, "deliveries are no longer begun, by a fault of ours; stopping");
+                stop.cancel();
+                ended
+            }
+        };
         notify_supervisor(sd_notify::NotifyState::Stopping);
         daemon.up.store(false, Ordering::Relaxed);
         sessions.close();
@@ -242,7 +250,8 @@ impl App {
         faces.wait().await;
         let logged = tokio::task::spawn_blocking(move || log.close()).await;
         logged.map_err(|error| failed("closing the event log")(error.into()))?;
-        closed.map_err(|error| failed("closing the spool")(std::io::Error::other(error)))
+        closed.map_err(|error| failed("closing the spool")(std::io::Error::other(error)))?;
+        fault.map_err(|error| failed("beginning deliveries")(error.into()))
     }
 }
 

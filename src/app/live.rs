@@ -58,7 +58,10 @@ impl Compiled {
                 tenants,
                 intake: config.intake.clone(),
                 bounce: config.bounce.clone(),
-                limits: config.smtp.clone(),
+                limits: Limits {
+                    max_message_size: config.intake.max_message,
+                    ..config.smtp.clone()
+                },
             }),
             (signers, tenants) => {
                 let mut problems = signers.err().unwrap_or_default();
@@ -74,6 +77,7 @@ impl Lives {
         fn live<T>(value: T) -> Live<T> {
             Arc::new(ArcSwap::from_pointee(value))
         }
+        compiled.routing.warn_of_unusable_sources();
         Self {
             routing: live(compiled.routing),
             signers: live(compiled.signers),
@@ -86,6 +90,7 @@ impl Lives {
 
     /// Takes over a new configuration. Whoever decided something with the old one a moment ago keeps that decision.
     pub fn swap(&self, compiled: Compiled) {
+        compiled.routing.warn_of_unusable_sources();
         self.routing.store(Arc::new(compiled.routing));
         self.signers.store(Arc::new(compiled.signers));
         self.tenants.store(Arc::new(compiled.tenants));

@@ -1,11 +1,12 @@
 //! From "due" to a place in a lane's line: expiry, route, site, source.
 
 use super::lane::{Bounds, Lane, Offered, Ready};
-use super::routing::{Route, Routing};
-use super::settle::{Part, Via};
-use super::{Batch, Delivery};
+use super::routing::{Route, Routing, Terms};
+use super::settle::Via;
+use super::{AGAIN, Batch, Delivery};
 use crate::dns::DnsFailure;
 use crate::mail::{BounceClass, Disposition, EnhancedCode, Reply};
+use crate::policy::Held;
 use crate::queue::{Due, Place};
 use parking_lot::Mutex;
 use std::collections::HashMap;
@@ -30,6 +31,20 @@ impl Waiting {
     }
 }
 
+/// A question to DNS on its way. Should it break off, who waits for the answer asks again later.
+struct Asking<'a>(&'a Delivery, &'a Arc<str>);
+
+impl Drop for Asking<'_> {
+    fn drop(&mut self) {
+        let with = &self.0.0.with;
+        for due in self.0.0.waiting.take(self.1) {
+            let domain = Arc::clone(self.1);
+            let until = with.clock.now() + AGAIN;
+            with.queue.wait(due.key, until, Held::Routing { domain });
+        }
+    }
+}
+
 impl Delivery {
     pub(super) fn dispatch(&self, due: Due) {
         let routing = self.0.with.routing.load();
@@ -37,8 +52,8 @@ impl Delivery {
         if due.expired {
             let delivery = self.clone();
             self.spawn(async move { delivery.expire(due).await });
-        } else if !route.next_hop.is_empty() {
-            let site = route.site_name();
+        } else if !route.terms.next_hop.is_empty() {
+            let site = route.terms.site_name();
             self.line_up(&due, site, route, &routing);
         } else if self.0.waiting.join(due.clone()) {
             let delivery = self.clone();
@@ -47,6 +62,7 @@ impl Delivery {
     }
 
     async fn resolve(&self, domain: Arc<str>) {
+        let _asking = Asking(self, &domain);
         let site = self.0.with.resolver.site(&domain).await;
         let routing = self.0.with.routing.load_full();
         let route = Arc::clone(routing.route(&domain));
@@ -82,50 +98,37 @@ impl Delivery {
             let now = self.0.with.clock.now();
             lanes.retain(|_, lane| Arc::strong_count(lane) > 1 || !lane.is_spent(now));
         }
-        let make = |(place, _): &(Arc<Place>, _)| {
+        let make = |(place, terms): &(Arc<Place>, Arc<Terms>)| {
             let config = &routing.delivery;
             let bounds = Bounds {
                 initial: config.initial_connections_per_site,
                 max: config.max_connections_per_site,
                 backoff: config.site_backoff.0,
             };
-            Lane::new(Arc::clone(place), bounds)
+            Lane::new(Arc::clone(place), Arc::clone(terms), bounds)
         };
-        Arc::clone(lanes.entry((place, route.tls)).or_insert_with_key(make))
+        let key = (place, Arc::clone(&route.terms));
+        Arc::clone(lanes.entry(key).or_insert_with_key(make))
     }
 
     /// No site to go to: the domain's mail bounces, or waits where waiting may help.
     async fn unroutable(&self, due: &Due, failure: &DnsFailure) {
-        let Some(mut batch) = self
-            .plan(vec![Ready {
-                key: due.key,
-                id: due.id,
-            }])
-            .await
-        else {
+        let Some(mut batch) = self.take_up(due.key).await else {
             return;
         };
-        for part in Part::split(&batch) {
+        while let Some(part) = batch.parts.pop_front() {
             self.settle_all(&mut batch, &part, Via::default(), &failure.reply());
         }
-        self.requeue(&batch);
+        self.requeue(batch);
     }
 
     async fn expire(&self, due: Due) {
-        let Some(batch) = self
-            .plan(vec![Ready {
-                key: due.key,
-                id: due.id,
-            }])
-            .await
-        else {
+        let Some(batch) = self.take_up(due.key).await else {
             return;
         };
-        let last = batch
-            .stored
-            .progress
-            .iter()
-            .find_map(|progress| progress.last.clone());
+        let recipients = batch.jobs.iter().flat_map(|job| &job.recipients);
+        let mut progress = recipients.filter_map(|at| batch.stored.progress.get(usize::from(*at)));
+        let last = progress.find_map(|progress| progress.last.clone());
         let text = match last {
             Some(last) => format!("not delivered in time; the last attempt said: {last}"),
             None => "not delivered in time".to_owned(),
@@ -143,6 +146,6 @@ impl Delivery {
         };
         let outcomes = left.map(|position| (*position, given_up())).collect();
         self.record(&mut batch, Via::default(), outcomes);
-        self.requeue(&batch);
+        self.requeue(batch);
     }
 }

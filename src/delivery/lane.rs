@@ -1,5 +1,6 @@
 //! The ready queue of one source × site: what waits to be sent there now, and how many connections may carry it.
 
+use super::routing::Terms;
 use crate::mail::{MessageId, Reply};
 use crate::policy::Held;
 use crate::queue::{Key, Place};
@@ -30,9 +31,10 @@ pub struct Bounds {
     pub backoff: Duration,
 }
 
-/// One source × site.
+/// One source × site, for mail whose connections are made on the same terms.
 pub struct Lane {
     pub place: Arc<Place>,
+    pub terms: Arc<Terms>,
     bounds: Bounds,
     state: Mutex<State>,
     wake: Notify,
@@ -50,14 +52,14 @@ struct State {
     condition: Condition,
 }
 
-/// Whether the site answers.
+/// Whether connections can be had.
 enum Condition {
     Up,
     /// `failures` in a row; one connection probes it after `until`.
     Down {
         until: Timestamp,
         failures: u32,
-        why: Arc<Reply>,
+        why: Held,
     },
 }
 
@@ -89,7 +91,7 @@ impl Slot {
 }
 
 impl Lane {
-    pub fn new(place: Arc<Place>, bounds: Bounds) -> Arc<Self> {
+    pub fn new(place: Arc<Place>, terms: Arc<Terms>, bounds: Bounds) -> Arc<Self> {
         let state = State {
             ready: VecDeque::new(),
             open: 0,
@@ -100,6 +102,7 @@ impl Lane {
         };
         Arc::new(Self {
             place,
+            terms,
             bounds,
             state: Mutex::new(state),
             wake: Notify::new(),
@@ -113,13 +116,10 @@ impl Lane {
         if let Condition::Down { until, why, .. } = &state.condition
             && now < *until
         {
-            let (site, until) = (Arc::clone(&self.place.site), *until);
-            let why = Held::SiteDown {
-                site,
-                until,
-                reply: Arc::clone(why),
+            return Offered::Refused {
+                until: *until,
+                why: why.clone(),
             };
-            return Offered::Refused { until, why };
         }
         state.ready.push_back(ready);
         if state.idle > 0 {
@@ -140,12 +140,7 @@ impl Lane {
     }
 
     fn slot(self: &Arc<Self>, state: &mut State) -> Option<Slot> {
-        let room = match state.condition {
-            Condition::Up => state.window,
-            // Half open: one connection finds out.
-            Condition::Down { .. } => 1,
-        };
-        (state.open < room).then(|| {
+        (state.open < state.room()).then(|| {
             state.open += 1;
             Slot(Arc::clone(self))
         })
@@ -218,6 +213,29 @@ impl Lane {
                 return Vec::new();
             }
         }
+        self.go_down(&mut state, now, |until| Held::SiteDown {
+            site: Arc::clone(&self.place.site),
+            until,
+            reply: Arc::new(why.clone()),
+        })
+    }
+
+    /// The source cannot be used, so that no connection of the lane can be made: everything in line is handed back.
+    #[must_use = "these entries are in no queue now"]
+    pub fn unusable(&self, why: &Reply, now: Timestamp) -> Vec<(Ready, Timestamp, Held)> {
+        self.go_down(&mut self.state.lock(), now, |until| Held::SourceDown {
+            source: Arc::clone(&self.place.source),
+            until,
+            reply: Arc::new(why.clone()),
+        })
+    }
+
+    fn go_down(
+        &self,
+        state: &mut State,
+        now: Timestamp,
+        held: impl FnOnce(Timestamp) -> Held,
+    ) -> Vec<(Ready, Timestamp, Held)> {
         let failures = match state.condition {
             Condition::Up => 1,
             Condition::Down { failures, .. } => failures.saturating_add(1),
@@ -227,17 +245,11 @@ impl Lane {
             .backoff
             .saturating_mul(1 << (failures - 1).min(10));
         let until = now + backoff.min(MAX_BACKOFF);
-        let why = Arc::new(why.clone());
+        let held = held(until);
         state.condition = Condition::Down {
             until,
             failures,
-            why: Arc::clone(&why),
-        };
-        let site = Arc::clone(&self.place.site);
-        let held = Held::SiteDown {
-            site,
-            until,
-            reply: why,
+            why: held.clone(),
         };
         state
             .ready
@@ -253,10 +265,12 @@ impl Lane {
 
     /// Why an entry in line waits.
     pub fn why(&self) -> Held {
-        Held::SiteWindow {
-            site: Arc::clone(&self.place.site),
-            window: self.state.lock().window,
+        let state = self.state.lock();
+        let (site, window) = (Arc::clone(&self.place.site), state.room());
+        if state.open < window {
+            return Held::Sending { site: Some(site) };
         }
+        Held::SiteWindow { site, window }
     }
 
     /// Nothing in line, no connection, nothing to remember: the lane can go.
@@ -276,6 +290,17 @@ impl Lane {
     }
 }
 
+impl State {
+    /// Connections that the lane may have now.
+    fn room(&self) -> u32 {
+        match self.condition {
+            Condition::Up => self.window,
+            // Half open: one connection finds out.
+            Condition::Down { .. } => 1,
+        }
+    }
+}
+
 /// A connection that waits for work; counted while it lives.
 struct Idle<'a>(&'a Lane);
 
@@ -290,6 +315,7 @@ mod tests {
     use super::*;
     use crate::mail::EnhancedCode;
     use crate::queue::Queue;
+    use crate::tls::client::Policy;
     use std::collections::HashSet;
 
     const NOW: Timestamp = Timestamp::from_millis(1_000_000);
@@ -300,8 +326,15 @@ mod tests {
             site: "mx.test".into(),
             source: "default".into(),
         };
+        let terms = Terms {
+            next_hop: Vec::new(),
+            tls: Policy::Off,
+            allow_loopback: true,
+            port: 25,
+        };
         Lane::new(
             Arc::new(place),
+            Arc::new(terms),
             Bounds {
                 initial: 2,
                 max: 4,
@@ -399,6 +432,34 @@ mod tests {
         let back = lane.failed(&refusal(), later);
         assert_eq!(back[0].1, later + 2 * MINUTE, "the wait doubles");
         drop(probe);
+    }
+
+    #[test]
+    fn an_unusable_source_is_not_blamed_on_the_site() {
+        let (lane, line) = (lane(), line(&[1, 2, 3]));
+        let _slots = [open(&lane, line[0]), open(&lane, line[1])];
+        let back = lane.unusable(&refusal(), NOW);
+        assert_eq!(back.len(), 2, "no other connection can do better");
+        for (_, until, held) in back {
+            assert_eq!(until, NOW + MINUTE);
+            assert!(matches!(held, Held::SourceDown { source, .. } if &*source == "default"));
+        }
+        assert!(matches!(
+            lane.offer(line[2], NOW),
+            Offered::Refused {
+                why: Held::SourceDown { .. },
+                ..
+            }
+        ));
+    }
+
+    #[test]
+    fn an_entry_in_line_waits_for_the_window_only_where_that_is_full() {
+        let (lane, line) = (lane(), line(&[1, 2]));
+        let _first = open(&lane, line[0]);
+        assert!(matches!(lane.why(), Held::Sending { .. }));
+        let _second = open(&lane, line[1]);
+        assert!(matches!(lane.why(), Held::SiteWindow { window: 2, .. }));
     }
 
     #[test]

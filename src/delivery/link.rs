@@ -1,17 +1,21 @@
 //! One connection of a lane, before it is open and while it is: which addresses to try, and when it has served enough.
 
 use super::lane::Lane;
+use super::routing::{NextHop, Source};
 use super::settle::{Fate, Part, Via};
 use super::{Batch, Config, Delivery};
-use crate::dns::{Hop, Loops};
+use crate::dns::{DnsFailure, Hop, Loops};
 use crate::events::Tls;
 use crate::mail::{EnhancedCode, Reply};
 use crate::smtp::client::{Connection, Failure, State, Target, Transaction};
 use crate::tls::client::Policy;
 use crate::units::Timestamp;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
+
+/// Addresses of a site that are looked at; a source may reach only some of them.
+const MOST_LOOKED_UP: usize = 64;
 
 /// A connection, or none yet.
 #[derive(Default)]
@@ -59,7 +63,18 @@ impl Link {
         }
     }
 
-    fn has_served_enough(&self, config: &Config, now: Timestamp) -> bool {
+    /// Messages carried so far.
+    pub fn messages(&self) -> u32 {
+        self.0.as_ref().map_or(0, |open| open.messages)
+    }
+
+    /// Recipients that the server takes in one transaction, where it says so (RFC 9422 §3.2, RCPTMAX).
+    pub fn most_recipients(&self) -> Option<usize> {
+        let most = self.0.as_ref()?.connection.offers().rcpt_max?;
+        usize::try_from(most).ok()
+    }
+
+    pub fn has_served_enough(&self, config: &Config, now: Timestamp) -> bool {
         self.0.as_ref().is_some_and(|open| {
             open.connection.is_spent()
                 || open.messages >= config.max_messages_per_connection
@@ -69,40 +84,59 @@ impl Link {
 }
 
 impl Delivery {
-    /// Makes sure that a usable connection is open.
-    pub(super) async fn checkout(&self, link: &mut Link, batch: &Batch) -> Result<(), Failure> {
+    /// Makes sure that a usable connection is open; `true` where it has lain idle.
+    pub(super) async fn checkout(
+        &self,
+        lane: &Lane,
+        link: &mut Link,
+        batch: &Batch,
+    ) -> Result<bool, Fate> {
         let now = self.0.with.clock.now();
         if link.has_served_enough(&batch.routing.delivery, now) {
             link.quit().await;
         }
-        if link.0.is_none() {
-            let (connection, host) = self.connect(batch).await?;
-            let policy = batch.route.tls;
-            link.0 = Some(Open {
-                connection,
-                host,
-                since: now,
-                messages: 0,
-                policy,
-            });
+        if link.is_open() {
+            return Ok(true);
         }
-        Ok(())
+        let (connection, host) = self.connect(lane, batch).await?;
+        link.0 = Some(Open {
+            connection,
+            host,
+            since: now,
+            messages: 0,
+            policy: lane.terms.tls,
+        });
+        Ok(false)
     }
 
     /// Tries the site's addresses in order until one takes the connection.
-    async fn connect(&self, batch: &Batch) -> Result<(Connection, Box<str>), Failure> {
+    async fn connect(&self, lane: &Lane, batch: &Batch) -> Result<(Connection, Box<str>), Fate> {
         let mut last = None;
-        for (hop, port) in self.hops(batch).await? {
-            match self.dial(&hop, port, batch).await {
+        for (hop, port) in self.hops(lane, batch).await? {
+            match self.dial(&hop, port, lane, batch).await {
                 Ok(connection) => return Ok((connection, hop.host)),
+                // A source that cannot be used does no better with another address. Without one it may be that this
+                // machine lacks a family of addresses.
+                Err(failure @ Failure::Local(_)) => match batch.source.address {
+                    Some(_) => return Err(Fate::Failed(failure)),
+                    None => last = last.or(Some(failure)),
+                },
                 Err(failure) => last = Some(failure),
             }
         }
-        Err(last.unwrap_or_else(|| no_address("the next hop has no address")))
+        Err(Fate::Failed(
+            last.unwrap_or_else(|| no_address(unreachable(&batch.source))),
+        ))
     }
 
     /// Opportunistic TLS that fails is tried again in clear, on a new connection (RFC 7435).
-    async fn dial(&self, hop: &Hop, port: u16, batch: &Batch) -> Result<Connection, Failure> {
+    async fn dial(
+        &self,
+        hop: &Hop,
+        port: u16,
+        lane: &Lane,
+        batch: &Batch,
+    ) -> Result<Connection, Failure> {
         let target = |tls| Target {
             address: SocketAddr::new(hop.address, port),
             host: &hop.host,
@@ -111,8 +145,8 @@ impl Delivery {
             tls,
         };
         let timeouts = &batch.routing.delivery.timeouts;
-        match Connection::open(&target(batch.route.tls), timeouts, &self.0.with.tls).await {
-            Err(Failure::Tls(_)) if batch.route.tls == Policy::Opportunistic => {
+        match Connection::open(&target(lane.terms.tls), timeouts, &self.0.with.tls).await {
+            Err(Failure::Tls(_)) if lane.terms.tls == Policy::Opportunistic => {
                 Connection::open(&target(Policy::Off), timeouts, &self.0.with.tls).await
             }
             opened => opened,
@@ -120,52 +154,59 @@ impl Delivery {
     }
 
     /// Addresses to try, with their ports: those of the route, or of the domain's MX.
-    async fn hops(&self, batch: &Batch) -> Result<Vec<(Hop, u16)>, Failure> {
-        let most = usize::from(batch.routing.delivery.max_addresses.max(1));
-        let resolver = &self.0.with.resolver;
-        let mut hops = Vec::new();
-        if !batch.route.next_hop.is_empty() {
-            for next in &batch.route.next_hop {
-                if let Ok(addresses) = resolver.addresses(&next.host).await {
-                    let hop = |address: &_| {
-                        (
-                            Hop {
-                                host: (&*next.host).into(),
-                                address: *address,
-                            },
-                            next.port,
-                        )
-                    };
-                    hops.extend(addresses.iter().map(hop));
-                }
-            }
-        } else if let Some(job) = batch.jobs.first() {
-            let site = resolver
-                .site(&job.domain)
-                .await
-                .map_err(|failure| Failure::Connection(failure.reply()))?;
-            let own = Arc::clone(&self.0.with.own_addresses);
-            let loops = if batch.route.allow_loopback {
-                Loops::Allowed
-            } else {
-                Loops::Refused { own }
-            };
-            let found = resolver.hops(&site, &loops, most).await;
-            let found = found.map_err(|failure| Failure::Connection(failure.reply()))?;
-            hops.extend(found.into_iter().map(|hop| (hop, batch.route.port)));
-        }
+    async fn hops(&self, lane: &Lane, batch: &Batch) -> Result<Vec<(Hop, u16)>, Fate> {
+        let mut hops = match lane.terms.next_hop.is_empty() {
+            true => self.mx_hops(lane, batch).await?,
+            false => self.route_hops(&lane.terms.next_hop).await,
+        };
         // A source of one family reaches addresses of that family only.
         if let Some(source) = batch.source.address {
             hops.retain(|(hop, _)| hop.address.is_ipv4() == source.is_ipv4());
         }
-        hops.truncate(most);
+        hops.truncate(usize::from(batch.routing.delivery.max_addresses.max(1)));
         Ok(hops)
+    }
+
+    async fn route_hops(&self, next: &[NextHop]) -> Vec<(Hop, u16)> {
+        let mut hops = Vec::new();
+        for next in next {
+            // A host without an address leaves the others to try.
+            let addresses = self.0.with.resolver.addresses(&next.host).await;
+            let addresses = addresses.as_deref().unwrap_or_default().iter();
+            let hop = |address: &IpAddr| Hop {
+                host: (&*next.host).into(),
+                address: *address,
+            };
+            hops.extend(addresses.map(|address| (hop(address), next.port)));
+        }
+        hops
+    }
+
+    async fn mx_hops(&self, lane: &Lane, batch: &Batch) -> Result<Vec<(Hop, u16)>, Fate> {
+        let Some(job) = batch.jobs.first() else {
+            return Ok(Vec::new());
+        };
+        let failed = |failure: DnsFailure| Fate::Failed(Failure::Connection(failure.reply()));
+        let resolver = &self.0.with.resolver;
+        let site = resolver.site(&job.domain).await.map_err(failed)?;
+        // Other domains' mail would follow this domain to its new hosts, which know nothing of them.
+        if site.name != lane.place.site {
+            return Err(Fate::Moved);
+        }
+        let own = Arc::clone(&self.0.with.own_addresses);
+        let loops = match lane.terms.allow_loopback {
+            true => Loops::Allowed,
+            false => Loops::Refused { own },
+        };
+        let found = resolver.hops(&site, &loops, MOST_LOOKED_UP).await;
+        let hops = found.map_err(failed)?.into_iter();
+        Ok(hops.map(|hop| (hop, lane.terms.port)).collect())
     }
 
     /// Carries one part of a message over the open connection.
     pub(super) async fn transact(&self, link: &mut Link, batch: &Batch, part: &Part) -> Fate {
         let Some(open) = link.0.as_mut() else {
-            return Fate::Failed(no_address("no connection"));
+            return Fate::Failed(no_address("no connection".into()));
         };
         let (spool, meta) = (&self.0.with.spool, &batch.stored.meta);
         let mut content = match spool.content(meta.id).await {
@@ -188,6 +229,16 @@ impl Delivery {
     }
 }
 
-fn no_address(text: &str) -> Failure {
+fn unreachable(source: &Source) -> String {
+    let family = match source.address {
+        None => return "the next hop has no address".to_owned(),
+        Some(IpAddr::V4(_)) => "IPv4",
+        Some(IpAddr::V6(_)) => "IPv6",
+    };
+    let name = &source.name;
+    format!("the next hop has no {family} address, and source {name} has no other")
+}
+
+fn no_address(text: String) -> Failure {
     Failure::Connection(Reply::local(450, EnhancedCode(4, 4, 4), text, "connect"))
 }

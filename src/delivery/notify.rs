@@ -1,10 +1,10 @@
 //! Telling the sender by mail, where it is owed (RFC 3461 §5.2).
 
-use super::Delivery;
 use super::settle::Record;
+use super::{AGAIN, Delivery};
 use crate::bounce::Config;
 use crate::bounce::notice::{self, Action, Original, Outcome, Report};
-use crate::mail::{BounceClass, Disposition, Labels};
+use crate::mail::{BounceClass, Disposition, Labels, MessageId};
 use crate::spool::Content;
 use crate::units::Timestamp;
 
@@ -12,12 +12,13 @@ use crate::units::Timestamp;
 const MOST_RETURNED: u64 = 1 << 20;
 
 impl Delivery {
-    /// Hands in the notice that a record calls for. One that is not taken is told in the log: the event says the same.
-    pub(super) async fn notify(&self, record: &Record) {
+    /// Hands in the notice that a record calls for. A failure waits for its notice as long as the spool has no room for
+    /// one, so that no message fails without a word; other notices are not worth waiting for.
+    pub(super) async fn notify(&self, record: &Record) -> Notice {
         let with = &self.0.with;
         let outcomes = owed(record, &self.notice_settings(record));
         if outcomes.is_empty() {
-            return;
+            return Notice::Settled;
         }
         let meta = &record.stored.meta;
         let whole = record.stored.size <= MOST_RETURNED
@@ -42,23 +43,18 @@ impl Delivery {
             now: record.at,
         };
         let Some(notice) = notice::write(&report) else {
-            return;
+            return Notice::Settled;
         };
+        let owed = outcomes
+            .iter()
+            .any(|outcome| outcome.action == Action::Failed);
         let labels = Labels {
             tenant: meta.labels.tenant.clone(),
             ..Labels::default()
         };
-        if let Err(reply) = with
-            .intake
-            .submit(notice.envelope, &notice.content, labels)
-            .await
-        {
-            tracing::error!(id = %meta.id, %reply, "a notice to the sender was not taken");
-        }
+        self.hand_in(meta.id, &notice, labels, owed).await
     }
-}
 
-impl Delivery {
     /// `[bounce]`, with what the message's tenant wants instead.
     fn notice_settings(&self, record: &Record) -> Config {
         let mut settings = Config::clone(&self.0.with.notices.load());
@@ -75,6 +71,40 @@ impl Delivery {
             .unwrap_or(settings.notices);
         settings
     }
+
+    async fn hand_in(
+        &self,
+        id: MessageId,
+        notice: &notice::Notice,
+        labels: Labels,
+        owed: bool,
+    ) -> Notice {
+        let with = &self.0.with;
+        loop {
+            let (envelope, labels) = (notice.envelope.clone(), labels.clone());
+            let Err(reply) = with.intake.submit(envelope, &notice.content, labels).await else {
+                return Notice::Settled;
+            };
+            tracing::error!(%id, %reply, "a notice to the sender was not taken");
+            if !owed || reply.code != 452 {
+                return Notice::Settled;
+            }
+            tokio::select! {
+                () = self.0.stop.cancelled() => return Notice::NotNow,
+                () = with.clock.sleep(AGAIN) => {}
+            }
+        }
+    }
+}
+
+/// What became of the notice that a record calls for.
+#[derive(Debug, PartialEq, Eq)]
+#[must_use]
+pub(super) enum Notice {
+    /// Handed in, not owed, or not to be had: the record can be written.
+    Settled,
+    /// We stop before it could be handed in: the failure is found again after the next start.
+    NotNow,
 }
 
 /// The outcomes that the sender is to be told.

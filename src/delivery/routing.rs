@@ -36,16 +36,23 @@ struct Sources {
 /// How mail for some domains travels.
 #[derive(Debug)]
 pub struct Route {
+    pub terms: Arc<Terms>,
+    pub retry: Schedule,
+}
+
+/// What decides how a connection is made: only mail of equal terms shares one.
+#[derive(Debug, PartialEq, Eq, Hash)]
+pub struct Terms {
     /// Empty: the domain's MX.
     pub next_hop: Vec<NextHop>,
     pub tls: Policy,
-    pub retry: Schedule,
     pub allow_loopback: bool,
+    /// Of MX hosts.
     pub port: u16,
 }
 
 /// A host that a route names.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct NextHop {
     pub host: Arc<str>,
     pub port: u16,
@@ -71,7 +78,7 @@ pub struct Parts<'a> {
     pub pools: &'a [PoolConfig],
 }
 
-impl Route {
+impl Terms {
     /// What stands for the site where the route names its hosts.
     pub fn site_name(&self) -> Arc<str> {
         let hops: Vec<String> = self
@@ -80,6 +87,16 @@ impl Route {
             .map(|hop| format!("{}:{}", hop.host, hop.port))
             .collect();
         hops.join(",").into()
+    }
+}
+
+impl Source {
+    /// Whether a socket can have its address.
+    fn probe(&self) -> std::io::Result<()> {
+        let Some(address) = self.address else {
+            return Ok(());
+        };
+        std::net::UdpSocket::bind((address, 0)).map(drop)
     }
 }
 
@@ -140,8 +157,14 @@ impl Routing {
         )
     }
 
-    pub fn sources(&self) -> impl Iterator<Item = &Arc<Source>> {
-        self.sources.everywhere.iter().map(|(source, _)| source)
+    /// Says in the log which sources cannot be sent from: their mail would wait.
+    pub fn warn_of_unusable_sources(&self) {
+        for (source, _) in &self.sources.everywhere {
+            if let Err(error) = source.probe() {
+                let (name, address) = (&source.name, source.address);
+                tracing::warn!(source = %name, ?address, %error, "the source cannot be used: is its address one of this machine? Its mail waits until it is");
+            }
+        }
     }
 }
 
@@ -236,16 +259,19 @@ fn compile_source(config: &SourceConfig) -> Arc<Source> {
 }
 
 fn compile_route(config: &RouteConfig, parts: Parts<'_>) -> Route {
-    Route {
+    let terms = Terms {
         next_hop: config
             .next_hop
             .iter()
             .filter_map(|hop| NextHop::parse(hop))
             .collect(),
         tls: config.tls.unwrap_or(parts.delivery.tls),
-        retry: Schedule(config.retry.as_ref().unwrap_or(parts.retry).clone()),
         allow_loopback: config.allow_loopback || parts.delivery.allow_loopback,
         port: parts.delivery.port,
+    };
+    Route {
+        terms: Arc::new(terms),
+        retry: Schedule(config.retry.as_ref().unwrap_or(parts.retry).clone()),
     }
 }
 
@@ -303,7 +329,7 @@ mod tests {
             ],
             &[],
         );
-        let hop = |domain: &str| routing.route(domain).next_hop[0].host.to_string();
+        let hop = |domain: &str| routing.route(domain).terms.next_hop[0].host.to_string();
         assert_eq!(hop("a.example.net"), "exact");
         assert_eq!(hop("c.example.net"), "suffix");
         assert_eq!(hop("x.b.example.net"), "longer");
@@ -328,6 +354,18 @@ mod tests {
             (7_000..8_000).contains(&heavy),
             "{heavy} of 10000 by a weight of 3 in 4"
         );
+    }
+
+    #[test]
+    fn a_source_that_is_no_address_of_ours_is_found_out() {
+        let source = |address: [u8; 4]| Source {
+            name: "ip".into(),
+            address: Some(address.into()),
+            ehlo: "a.test".into(),
+        };
+        assert!(source([127, 0, 0, 1]).probe().is_ok());
+        // TEST-NET-1 is nobody's (RFC 5737).
+        assert!(source([192, 0, 2, 1]).probe().is_err());
     }
 
     #[test]

@@ -4,12 +4,14 @@
 //! the notice rather than losing it; the mark is durable before the event is told, so that an event is never taken
 //! back.
 
+use super::notify::Notice;
 use super::{Batch, Delivery};
 use crate::bounce;
 use crate::events::{About, Attempt, Event, Tls};
 use crate::mail::{Disposition, EnhancedCode, Reply};
+use crate::queue::Job;
 use crate::smtp::client::{Failure, Transacted};
-use crate::spool::{Mark, SpoolError, Stored};
+use crate::spool::{Mark, Progress, SpoolError, Stored};
 use crate::units::Timestamp;
 use std::borrow::Cow;
 use std::collections::{BTreeMap, VecDeque};
@@ -33,6 +35,19 @@ pub(super) enum Fate {
     Failed(Failure),
     /// It could not be begun: the content or the journal was not to be had.
     Unready(SpoolError),
+    /// The domain's mail goes to another site by now.
+    Moved,
+}
+
+/// What a fate says of the lane.
+pub(super) enum Verdict<'a> {
+    SiteUp,
+    /// No connection, or one that was lost.
+    SiteFailed(&'a Reply),
+    /// No socket with the source's address.
+    SourceFailed(&'a Reply),
+    /// Nothing: the trouble was with the message or the disk.
+    None,
 }
 
 /// Where a transaction went, for its events.
@@ -59,11 +74,11 @@ pub(super) struct Record {
 }
 
 impl Part {
-    /// The recipients of a batch, as many at a time as one transaction may carry.
-    pub fn split(batch: &Batch) -> VecDeque<Part> {
-        let most = usize::from(batch.routing.delivery.max_recipients.max(1));
+    /// The recipients of some entries, as many at a time as one transaction may carry.
+    pub fn split(jobs: &[Job], most: u16) -> VecDeque<Part> {
+        let most = usize::from(most.max(1));
         let mut by_attempt: BTreeMap<u16, Vec<u16>> = BTreeMap::new();
-        for job in &batch.jobs {
+        for job in jobs {
             by_attempt
                 .entry(job.attempt)
                 .or_default()
@@ -80,21 +95,51 @@ impl Part {
         });
         parts.collect()
     }
+
+    /// Takes off what is more than `most` recipients.
+    #[must_use = "these recipients are to be tried too"]
+    pub fn cut(&mut self, most: Option<usize>) -> Option<Part> {
+        let most = most?.max(1);
+        (self.recipients.len() > most).then(|| Part {
+            recipients: self.recipients.split_off(most),
+            attempt: self.attempt,
+        })
+    }
 }
 
 impl Fate {
-    /// What is to be said of the connection, where the fate is its doing: it was lost or the server closed it before
-    /// the message was answered, and the message cannot have been taken.
-    pub fn lost_connection(&self) -> Option<&Reply> {
+    pub fn verdict(&self) -> Verdict<'_> {
         let failure = match self {
-            Self::Answered(transacted) => transacted.failure.as_ref()?,
+            Self::Failed(Failure::Local(reply)) => return Verdict::SourceFailed(reply),
             Self::Failed(failure) => failure,
-            Self::Unready(_) => return None,
+            Self::Answered(transacted) => match &transacted.failure {
+                Some(failure) => failure,
+                None => return Verdict::SiteUp,
+            },
+            Self::Unready(_) | Self::Moved => return Verdict::None,
         };
         match failure {
-            Failure::Connection(reply) | Failure::Tls(reply) | Failure::Said(reply) => Some(reply),
-            Failure::LostAfterDot(_) | Failure::Local(_) => None,
+            Failure::Local(_) => Verdict::None,
+            failure => Verdict::SiteFailed(failure.reply()),
         }
+    }
+
+    /// The connection was lost or the server closed it before anybody was answered, and the message cannot have been
+    /// taken: it is as if nothing had been tried.
+    pub fn decides_nothing(&self) -> bool {
+        let Self::Answered(transacted) = self else {
+            return false;
+        };
+        let lost = matches!(
+            transacted.failure,
+            Some(Failure::Connection(_) | Failure::Tls(_) | Failure::Said(_))
+        );
+        // 421 speaks of the connection, whatever command it answers.
+        let said = transacted
+            .recipients
+            .iter()
+            .filter_map(|r| r.as_ref().err());
+        lost && said.into_iter().all(|reply| reply.code == 421)
     }
 }
 
@@ -109,6 +154,7 @@ impl Delivery {
         fate: Fate,
     ) -> Option<Part> {
         let transacted = match fate {
+            Fate::Moved => return None,
             Fate::Answered(transacted) => transacted,
             Fate::Failed(failure) => {
                 self.settle_all(batch, &part, via, failure.reply());
@@ -157,57 +203,87 @@ impl Delivery {
             };
         }
         let now = self.0.with.clock.now();
-        let until = batch
-            .route
-            .retry
-            .next(batch.attempt(position), now, &mut rand::rng());
+        let (attempt, domain) = batch.attempt(position);
+        let schedule = &batch.routing.route(domain).retry;
+        let until = schedule.next(attempt, now, &mut rand::rng());
         Disposition::Deferred {
             until,
             why: reply.clone(),
         }
     }
 
-    /// Writes outcomes into the books in the background; the connection goes on with the next message.
+    /// Writes outcomes into the books in the background; the connection goes on with the next message. Failures are
+    /// written apart: a notice that cannot be handed in now must not keep a delivery from being recorded.
     pub(super) fn record(&self, batch: &mut Batch, via: Via, outcomes: Vec<(u16, Disposition)>) {
         let numbered = outcomes.iter();
         let numbered =
-            numbered.map(|(position, d)| (*position, batch.attempt(*position), d.clone()));
-        let record = Record {
-            stored: Arc::clone(&batch.stored),
-            via,
-            at: self.0.with.clock.now(),
-            expires: batch
-                .jobs
-                .iter()
-                .map(|job| job.expires)
-                .min()
-                .unwrap_or_default(),
-            outcomes: numbered.collect(),
-        };
+            numbered.map(|(position, d)| (*position, batch.attempt(*position).0, d.clone()));
+        let (bounced, others): (Vec<_>, Vec<_>) =
+            numbered.partition(|(_, _, d)| matches!(d, Disposition::Bounced { .. }));
+        for outcomes in [others, bounced] {
+            if outcomes.is_empty() {
+                continue;
+            }
+            let record = Record {
+                stored: Arc::clone(&batch.stored),
+                via: via.clone(),
+                at: self.0.with.clock.now(),
+                expires: batch
+                    .jobs
+                    .iter()
+                    .map(|job| job.expires)
+                    .min()
+                    .unwrap_or_default(),
+                outcomes,
+            };
+            let delivery = self.clone();
+            self.spawn(async move { delivery.write(record).await });
+        }
         batch.outcomes.extend(outcomes);
-        let delivery = self.clone();
-        self.spawn(async move { delivery.write(record).await });
     }
 
-    /// Tells the queue what is left of each entry.
-    pub(super) fn requeue(&self, batch: &Batch) {
-        for job in &batch.jobs {
-            let own = batch
-                .outcomes
-                .iter()
-                .filter(|(position, _)| job.recipients.contains(position));
+    /// Tells the queue what is left of each entry. One of which nobody was tried goes back as it was.
+    pub(super) fn requeue(&self, mut batch: Batch) {
+        let outcomes = std::mem::take(&mut batch.outcomes);
+        for job in std::mem::take(&mut batch.jobs) {
+            let own = outcomes.iter();
+            let own = own.filter(|(position, _)| job.recipients.contains(position));
             let own: Vec<(u16, Disposition)> = own.cloned().collect();
-            self.0.with.queue.settle(job.key, &own);
+            if own.is_empty() {
+                self.line_up_anew(&job);
+            } else {
+                self.0.with.queue.settle(job.key, &own);
+            }
+        }
+    }
+
+    /// A fault of ours broke the attempt off, perhaps behind the final dot: who has no outcome yet is put off, in doubt.
+    pub(super) fn abandon(&self, batch: &mut Batch) {
+        let text = "the attempt was broken off by a fault of this server";
+        let why = Reply::local(451, EnhancedCode(4, 3, 0), text, ".");
+        let left = batch.jobs.iter().flat_map(|job| job.recipients.iter());
+        let left = left.filter(|at| batch.outcomes.iter().all(|(done, _)| done != *at));
+        let left: Vec<u16> = left.copied().collect();
+        let put_off = |at: u16| (at, self.dispose(batch, at, &why));
+        let outcomes = left.into_iter().map(put_off).collect();
+        self.record(batch, Via::default(), outcomes);
+        for job in std::mem::take(&mut batch.jobs) {
+            self.0.with.queue.settle(job.key, &batch.outcomes);
         }
     }
 
     async fn write(&self, record: Record) {
-        self.notify(&record).await;
+        if self.notify(&record).await == Notice::NotNow {
+            return;
+        }
         let mark = Mark {
             id: record.stored.meta.id,
             at: record.at,
             outcomes: record.outcomes.clone(),
         };
+        // Before the mark, which may end the message; later than the reading of `stored`, which may be older than the
+        // outcome of the attempt before.
+        let progress = self.0.with.spool.progress(mark.id);
         loop {
             match self.0.with.spool.mark(mark.clone()).await {
                 Ok(()) => break,
@@ -219,19 +295,19 @@ impl Delivery {
             }
         }
         record
-            .events()
+            .events(&progress)
             .for_each(|event| self.0.with.events.emit(&event));
     }
 }
 
 impl Record {
-    fn events(&self) -> impl Iterator<Item = Event> {
+    fn events(&self, progress: &[Progress]) -> impl Iterator<Item = Event> {
         let meta = &self.stored.meta;
         self.outcomes
             .iter()
             .filter_map(move |(position, number, disposition)| {
                 let recipient = meta.envelope.recipients.get(usize::from(*position))?;
-                let progress = self.stored.progress.get(usize::from(*position))?;
+                let progress = progress.get(usize::from(*position));
                 Some(Event::Outcome {
                     about: About {
                         id: meta.id,
@@ -246,7 +322,7 @@ impl Record {
                         source: self.via.source.clone(),
                         tls: self.via.tls.clone(),
                         latency: self.at.since(meta.received),
-                        possible_duplicate: progress.in_doubt,
+                        possible_duplicate: progress.is_some_and(|progress| progress.in_doubt),
                     },
                     disposition: disposition.clone(),
                 })
@@ -286,12 +362,12 @@ fn unready(error: &SpoolError) -> Reply {
 }
 
 impl Batch {
-    /// The number of this attempt for a recipient, from 1.
-    fn attempt(&self, position: u16) -> u16 {
+    /// The number of this attempt for a recipient, from 1, and its domain.
+    fn attempt(&self, position: u16) -> (u16, &str) {
         let job = self
             .jobs
             .iter()
             .find(|job| job.recipients.contains(&position));
-        job.map_or(1, |job| job.attempt)
+        job.map_or((1, ""), |job| (job.attempt, &*job.domain))
     }
 }

@@ -72,7 +72,7 @@ pub enum Action {
     /// Keep until released.
     Hold,
     Release,
-    /// Give up, with a bounce notice where one is due.
+    /// Give up, without a notice to the sender.
     Drop,
 }
 

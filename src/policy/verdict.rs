@@ -17,6 +17,12 @@ pub enum Held {
         until: Timestamp,
         reply: Arc<Reply>,
     },
+    /// Our own address cannot be sent from; it is tried again at `until`.
+    SourceDown {
+        source: Arc<str>,
+        until: Timestamp,
+        reply: Arc<Reply>,
+    },
     /// As many connections to the site are busy as it has shown it can take.
     SiteWindow { site: Arc<str>, window: u32 },
     /// Not to be sent before a time of the sender's choosing.

@@ -7,12 +7,13 @@
 //! |-------------|------------------------|-----------|
 //! | `Scheduled` | the heap, until due    | [`Queue::due`], operator |
 //! | `Ready`     | a site's ready queue   | [`Queue::begin`], [`Queue::wait`], operator, expiry |
-//! | `Sending`   | one delivery           | [`Queue::settle`], [`Queue::wait`] |
+//! | `Sending`   | one delivery           | [`Queue::settle`], [`Queue::put_back`] |
 //! | `Held`      | the operator           | [`Queue::release`], drop |
 //!
 //! Ready queues hold [`Key`]s only: an operator may take an entry away at any time, and `begin` then answers `None`.
 
 mod entry;
+mod interned;
 mod retry;
 mod select;
 
@@ -26,10 +27,10 @@ use crate::policy::Held;
 use crate::spool::Stored;
 use crate::units::Timestamp;
 use entry::{Entries, Entry, State};
+use interned::Interned;
 use parking_lot::Mutex;
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashSet, VecDeque};
-use std::hash::Hash;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Notify;
@@ -75,8 +76,8 @@ struct Inner {
     heap: BinaryHeap<Reverse<(Timestamp, Key)>>,
     /// Due without having waited: new mail, retries asked for.
     now_due: VecDeque<Key>,
-    domains: HashSet<Arc<str>>,
-    labels: HashSet<Arc<Labels>>,
+    domains: Interned<str>,
+    labels: Interned<Labels>,
     swept: Timestamp,
 }
 
@@ -94,9 +95,9 @@ impl Queue {
     pub fn insert(&self, stored: &Stored, expires: impl Fn(&str) -> Timestamp) {
         let now = self.0.clock.now();
         let mut inner = self.0.inner.lock();
-        let labels = intern(&mut inner.labels, &stored.meta.labels);
+        let labels = inner.labels.share(&stored.meta.labels);
         for group in entry::group(stored) {
-            let domain = intern(&mut inner.domains, &group.domain);
+            let domain = inner.domains.share(&group.domain);
             let due = group.until.max(stored.meta.send_at.unwrap_or_default());
             let entry = Entry {
                 id: stored.meta.id,
@@ -157,16 +158,31 @@ impl Queue {
         Some(job)
     }
 
-    /// Puts an entry back without an attempt: something holds it until then.
+    /// Takes an entry out of its ready queue: something holds it until then. One that a delivery has taken meanwhile
+    /// stays with it, because a ready queue may know an entry twice.
     pub fn wait(&self, key: Key, until: Timestamp, why: Held) {
         let now = self.0.clock.now();
         let mut inner = self.0.inner.lock();
-        match inner.entries.get_mut(key).map(|entry| entry.state.clone()) {
-            Some(State::Ready | State::Sending { hold: None }) => {
-                inner.schedule(key, until, Some(Arc::new(why)), now);
-            }
-            Some(State::Sending { hold: Some(why) }) => inner.set(key, State::Held { why }),
-            Some(State::Scheduled { .. } | State::Held { .. }) | None => return,
+        let entry = inner.entries.get_mut(key);
+        if !entry.is_some_and(|entry| matches!(entry.state, State::Ready)) {
+            return;
+        }
+        inner.schedule(key, until, Some(Arc::new(why)), now);
+        drop(inner);
+        self.0.wake.notify_one();
+    }
+
+    /// A delivery gives back what it took, without an attempt: something holds it until then.
+    pub fn put_back(&self, job: &Job, until: Timestamp, why: Held) {
+        let now = self.0.clock.now();
+        let mut inner = self.0.inner.lock();
+        let hold = match inner.entries.get_mut(job.key).map(|entry| &entry.state) {
+            Some(State::Sending { hold }) => hold.clone(),
+            _ => return,
+        };
+        match hold {
+            Some(why) => inner.set(job.key, State::Held { why }),
+            None => inner.schedule(job.key, until, Some(Arc::new(why)), now),
         }
         drop(inner);
         self.0.wake.notify_one();
@@ -174,7 +190,7 @@ impl Queue {
 
     /// Lets an entry go whose message is not in the spool any more.
     pub fn forget(&self, key: Key) {
-        self.0.inner.lock().remove(key);
+        self.0.inner.lock().entries.remove(key);
     }
 
     /// Records the outcome of an attempt. Recipients with a final disposition leave; the rest are tried again when the
@@ -193,7 +209,7 @@ impl Queue {
         entry.recipients.retain(|recipient| !is_final(recipient));
         entry.attempts = entry.attempts.saturating_add(1);
         if entry.recipients.is_empty() {
-            inner.remove(key);
+            inner.entries.remove(key);
             return;
         }
         if let State::Sending { hold: Some(why) } = entry.state.clone() {
@@ -335,14 +351,6 @@ impl Inner {
         }
     }
 
-    fn remove(&mut self, key: Key) {
-        let Some(entry) = self.entries.remove(key) else {
-            return;
-        };
-        forget(&mut self.domains, &entry.domain);
-        forget(&mut self.labels, &entry.labels);
-    }
-
     /// What is due at `now`, and when to look again.
     fn take_due(&mut self, now: Timestamp) -> (Vec<Due>, Timestamp) {
         if now.since(self.swept) >= SWEEP {
@@ -395,22 +403,6 @@ impl Inner {
         keys.into_iter()
             .filter_map(|key| self.entries.get_mut(key).map(|entry| entry.id))
             .collect()
-    }
-}
-
-/// One shared copy of equal values: most entries have one of few domains and campaigns.
-fn intern<T: ?Sized + Hash + Eq>(known: &mut HashSet<Arc<T>>, value: &Arc<T>) -> Arc<T> {
-    if let Some(same) = known.get(value) {
-        return Arc::clone(same);
-    }
-    known.insert(Arc::clone(value));
-    Arc::clone(value)
-}
-
-/// Drops the shared copy when its last entry has gone (`value` and the set hold the last two).
-fn forget<T: ?Sized + Hash + Eq>(known: &mut HashSet<Arc<T>>, value: &Arc<T>) {
-    if Arc::strong_count(value) <= 2 {
-        known.remove(value);
     }
 }
 

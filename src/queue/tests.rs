@@ -178,6 +178,23 @@ fn what_an_operator_takes_away_no_delivery_begins() {
 }
 
 #[test]
+fn a_stale_place_in_line_takes_nothing_from_a_delivery() {
+    let world = World::new();
+    world.insert(&stored(1, &["a@x.test"]));
+    // Held and released while it waits in line: the line knows it twice from now on.
+    let before = world.due_now();
+    world.queue.hold(&Selector::default(), "checking");
+    world.queue.release(&Selector::default());
+    let job = world.send_only();
+    let why = || Held::SendAt;
+    world.queue.wait(before[0].key, world.clock.now(), why());
+    assert!(world.due_now().is_empty(), "it is being sent");
+    assert_eq!(world.queue.depth().sending, 1);
+    world.queue.put_back(&job, world.clock.now(), why());
+    assert_eq!(world.send_only().attempt, 1);
+}
+
+#[test]
 fn retry_now_brings_a_waiting_entry_forward_once() {
     let world = World::new();
     world.insert(&stored(1, &["a@x.test"]));

@@ -11,7 +11,7 @@ use super::record::{self, Accept, Doubt, Draw, Kind};
 use super::recovery::{self, OpenError, Recovery, RecoveryReport};
 use super::replay;
 use super::shared::{Begin, Shared};
-use super::{Config, Content, Draft, Mark, Meta, SpoolError, Stored, keeper, read};
+use super::{Config, Content, Draft, Mark, Meta, Progress, SpoolError, Stored, keeper, read};
 use crate::clock::Clock;
 use crate::mail::MessageId;
 use parking_lot::Mutex;
@@ -222,6 +222,13 @@ impl Spool {
     pub async fn stored(&self, id: MessageId) -> Result<Stored, SpoolError> {
         let shared = Arc::clone(&self.running.shared);
         off_runtime(move || stored(&shared, id)).await
+    }
+
+    /// How far the recipients of a live message have come, one each; empty where there is no such message. Cheaper than
+    /// [`Spool::stored`]: reads no file.
+    pub fn progress(&self, id: MessageId) -> Vec<Progress> {
+        let known = self.shared().ledger.lock().get(id);
+        known.map(|known| known.progress).unwrap_or_default()
     }
 
     /// Every live message, in the order of the log. Blocks: not for an async task.

@@ -13,6 +13,7 @@ mod mta;
 mod settings;
 mod stories_delivery;
 mod stories_dns;
+mod stories_lanes;
 mod stories_operator;
 mod stories_process;
 mod stories_retry;

@@ -66,7 +66,7 @@ enum Command {
     /// Lets held messages go on.
     #[command(after_help = "Example:\n  mailwright queue release --all")]
     Release(Target),
-    /// Gives messages up, with a notice to the sender where one is due.
+    /// Gives messages up, without a notice to the sender.
     #[command(after_help = "Example:\n  mailwright queue drop 0ky3w2m4e0000")]
     Drop(Target),
 }

@@ -118,6 +118,9 @@ fn reason(held: &Held) -> String {
     match held {
         Held::Retry { attempt, reply } => format!("retry after attempt {attempt}: {reply}"),
         Held::SiteDown { site, reply, .. } => format!("{site} is down: {reply}"),
+        Held::SourceDown { source, reply, .. } => {
+            format!("source {source} cannot be used: {reply}")
+        }
         Held::SiteWindow { site, window } => {
             format!("{site} takes {window} connections at once, all busy")
         }

@@ -37,6 +37,21 @@ impl LogFile {
         })
     }
 
+    /// A file that takes no line.
+    #[cfg(test)]
+    pub fn refusing(dir: &Path) -> Self {
+        let path = dir.join(CURRENT);
+        std::fs::write(&path, "").unwrap();
+        Self {
+            dir: dir.to_owned(),
+            file: File::open(&path).unwrap(),
+            size: 0,
+            began: None,
+            rotate_size: Size::mib(1),
+            rotate_every: Span::days(1),
+        }
+    }
+
     /// Whether lines from `now` on belong in a new file.
     pub fn is_due(&self, now: Timestamp) -> bool {
         self.began.is_some_and(|began| {

@@ -26,6 +26,7 @@ use parking_lot::Mutex;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread::JoinHandle;
 use tokio::sync::oneshot;
@@ -40,6 +41,7 @@ pub struct EventLog(Arc<Shared>);
 struct Shared {
     orders: SyncSender<Order>,
     writer: Mutex<Option<JoinHandle<()>>>,
+    closing: Arc<AtomicBool>,
 }
 
 /// What the writer is asked for.
@@ -60,11 +62,16 @@ impl EventLog {
         let archive = archive::Archive::start(dir, config.keep, now)?;
         let file = file::LogFile::open(dir, config, now)?;
         let (orders, queue) = sync_channel(WAITING);
+        let closing = Arc::new(AtomicBool::new(false));
         let writer = std::thread::Builder::new()
             .name("event-log".to_owned())
-            .spawn(move || writer::run(&queue, file, archive))?;
+            .spawn({
+                let closing = Arc::clone(&closing);
+                move || writer::run(&queue, file, archive, closing)
+            })?;
         Ok(Self(Arc::new(Shared {
             orders,
+            closing,
             writer: Mutex::new(Some(writer)),
         })))
     }
@@ -83,6 +90,7 @@ impl EventLog {
     pub fn close(&self) {
         let writer = self.0.writer.lock().take();
         if let Some(writer) = writer {
+            self.0.closing.store(true, Ordering::Relaxed);
             let _gone = self.0.orders.send(Order::Close);
             if writer.join().is_err() {
                 tracing::error!("the event log's writer failed");

@@ -4,6 +4,8 @@ use super::Order;
 use super::archive::Archive;
 use super::file::LogFile;
 use crate::units::Timestamp;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, TryRecvError};
 use std::time::Duration;
 use tokio::sync::oneshot;
@@ -15,16 +17,21 @@ const AGAIN: Duration = Duration::from_millis(500);
 /// Attempts to write when the log is being closed; what the disk still refuses then goes to the operators' log.
 const LAST_ATTEMPTS: u32 = 4;
 
-/// Writes what is ordered until the log is closed or nobody holds it any more.
-pub fn run(queue: &Receiver<Order>, file: LogFile, archive: Archive) {
+/// Writes what is ordered until the log is closed or nobody holds it any more. `closing` says before the order to close
+/// that it will come, so that a disk that takes nothing cannot keep the daemon from stopping.
+pub fn run(queue: &Receiver<Order>, file: LogFile, archive: Archive, closing: Arc<AtomicBool>) {
     let mut writer = Writer {
         file,
         archive,
-        closing: false,
+        closing,
     };
-    while !writer.closing {
+    let mut last = false;
+    while !last {
         let batch = Batch::gather(queue);
-        writer.closing = batch.last;
+        last = batch.last;
+        if last {
+            writer.closing.store(true, Ordering::Relaxed);
+        }
         writer.write(batch);
     }
     if let Err(error) = writer.file.sync() {
@@ -76,7 +83,7 @@ impl Batch {
 struct Writer {
     file: LogFile,
     archive: Archive,
-    closing: bool,
+    closing: Arc<AtomicBool>,
 }
 
 impl Writer {
@@ -109,12 +116,41 @@ impl Writer {
             if attempts == 1 {
                 tracing::error!(%error, "the event log cannot be written; events wait");
             }
-            if self.closing && attempts >= LAST_ATTEMPTS {
+            if self.closing.load(Ordering::Relaxed) && attempts >= LAST_ATTEMPTS {
                 let lines = String::from_utf8_lossy(lines);
                 tracing::error!(%lines, "these events are only here");
                 return;
             }
             std::thread::sleep(AGAIN);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::units::Span;
+    use std::sync::mpsc::sync_channel;
+
+    #[test]
+    fn a_disk_that_takes_nothing_does_not_keep_the_log_from_closing() {
+        let dir = tempfile::tempdir().unwrap();
+        let now = Timestamp::from_millis(1_800_000_000_000);
+        let archive = Archive::start(dir.path(), Span::days(1), now).unwrap();
+        let file = LogFile::refusing(dir.path());
+        let (orders, queue) = sync_channel(0);
+        let closing = Arc::new(AtomicBool::new(false));
+        let writer = std::thread::spawn({
+            let closing = Arc::clone(&closing);
+            move || run(&queue, file, archive, closing)
+        });
+        let (done, asked) = oneshot::channel();
+        orders.send(Order::Flush(done)).unwrap();
+        asked.blocking_recv().unwrap();
+        // The writer is at this line when the order to close comes.
+        orders.send(Order::Line(now, b"{}\n".to_vec())).unwrap();
+        closing.store(true, Ordering::Relaxed);
+        orders.send(Order::Close).unwrap();
+        writer.join().unwrap();
     }
 }

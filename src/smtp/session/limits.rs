@@ -13,7 +13,8 @@ pub struct Limits {
     pub max_connections: usize,
     /// Connections from one address; a newcomer beyond it is answered 421.
     pub max_connections_per_address: usize,
-    /// Largest message, as announced in SIZE.
+    /// Largest message, as announced in SIZE: `[intake] max_message`, handed in by the assembly.
+    #[serde(skip)]
     pub max_message_size: Size,
     /// Recipients of one message; RCPT beyond it is answered 452, and the client sends the rest in another message.
     pub max_recipients: usize,
@@ -73,7 +74,6 @@ impl Limits {
                 "max_connections_per_address",
                 self.max_connections_per_address as u64,
             ),
-            ("max_message_size", self.max_message_size.0),
             ("max_recipients", self.max_recipients as u64),
             ("max_errors", u64::from(self.max_errors)),
         ];

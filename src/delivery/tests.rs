@@ -1,0 +1,114 @@
+//! Faults of our own, told by what queue and spool hold afterwards.
+
+use super::*;
+use crate::auth::{credentials::Tenants, dkim::Signers};
+use crate::mail::{BodyType, Envelope, Recipient};
+use crate::spool::{Commit, Meta, Progress};
+use crate::units::Timestamp;
+use crate::{bounce, dns, intake, queue, spool, tls};
+use arc_swap::ArcSwap;
+
+fn live<T>(value: T) -> Live<T> {
+    Arc::new(ArcSwap::from_pointee(value))
+}
+
+fn routing() -> Routing {
+    Routing::new(Parts {
+        hostname: "mta.test",
+        delivery: &Config::default(),
+        retry: &queue::Config::default(),
+        routes: &[],
+        sources: &[],
+        pools: &[],
+    })
+}
+
+/// Delivery over a spool and a queue that are empty.
+fn delivery(dir: &std::path::Path) -> Delivery {
+    let clock = Clock::manual(Timestamp::from_millis(1_795_348_800_000));
+    let config = spool::Config {
+        segment_size: crate::units::Size::mib(4),
+        ready_segments: 1,
+        ..spool::Config::default()
+    };
+    let (spool, _) = Spool::open(dir, config, clock.clone(), |_| {}).unwrap();
+    let events = Events::new(clock.clone(), Vec::new());
+    let intake = Intake::new(intake::Parts {
+        config: live(intake::Config::default()),
+        hostname: "mta.test".into(),
+        signers: live(Signers::default()),
+        tenants: live(Tenants::load(&[], dir).unwrap()),
+        spool: spool.clone(),
+        events: events.clone(),
+        clock: clock.clone(),
+        handoff: Box::new(|_| {}),
+    });
+    Delivery::new(Collaborators {
+        resolver: Resolver::new(&dns::Config::default(), clock.clone()).unwrap(),
+        queue: Queue::new(clock.clone()),
+        tls: ClientTls::new(&tls::client::Config::default()).unwrap(),
+        routing: live(routing()),
+        notices: live(bounce::Config::default()),
+        tenants: live(Tenants::load(&[], dir).unwrap()),
+        own_addresses: Arc::new([]),
+        hostname: "mta.test".into(),
+        intake: Arc::new(intake),
+        clock,
+        spool,
+        events,
+    })
+}
+
+/// A message to one recipient, in spool and queue.
+async fn accept(delivery: &Delivery) -> crate::mail::MessageId {
+    let with = &delivery.0.with;
+    let meta = Meta {
+        id: with.spool.next_id(),
+        envelope: Envelope {
+            sender: None,
+            recipients: vec![Recipient::new("a@x.test".parse().unwrap())],
+            body: BodyType::SevenBit,
+            smtputf8: false,
+            ret: None,
+            envid: None,
+        },
+        labels: Arc::default(),
+        received: with.clock.now(),
+        send_at: None,
+        expires: None,
+        eight_bit_header: false,
+        eight_bit_body: false,
+    };
+    let id = meta.id;
+    let commit = Commit {
+        meta,
+        head: b"From: <s@x.test>\r\n\r\n".to_vec(),
+        body: with.spool.draft(),
+    };
+    with.spool.commit(commit).await.unwrap();
+    let stored = with.spool.stored(id).await.unwrap();
+    let expires = with.clock.now() + Duration::from_secs(86_400);
+    with.queue.insert(&stored, |_| expires);
+    id
+}
+
+#[tokio::test]
+async fn a_panic_in_a_delivery_puts_its_recipients_off_in_doubt() {
+    let dir = tempfile::TempDir::new().unwrap();
+    let delivery = delivery(dir.path());
+    let id = accept(&delivery).await;
+    let due = delivery.0.with.queue.due().await;
+    let batch = delivery.take_up(due[0].key).await.unwrap();
+    assert_eq!(delivery.0.with.queue.depth().sending, 1);
+
+    let fault = tokio::spawn(async move {
+        let _batch = batch;
+        panic!("a fault");
+    });
+    assert!(fault.await.is_err());
+    let depth = delivery.0.with.queue.depth();
+    assert_eq!((depth.sending, depth.scheduled), (0, 1));
+    delivery.stop(Duration::from_secs(60)).await;
+    let progress: Vec<Progress> = delivery.0.with.spool.progress(id);
+    assert_eq!((progress[0].attempts, progress[0].in_doubt), (1, true));
+}
