@@ -412,6 +412,30 @@ async fn a_silent_client_and_a_silent_message_are_told_why() {
 }
 
 #[tokio::test]
+async fn a_command_in_drips_is_due_when_a_whole_one_is() {
+    let impatient = Limits {
+        command_timeout: Span::millis(200),
+        ..Limits::default()
+    };
+    let world = world(Config::default(), impatient).await;
+    let mut client = world.greeted().await;
+    let mut heard = String::new();
+    let mut drips = 0;
+    let mut pause = tokio::time::interval(Duration::from_millis(20));
+    while heard.is_empty() {
+        drips += 1;
+        assert!(drips < 2000, "still listened to");
+        // The server may have gone already.
+        let _gone = client.0.get_mut().write_all(b"x").await;
+        tokio::select! {
+            _ = pause.tick() => {}
+            line = client.hear() => heard = line,
+        }
+    }
+    assert!(heard.starts_with("421 4.4.2 "), "{heard}");
+}
+
+#[tokio::test]
 async fn a_listed_balancer_speaks_for_its_client_and_must() {
     let config = Config {
         proxy_from: vec!["127.0.0.1".parse().unwrap()],
