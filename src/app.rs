@@ -37,6 +37,9 @@ use tokio_util::task::TaskTracker;
 /// How long stopping waits for deliveries that are under way.
 const PATIENCE: Duration = Duration::from_secs(20);
 
+/// Connections that may wait to be accepted.
+const BACKLOG: i32 = 4096;
+
 /// Sockets, bound before anything else so that a port in use is told at once.
 pub struct Bound {
     /// One for each `[[listener]]`, in order.
@@ -93,9 +96,6 @@ impl Bound {
     /// # Errors
     /// The address that cannot be had.
     pub fn bind(config: &Config) -> Result<Self, StartError> {
-        let bind = |address: SocketAddr| {
-            TcpListener::bind(address).map_err(failed(format!("cannot listen on {address}")))
-        };
         let listeners = config
             .listener
             .iter()
@@ -347,6 +347,14 @@ impl Ground {
             delivery.open_connections(),
         );
     }
+}
+
+fn bind(address: SocketAddr) -> Result<TcpListener, StartError> {
+    let what = format!("cannot listen on {address}");
+    let socket = TcpListener::bind(address).map_err(failed(what.clone()))?;
+    // The standard library's 128 would make a burst of newcomers wait for a second SYN.
+    rustix::net::listen(&socket, BACKLOG).map_err(|error| failed(what)(error.into()))?;
+    Ok(socket)
 }
 
 /// A message that is in the spool goes into the queue, with the expiry of its routes.

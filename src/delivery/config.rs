@@ -121,6 +121,17 @@ pub struct RouteConfig {
 }
 
 impl RouteConfig {
+    /// The way of domains that no entry names.
+    pub(super) fn anywhere() -> Self {
+        Self {
+            domain: "*".into(),
+            next_hop: Vec::new(),
+            tls: None,
+            retry: None,
+            allow_loopback: false,
+        }
+    }
+
     pub fn validate(&self, at: &str, problems: &mut Problems) {
         let domain = self.domain.strip_prefix("*.").unwrap_or(&self.domain);
         if self.domain != "*" && (domain.is_empty() || domain.contains(['*', '@', ' ', '/'])) {

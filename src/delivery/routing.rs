@@ -12,13 +12,24 @@ use std::sync::Arc;
 #[derive(Debug)]
 pub struct Routing {
     pub delivery: Config,
+    routes: Routes,
+    sources: Sources,
+}
+
+/// `[[route]]` by how specific it is.
+#[derive(Debug)]
+struct Routes {
     exact: HashMap<String, Arc<Route>>,
     /// Longest suffix first.
     suffixes: Vec<(String, Arc<Route>)>,
     fallback: Arc<Route>,
-    sources: HashMap<String, Arc<Source>>,
+}
+
+/// `[[source]]` and `[[pool]]`.
+#[derive(Debug)]
+struct Sources {
     pools: HashMap<String, Vec<(Arc<Source>, u32)>>,
-    /// Where mail goes whose pool is not named: every source, or the machine's own choice.
+    /// Where mail leaves from whose pool is not named: every source, or the machine's own choice. Never empty.
     everywhere: Vec<(Arc<Source>, u32)>,
 }
 
@@ -92,86 +103,113 @@ impl NextHop {
 
 impl Routing {
     pub fn new(parts: Parts<'_>) -> Self {
-        let sources: HashMap<String, Arc<Source>> = parts
-            .sources
-            .iter()
-            .map(|source| (source.name.clone(), compile_source(source)))
-            .collect();
-        let members = |pool: &PoolConfig| {
-            let known = pool.sources.iter().filter(|member| member.weight > 0);
-            known
-                .filter_map(|m| Some((Arc::clone(sources.get(&m.name)?), m.weight)))
-                .collect()
-        };
-        let mut everywhere: Vec<_> = sources
-            .values()
-            .map(|source| (Arc::clone(source), 1))
-            .collect();
-        everywhere.sort_by(|a, b| a.0.name.cmp(&b.0.name));
-        if everywhere.is_empty() {
-            let own = Source {
-                name: "default".into(),
-                address: None,
-                ehlo: parts.hostname.into(),
-            };
-            everywhere.push((Arc::new(own), 1));
-        }
-        let (mut exact, mut suffixes, mut fallback) = (HashMap::new(), Vec::new(), None);
-        for config in parts.routes {
-            let route = Arc::new(compile_route(config, parts));
-            match config.domain.to_ascii_lowercase().split_at_checked(1) {
-                Some(("*", "")) => fallback = Some(route),
-                Some(("*", suffix)) => suffixes.push((suffix.to_owned(), route)),
-                _ => drop(exact.insert(config.domain.to_ascii_lowercase(), route)),
-            }
-        }
-        suffixes.sort_by_key(|(suffix, _)| std::cmp::Reverse(suffix.len()));
-        let plain = RouteConfig {
-            domain: "*".into(),
-            next_hop: Vec::new(),
-            tls: None,
-            retry: None,
-            allow_loopback: false,
-        };
         Self {
             delivery: parts.delivery.clone(),
-            exact,
-            suffixes,
-            fallback: fallback.unwrap_or_else(|| Arc::new(compile_route(&plain, parts))),
-            pools: parts
-                .pools
-                .iter()
-                .map(|pool| (pool.name.clone(), members(pool)))
-                .collect(),
-            sources,
-            everywhere,
+            routes: Routes::new(parts),
+            sources: Sources::new(parts),
         }
     }
 
     /// The most specific route for a domain: itself, the longest suffix, `*`.
     pub fn route(&self, domain: &str) -> &Arc<Route> {
-        if let Some(route) = self.exact.get(domain) {
-            return route;
-        }
-        let suffix = self
-            .suffixes
-            .iter()
-            .find(|(suffix, _)| domain.ends_with(suffix.as_str()));
-        suffix.map_or(&self.fallback, |(_, route)| route)
+        let Routes {
+            exact,
+            suffixes,
+            fallback,
+        } = &self.routes;
+        let suffix = || {
+            suffixes
+                .iter()
+                .find(|(suffix, _)| domain.ends_with(suffix.as_str()))
+        };
+        exact
+            .get(domain)
+            .or_else(|| suffix().map(|(_, route)| route))
+            .unwrap_or(fallback)
     }
 
     /// The source a message leaves from. It depends on the message and its pool alone, so that a message keeps its
     /// source across retries: greylisting remembers the address it deferred.
     pub fn source(&self, id: MessageId, labels: &Labels) -> &Arc<Source> {
-        let pool = labels.pool.as_deref().and_then(|pool| self.pools.get(pool));
-        let members = pool
-            .filter(|members| !members.is_empty())
-            .unwrap_or(&self.everywhere);
-        pick(members, id)
+        let Sources { pools, everywhere } = &self.sources;
+        let pool = labels.pool.as_deref().and_then(|pool| pools.get(pool));
+        pick(
+            pool.filter(|members| !members.is_empty())
+                .unwrap_or(everywhere),
+            id,
+        )
     }
 
     pub fn sources(&self) -> impl Iterator<Item = &Arc<Source>> {
-        self.sources.values()
+        self.sources.everywhere.iter().map(|(source, _)| source)
+    }
+}
+
+impl Routes {
+    fn new(parts: Parts<'_>) -> Self {
+        let mut routes = Self {
+            exact: HashMap::new(),
+            suffixes: Vec::new(),
+            fallback: Arc::new(compile_route(&RouteConfig::anywhere(), parts)),
+        };
+        for config in parts.routes {
+            routes.add(
+                &config.domain.to_ascii_lowercase(),
+                Arc::new(compile_route(config, parts)),
+            );
+        }
+        routes
+            .suffixes
+            .sort_by_key(|(suffix, _)| std::cmp::Reverse(suffix.len()));
+        routes
+    }
+
+    fn add(&mut self, domain: &str, route: Arc<Route>) {
+        match domain.strip_prefix('*') {
+            Some("") => self.fallback = route,
+            Some(suffix) => self.suffixes.push((suffix.to_owned(), route)),
+            None => {
+                self.exact.insert(domain.to_owned(), route);
+            }
+        }
+    }
+}
+
+impl Sources {
+    fn new(parts: Parts<'_>) -> Self {
+        let compiled = parts
+            .sources
+            .iter()
+            .map(|source| (source.name.as_str(), compile_source(source)));
+        let known: HashMap<&str, Arc<Source>> = compiled.collect();
+        let members = |pool: &PoolConfig| -> Vec<(Arc<Source>, u32)> {
+            let weighty = pool.sources.iter().filter(|member| member.weight > 0);
+            weighty
+                .filter_map(|m| Some((Arc::clone(known.get(m.name.as_str())?), m.weight)))
+                .collect()
+        };
+        let mut everywhere: Vec<_> = known
+            .values()
+            .map(|source| (Arc::clone(source), 1))
+            .collect();
+        everywhere.sort_by(|a, b| a.0.name.cmp(&b.0.name));
+        if everywhere.is_empty() {
+            let ehlo = parts.hostname.into();
+            let own = Source {
+                name: "default".into(),
+                address: None,
+                ehlo,
+            };
+            everywhere.push((Arc::new(own), 1));
+        }
+        let pools = parts
+            .pools
+            .iter()
+            .map(|pool| (pool.name.clone(), members(pool)));
+        Self {
+            pools: pools.collect(),
+            everywhere,
+        }
     }
 }
 

@@ -5,6 +5,7 @@ use super::pool::Spare;
 use super::shared::Shared;
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 /// Between looks at the free space, and between attempts to make a segment on a full disk.
@@ -16,7 +17,11 @@ const ZEROS: usize = 1 << 20;
 pub fn run(shared: &Shared, mut next: u64) {
     let mut checked = std::time::Instant::now();
     loop {
-        let chores = shared.pool.chores(ROUND);
+        let low = shared.health.low.load(Ordering::Relaxed);
+        if low {
+            shared.pool.shed();
+        }
+        let chores = shared.pool.chores(ROUND, low);
         if chores.stop {
             return;
         }

@@ -7,6 +7,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+/// Spares that are kept whatever happens: one for outcomes on a full disk, one to change segments with.
+const LEAST: usize = 2;
+
 /// A segment file that holds nothing of value.
 #[derive(Debug)]
 pub struct Spare {
@@ -52,7 +55,7 @@ struct State {
 
 impl Pool {
     pub fn new(want: u16, most: u16) -> Self {
-        let want = usize::from(want).max(2);
+        let want = usize::from(want).max(LEAST);
         Self {
             state: Mutex::default(),
             changed: Condvar::new(),
@@ -117,17 +120,28 @@ impl Pool {
         !self.state.lock().ready.is_empty()
     }
 
-    /// For the keeper: sleeps until there is something to do, or for `patience`.
-    pub fn chores(&self, patience: Duration) -> Chores {
+    /// Gives the disk back what is more than outcomes need: space is short, and no new mail comes in meanwhile.
+    pub fn shed(&self) {
+        let mut state = self.state.lock();
+        while state.ready.len() > LEAST {
+            let spare = state.ready.pop_back();
+            state.doomed.extend(spare.map(|spare| spare.path));
+        }
+    }
+
+    /// For the keeper: sleeps until there is something to do, or for `patience`. Where space is `low` no more segments
+    /// are wanted than outcomes need.
+    pub fn chores(&self, patience: Duration, low: bool) -> Chores {
+        let want = if low { LEAST } else { self.want };
         let mut state = self.state.lock();
         let busy = |state: &State| {
-            state.stop || !state.doomed.is_empty() || (state.ready.len() < self.want && !state.full)
+            state.stop || !state.doomed.is_empty() || (state.ready.len() < want && !state.full)
         };
         if !busy(&state) {
             self.changed.wait_for(&mut state, patience);
         }
         Chores {
-            zero: state.ready.len() < self.want,
+            zero: state.ready.len() < want,
             doomed: std::mem::take(&mut state.doomed),
             stop: state.stop,
         }

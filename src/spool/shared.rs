@@ -57,11 +57,18 @@ impl Shared {
         self.parts.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// Compares free space with the reserve.
+    /// Compares free space with the reserve. Once low, it has to rise by two segments more: those are what taking mail
+    /// again is about to use.
     pub fn check_space(&self) {
+        let was_low = self.health.low.load(Ordering::Relaxed);
+        let more = if was_low {
+            2 * self.config.segment_size.0
+        } else {
+            0
+        };
         let low = match self.disk.space(&self.layout.root) {
             Ok(space) => {
-                space.bytes < self.config.reserve_space.0
+                space.bytes < self.config.reserve_space.0.saturating_add(more)
                     || space
                         .inodes
                         .is_some_and(|free| free < self.config.reserve_inodes)

@@ -24,6 +24,49 @@ async fn below_the_reserve_new_mail_is_refused_and_delivery_goes_on() {
     }
 }
 
+/// Sixteen emptied segments kept for the next use would keep a small disk full for ever.
+#[tokio::test]
+async fn when_space_is_short_emptied_segments_go_back_to_the_disk() {
+    let mut world = World::new();
+    world.config.reserve_space = Size::mib(256);
+    world.config.recycle_segments = 16;
+    let spool = world.start().spool;
+    let mut ids = Vec::new();
+    for _ in 0..80 {
+        ids.push(commit(&spool, 1, 6000).await.unwrap());
+    }
+    for id in ids {
+        outcome(&spool, id, 0, 1, delivered()).await;
+    }
+    spool.wait_for_spares(6);
+    *world.disk.space.lock() = Space {
+        bytes: 1 << 20,
+        inodes: None,
+    };
+    spool.check_space();
+    let names = || {
+        std::fs::read_dir(world.layout().root)
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+    };
+    let segments = || {
+        names()
+            .filter(|path| path.extension().is_some_and(|e| e == "seg"))
+            .count()
+    };
+    // The segment being written and two spares; the keeper deletes the rest within its round.
+    while segments() > 3 {
+        std::thread::yield_now();
+    }
+    assert!(matches!(spool.accepting(), Err(SpoolError::NoSpace)));
+    *world.disk.space.lock() = Space {
+        bytes: 1 << 30,
+        inodes: None,
+    };
+    spool.check_space();
+    assert!(spool.accepting().is_ok());
+}
+
 #[tokio::test]
 async fn on_a_full_disk_outcomes_are_still_recorded_and_make_room_again() {
     let mut world = World::new();
