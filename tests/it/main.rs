@@ -4,6 +4,7 @@ mod clients;
 mod crash;
 mod daemon;
 mod dkim_peers;
+mod flow;
 mod http;
 mod internet;
 mod journal;
