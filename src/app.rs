@@ -314,6 +314,7 @@ impl Ground {
             tls: ClientTls::new(&config.tls).map_err(failed("tls.ca_file"))?,
             routing: Arc::clone(&self.lives.routing),
             notices: Arc::clone(&self.lives.bounce),
+            tenants: Arc::clone(&self.lives.tenants),
             own_addresses: own.into(),
             hostname: config.hostname.as_str().into(),
         }))

@@ -18,6 +18,7 @@ pub use lane::{Bounds, Lane};
 pub use operate::Action;
 pub use routing::{NextHop, Parts, Route, Routing, Source};
 
+use crate::auth::credentials::Tenants;
 use crate::bounce;
 use crate::clock::Clock;
 use crate::dns::Resolver;
@@ -54,6 +55,7 @@ pub struct Collaborators {
     pub tls: ClientTls,
     pub routing: Live<Routing>,
     pub notices: Live<bounce::Config>,
+    pub tenants: Live<Tenants>,
     /// Addresses at which we take mail: an MX that leads there is a loop.
     pub own_addresses: Arc<[IpAddr]>,
     /// EHLO name of last resort and `Reporting-MTA` of notices.

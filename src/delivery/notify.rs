@@ -15,7 +15,7 @@ impl Delivery {
     /// Hands in the notice that a record calls for. One that is not taken is told in the log: the event says the same.
     pub(super) async fn notify(&self, record: &Record) {
         let with = &self.0.with;
-        let outcomes = owed(record, &with.notices.load());
+        let outcomes = owed(record, &self.notice_settings(record));
         if outcomes.is_empty() {
             return;
         }
@@ -55,6 +55,25 @@ impl Delivery {
         {
             tracing::error!(id = %meta.id, %reply, "a notice to the sender was not taken");
         }
+    }
+}
+
+impl Delivery {
+    /// `[bounce]`, with what the message's tenant wants instead.
+    fn notice_settings(&self, record: &Record) -> Config {
+        let mut settings = Config::clone(&self.0.with.notices.load());
+        let tenants = self.0.with.tenants.load();
+        let tenant = record
+            .stored
+            .meta
+            .labels
+            .tenant
+            .as_deref()
+            .and_then(|name| tenants.get(name));
+        settings.notices = tenant
+            .and_then(|tenant| tenant.notices)
+            .unwrap_or(settings.notices);
+        settings
     }
 }
 

@@ -221,10 +221,12 @@ impl Parts {
         client: &ClientInfo,
         labels: Option<Labels>,
     ) -> Result<(Said, Address), Reply> {
+        // Mail of our own making is from us, whichever tenant's books it belongs to.
+        let is_ours = labels.is_some();
         let mut said = said(head, client, labels, self.clock.now())?;
         compose::refuse_loops(head, self.config.load().received_limit)?;
         let tenant = self.tenant(client, &said.labels);
-        let author = compose::author(head, tenant.as_deref())?;
+        let author = compose::author(head, tenant.as_deref().filter(|_| !is_ours))?;
         default_pool(&mut said.labels, tenant.as_deref());
         Ok((said, author))
     }

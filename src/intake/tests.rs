@@ -124,6 +124,7 @@ fn tenants() -> Tenants {
         pool: "shared".into(),
         domains: vec!["signed.test".into()],
         credentials: None,
+        ..credentials::Config::default()
     };
     Tenants::load(&[acme], std::path::Path::new(".")).unwrap()
 }

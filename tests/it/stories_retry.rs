@@ -106,6 +106,34 @@ async fn nobody_is_told_of_the_failure_of_a_notice() {
 }
 
 #[tokio::test]
+async fn a_tenant_that_wants_notices_gets_them_without_asking_each_time() {
+    let net = Internet::new().await;
+    let home = net.mx("shop.test").start().await;
+    let _mx = net
+        .mx("example.net")
+        .on("RCPT", "550 5.1.1 no such user")
+        .start()
+        .await;
+    let keys = "[[tenant]]\nname = \"shop\"\ndomains = [\"shop.test\"]\nnotices = \"failures\"\n";
+    let mta = net.mta(keys).await;
+    let text = |tenant: &str| {
+        format!("From: <s@shop.test>\r\nX-Mailwright-Tenant: {tenant}\r\n\r\nHello.\r\n")
+    };
+    for tenant in ["shop", "other"] {
+        let to = format!("to-{tenant}@example.net");
+        mta.inject_text("s@shop.test", &[&to], &text(tenant)).await;
+        mta.journal.first("bounced", &to).await;
+    }
+    mta.journal.first("delivered", "s@shop.test").await;
+    let notice = String::from_utf8_lossy(&home.only().content).into_owned();
+    assert!(
+        notice.contains("Final-Recipient: rfc822; to-shop@example.net"),
+        "{notice}"
+    );
+    net.check(&mta).await;
+}
+
+#[tokio::test]
 async fn greylisting_is_waited_out() {
     let net = Internet::new().await;
     let mx = net

@@ -1,5 +1,6 @@
 //! `[[tenant]]`: a platform, a brand, a stream; its domains, its users.
 
+use crate::bounce::Notices;
 use crate::mail::Address;
 use crate::problem::Problems;
 use argon2::password_hash::{PasswordHash, SaltString};
@@ -24,6 +25,8 @@ pub struct Config {
     /// Where its users are: `"file:PATH"` or `"env:NAME"`, holding one `user:PHC` a line (Argon2id), `#` before a
     /// comment. Absent means that nobody authenticates as this tenant.
     pub credentials: Option<String>,
+    /// Notices by mail to its senders, in place of `[bounce] notices`.
+    pub notices: Option<Notices>,
 }
 
 impl Config {
@@ -82,6 +85,8 @@ pub struct Tenant {
     pub pool: Option<Box<str>>,
     /// In A-labels and lower case.
     domains: Box<[Box<str>]>,
+    /// `None`: as `[bounce]` says.
+    pub notices: Option<Notices>,
 }
 
 impl Tenant {
@@ -95,6 +100,7 @@ impl Tenant {
             name: name.into(),
             pool: pool.map(Into::into),
             domains: domains.into_iter().filter_map(normal).collect(),
+            notices: None,
         }
     }
 
@@ -183,7 +189,10 @@ impl Tenants {
     fn add(&mut self, config: &Config, base: &Path, at: &str, problems: &mut Problems) {
         let pool = Some(config.pool.as_str()).filter(|pool| !pool.is_empty());
         let domains = config.domains.iter().map(String::as_str);
-        let tenant = Arc::new(Tenant::new(&config.name, pool, domains));
+        let tenant = Arc::new(Tenant {
+            notices: config.notices,
+            ..Tenant::new(&config.name, pool, domains)
+        });
         self.by_name.insert(tenant.name.clone(), tenant.clone());
         let Some(reference) = &config.credentials else {
             return;
