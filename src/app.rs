@@ -215,11 +215,7 @@ impl App {
             http.1,
             closing.clone(),
         );
-        faces.spawn(async move {
-            if let Err(error) = api.await {
-                tracing::error!(%error, "the HTTP listener failed");
-            }
-        });
+        faces.spawn(api);
         let delivery = daemon.delivery.clone();
         let mut moving = tokio::spawn(async move { delivery.run().await });
         daemon.up.store(true, Ordering::Relaxed);

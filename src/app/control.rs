@@ -8,7 +8,7 @@ use crate::http::{Action, Control, QueueEntry, Reloaded};
 use crate::mail::MessageId;
 use crate::queue::Selector;
 use crate::spool::Spool;
-use crate::tls::server::ServerTls;
+use crate::tls::server::{Renewal, ServerTls};
 use parking_lot::Mutex;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -55,9 +55,11 @@ impl Daemon {
         let compiled = Compiled::new(&config).map_err(|problems| {
             crate::config::Refused::located(self.file.as_deref(), problems).to_string()
         })?;
-        for certificate in &self.certificates {
-            certificate.reload().map_err(|error| error.to_string())?;
-        }
+        let renewals = self.certificates.iter().map(|shown| shown.renewal());
+        let renewals: Vec<_> = renewals
+            .collect::<Result<_, _>>()
+            .map_err(|error| error.to_string())?;
+        renewals.into_iter().for_each(Renewal::show);
         self.lives.swap(compiled);
         let mut current = self.config.lock();
         let restart_needed = restart_needed(&current, &config);

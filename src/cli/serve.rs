@@ -7,7 +7,7 @@ use crate::config::Config;
 use crate::dns::Resolver;
 use std::path::PathBuf;
 use std::sync::Arc;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 /// Runs the daemon until SIGTERM or SIGINT. SIGHUP reads the configuration again.
@@ -36,6 +36,8 @@ pub fn run(args: &Args) -> Outcome {
 }
 
 async fn daemon(config: Config, args: &Args) -> Outcome {
+    // Before the spool is read back, which takes its time: a SIGHUP meanwhile waits, and does not end the start.
+    let signals = Signals::listen()?;
     let clock = Clock::machine();
     let bound = Bound::bind(&config)?;
     for listener in &config.listener {
@@ -55,22 +57,35 @@ async fn daemon(config: Config, args: &Args) -> Outcome {
     let app = tokio::task::spawn_blocking(move || App::build_with(setup)).await;
     let app = app.map_err(|error| Failure::new(Exit::Software, error.to_string()))??;
     let stop = CancellationToken::new();
-    let signals = tokio::spawn(obey(app.daemon(), stop.clone()));
+    let obeying = tokio::spawn(obey(signals, app.daemon(), stop.clone()));
     let outcome = app.run(stop).await;
-    signals.abort();
+    obeying.abort();
     Ok(outcome?)
 }
 
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hangup: Signal,
+}
+
+impl Signals {
+    fn listen() -> std::io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hangup: signal(SignalKind::hangup())?,
+        })
+    }
+}
+
 /// SIGTERM and SIGINT stop the daemon, SIGHUP makes it read its configuration again.
-async fn obey(daemon: Arc<Daemon>, stop: CancellationToken) -> std::io::Result<()> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut hangup = signal(SignalKind::hangup())?;
+async fn obey(mut signals: Signals, daemon: Arc<Daemon>, stop: CancellationToken) {
     loop {
         tokio::select! {
-            _ = terminate.recv() => break,
-            _ = interrupt.recv() => break,
-            _ = hangup.recv() => match daemon.reload_now() {
+            _ = signals.terminate.recv() => break,
+            _ = signals.interrupt.recv() => break,
+            _ = signals.hangup.recv() => match daemon.reload_now() {
                 Ok(_) => {}
                 Err(problems) => tracing::error!("the configuration stays as it was:\n{problems}"),
             },
@@ -78,7 +93,6 @@ async fn obey(daemon: Arc<Daemon>, stop: CancellationToken) -> std::io::Result<(
     }
     tracing::info!("stopping");
     stop.cancel();
-    Ok(())
 }
 
 impl From<StartError> for Failure {

@@ -1,7 +1,7 @@
 //! From a site to the addresses to try, without those that lead back to us.
 
 use super::{DnsFailure, MxHost, Resolver, Site};
-use std::net::IpAddr;
+use std::net::{IpAddr, UdpSocket};
 use std::sync::Arc;
 
 /// Where answers may lead.
@@ -94,6 +94,37 @@ impl Loops {
             return false;
         };
         let address = address.to_canonical();
-        address.is_loopback() || address.is_unspecified() || own.contains(&address)
+        let ours = |own: &IpAddr| takes_mail_at(*own, address, is_local);
+        address.is_loopback() || address.is_unspecified() || own.iter().any(ours)
+    }
+}
+
+/// Whether listening on `own` is listening on `address`: `0.0.0.0` and `[::]` are every address of this machine.
+fn takes_mail_at(own: IpAddr, address: IpAddr, is_local: impl Fn(IpAddr) -> bool) -> bool {
+    let every = own.is_unspecified() && (own.is_ipv6() || address.is_ipv4());
+    own == address || (every && is_local(address))
+}
+
+/// Only an address of this machine can be bound.
+fn is_local(address: IpAddr) -> bool {
+    UdpSocket::bind((address, 0)).is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn listening_everywhere_is_listening_on_each_address_of_the_machine() {
+        let [ours, theirs]: [IpAddr; 2] = ["192.0.2.1", "192.0.2.2"].map(|ip| ip.parse().unwrap());
+        let six: IpAddr = "2001:db8::1".parse().unwrap();
+        let [all_four, all_six]: [IpAddr; 2] = ["0.0.0.0", "::"].map(|ip| ip.parse().unwrap());
+        let local = |address| address == ours || address == six;
+        assert!(takes_mail_at(all_four, ours, local) && takes_mail_at(all_six, ours, local));
+        assert!(takes_mail_at(all_six, six, local) && !takes_mail_at(all_four, six, local));
+        assert!(!takes_mail_at(all_four, theirs, local) && !takes_mail_at(all_six, theirs, local));
+        assert!(takes_mail_at(theirs, theirs, local) && !takes_mail_at(theirs, ours, local));
+        assert!(is_local("127.0.0.1".parse().unwrap()));
+        assert!(!is_local("192.0.2.1".parse().unwrap()));
     }
 }

@@ -36,7 +36,8 @@ pub struct Attempt {
     pub tls: Option<Tls>,
     /// From acceptance to this outcome.
     pub latency: Duration,
-    /// An earlier attempt may have been delivered too: it was under way when the daemon stopped uncleanly.
+    /// An earlier attempt may have been delivered too: the connection was lost, or the daemon stopped uncleanly,
+    /// between the final dot and the reply.
     pub possible_duplicate: bool,
 }
 

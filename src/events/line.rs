@@ -76,7 +76,7 @@ impl Serialize for Line<'_> {
 
 /// Why an attempt's event says so; fixed, so that scripts can look for it.
 const POSSIBLE_DUPLICATE: &str =
-    "possible duplicate: an earlier attempt was under way when the daemon stopped uncleanly";
+    "possible duplicate: an earlier attempt may have handed the message over, without an answer";
 
 /// Everything a line may hold beside its instant and type.
 #[derive(Default)]

@@ -1,13 +1,16 @@
 //! The handlers.
 
 use super::access::{Access, guard};
+use super::server::PATIENCE;
 use super::{Action, Control, Done, Order, QueueEntry, Reloaded};
 use crate::events::metrics::CONTENT_TYPE;
 use crate::mail::MessageId;
 use crate::queue::Selector;
-use axum::extract::rejection::{JsonRejection, QueryRejection};
-use axum::extract::{DefaultBodyLimit, Path, Query, State};
-use axum::http::{StatusCode, header};
+use axum::body::Body;
+use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
+use axum::extract::{Path, Query, State};
+use axum::http::{Request, StatusCode, header};
+use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router, middleware};
@@ -24,6 +27,13 @@ pub fn router<C: Control>(control: Arc<C>, access: Access) -> Router {
         .route("/api/v1/queue/{name}", get(show::<C>).post(act::<C>))
         .route("/api/v1/reload", post(reload::<C>))
         .fallback(async || Problem::not_found("there is nothing here"))
+        .method_not_allowed_fallback(async || {
+            Problem(
+                StatusCode::METHOD_NOT_ALLOWED,
+                "this path has another method".into(),
+            )
+        })
+        .layer(middleware::from_fn(whole))
         .layer(middleware::from_fn(move |request, next| {
             guard(access.clone(), request, next)
         }));
@@ -31,8 +41,24 @@ pub fn router<C: Control>(control: Arc<C>, access: Access) -> Router {
         .route("/healthz", get(async || "ok\n"))
         .route("/readyz", get(ready::<C>))
         .merge(guarded)
-        .layer(DefaultBodyLimit::max(LARGEST_BODY))
         .with_state(control)
+}
+
+/// Reads the body before anything is done: a client that is slow with it holds up nobody but itself, and not for long.
+async fn whole(request: Request<Body>, next: Next) -> Result<Response, Problem> {
+    let (head, body) = request.into_parts();
+    let read = tokio::time::timeout(PATIENCE, axum::body::to_bytes(body, LARGEST_BODY)).await;
+    match read {
+        Ok(Ok(body)) => Ok(next.run(Request::from_parts(head, body.into())).await),
+        Ok(Err(_)) => Err(Problem(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            format!("the body is cut short, or over {LARGEST_BODY} octets"),
+        )),
+        Err(_) => Err(Problem(
+            StatusCode::REQUEST_TIMEOUT,
+            "the body came too slowly".into(),
+        )),
+    }
 }
 
 /// An error as the API answers it.
@@ -62,6 +88,12 @@ impl From<JsonRejection> for Problem {
 
 impl From<QueryRejection> for Problem {
     fn from(rejection: QueryRejection) -> Self {
+        Self(rejection.status(), rejection.body_text())
+    }
+}
+
+impl From<PathRejection> for Problem {
+    fn from(rejection: PathRejection) -> Self {
         Self(rejection.status(), rejection.body_text())
     }
 }
@@ -117,8 +149,9 @@ async fn list<C: Control>(
 
 async fn show<C: Control>(
     State(control): State<Arc<C>>,
-    Path(id): Path<String>,
+    id: Result<Path<String>, PathRejection>,
 ) -> Result<Json<Vec<QueueEntry>>, Problem> {
+    let Path(id) = id?;
     let entries = control.show(message_id(&id)?).await;
     match entries.is_empty() {
         true => Err(Problem::not_found(format!("{id} is not in the queue"))),
@@ -128,9 +161,10 @@ async fn show<C: Control>(
 
 async fn act<C: Control>(
     State(control): State<Arc<C>>,
-    Path(name): Path<String>,
+    name: Result<Path<String>, PathRejection>,
     order: Result<Json<Order>, JsonRejection>,
 ) -> Result<Json<Done>, Problem> {
+    let Path(name) = name?;
     let action: Action = serde_json::from_value(name.as_str().into())
         .map_err(|_| Problem::not_found(format!("{name} is not retry, hold, release or drop")))?;
     let Json(order) = order?;

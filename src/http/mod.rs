@@ -10,12 +10,13 @@
 //! | `POST /api/v1/queue/{action}`| `retry`, `hold`, `release`, `drop`: [`Order`] → [`Done`] |
 //! | `POST /api/v1/reload`        | the configuration is read again: [`Reloaded`] |
 //!
-//! Errors are `{"error": "…"}` with 400, 401, 404, 409 or 422. The daemon behind it is a [`Control`].
+//! Errors are `{"error": "…"}` with 400, 401, 404, 405, 408, 413, 415 or 422. The daemon behind it is a [`Control`].
 
 mod access;
 mod api;
 mod config;
 mod entry;
+mod server;
 
 pub use access::{Access, TokenError};
 pub use config::Config;
@@ -25,7 +26,6 @@ use crate::mail::MessageId;
 use crate::queue::Selector;
 use serde::{Deserialize, Serialize};
 use std::future::Future;
-use std::io;
 use std::sync::Arc;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -100,19 +100,14 @@ pub struct Reloaded {
     pub restart_needed: Vec<String>,
 }
 
-/// Answers on `listener` until `stop`, then finishes what is under way.
-///
-/// # Errors
-/// The listener fails.
+/// Answers on `listener` until `stop`, then finishes what is under way, but waits for no client.
 pub async fn serve<C: Control>(
     listener: TcpListener,
     control: Arc<C>,
     access: Access,
     stop: CancellationToken,
-) -> io::Result<()> {
-    axum::serve(listener, api::router(control, access))
-        .with_graceful_shutdown(stop.cancelled_owned())
-        .await
+) {
+    server::run(listener, api::router(control, access), stop).await;
 }
 
 #[cfg(test)]

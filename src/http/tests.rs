@@ -294,3 +294,50 @@ async fn serving_ends_when_it_is_stopped() {
         tokio::task::yield_now().await;
     }
 }
+
+#[tokio::test]
+async fn requests_that_never_end_do_not_hold_up_the_stop() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let stop = CancellationToken::new();
+    let daemon = Arc::new(Daemon::default());
+    let serving = tokio::spawn(serve(listener, daemon, Access::default(), stop.clone()));
+    let mut open = Vec::new();
+    for begun in [
+        "GET / HTTP/1.1\r\nHost:",
+        "POST /api/v1/queue/hold HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n{",
+    ] {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        stream.write_all(begun.as_bytes()).await.unwrap();
+        open.push(stream);
+    }
+    // One that is answered came in behind them: they have been taken.
+    let mut last = TcpStream::connect(address).await.unwrap();
+    let whole = b"GET /healthz HTTP/1.1\r\nConnection: close\r\n\r\n";
+    last.write_all(whole).await.unwrap();
+    let mut answer = String::new();
+    last.read_to_string(&mut answer).await.unwrap();
+    stop.cancel();
+    let ended = tokio::time::timeout(std::time::Duration::from_secs(60), serving).await;
+    ended.expect("waits for its clients").unwrap();
+}
+
+#[tokio::test]
+async fn every_error_is_json() {
+    let world = World::new(Daemon::default(), Access::default()).await;
+    for (start, status) in [
+        ("GET /api/v1/queue/%FF HTTP/1.1\r\nHost: localhost", 400),
+        ("DELETE /api/v1/queue HTTP/1.1\r\nHost: localhost", 405),
+        ("GET /api/v1/none HTTP/1.1\r\nHost: localhost", 404),
+    ] {
+        let (code, body) = world.ask(start, "").await;
+        let body: Value = serde_json::from_str(&body).unwrap();
+        assert!(
+            code == status && body["error"].is_string(),
+            "{start}: {code} {body}"
+        );
+    }
+    let start = "POST /api/v1/reload HTTP/1.1\r\nHost: localhost";
+    let (code, body) = world.ask(start, &"x".repeat(70_000)).await;
+    assert!(code == 413 && body.contains("error"), "{code} {body}");
+}

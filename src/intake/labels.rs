@@ -12,6 +12,18 @@ use crate::units::{Span, Timestamp};
 /// Fields that begin so are read and stripped.
 pub(super) const PREFIX: &str = "X-Mailwright-";
 
+/// What may follow the prefix.
+const KNOWN: [&str; 8] = [
+    "Tenant",
+    "Campaign",
+    "Stream",
+    "Pool",
+    "Engagement",
+    "Send-At",
+    "Expires",
+    "Tag",
+];
+
 /// Everything the fields say.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Said {
@@ -27,6 +39,7 @@ pub(super) fn read(
     tenant: Option<&str>,
     now: Timestamp,
 ) -> Result<Said, Reply> {
+    refuse_unknown(head)?;
     let send_at = one(head, "Send-At")?
         .map(|text| instant("Send-At", &text))
         .transpose()?;
@@ -55,6 +68,21 @@ pub(super) fn read(
         send_at,
         expires,
         envid: alias(head, "X-envid"),
+    })
+}
+
+/// A field of ours that we do not know is most likely one that we do, misspelt.
+fn refuse_unknown(head: &HeaderSection) -> Result<(), Reply> {
+    let label = |name: &'_ str| -> Option<String> {
+        let (start, label) = name.split_at_checked(PREFIX.len())?;
+        let unknown = !KNOWN.iter().any(|known| known.eq_ignore_ascii_case(label));
+        (start.eq_ignore_ascii_case(PREFIX) && unknown).then(|| label.to_owned())
+    };
+    let unknown = head.fields().find_map(|field| label(field.name()));
+    unknown.map_or(Ok(()), |label| {
+        let shown: String = label.chars().take(64).collect();
+        let remedy = format!("write one of {}, or leave it out", KNOWN.join(", "));
+        Err(bad(&shown, "is not a label", &remedy))
     })
 }
 
@@ -258,5 +286,14 @@ mod tests {
                 "{reply}"
             );
         }
+    }
+
+    #[test]
+    fn a_label_that_is_none_is_refused_and_the_known_ones_are_told() {
+        let head = HeaderSection::parse(b"X-Mailwright-SendAt: 2026-11-01T09:00:00Z\r\n".to_vec());
+        let refusal = read(&head.unwrap(), None, Timestamp::from_millis(0)).unwrap_err();
+        assert_eq!(refusal.code, 550);
+        assert!(refusal.text.contains("X-Mailwright-SendAt is not a label"));
+        assert!(refusal.text.contains("Send-At"));
     }
 }

@@ -13,6 +13,10 @@ pub enum MailboxError {
     Group,
     #[error("there is text behind a closing angle bracket")]
     Trailing,
+    #[error(
+        "{0:?} looks like an address and stands before another one: quote it as a name, or remove it"
+    )]
+    Ambiguous(String),
     #[error(transparent)]
     Address(#[from] AddressError),
 }
@@ -44,6 +48,8 @@ pub fn mailboxes(value: &str) -> Result<Vec<Address>, MailboxError> {
 struct Mailbox {
     /// Display name, or the address where there are no brackets.
     plain: String,
+    /// Of that, what no quotes hold.
+    unquoted: String,
     bracketed: Option<String>,
 }
 
@@ -53,6 +59,7 @@ impl Mailbox {
             return Err(MailboxError::Trailing);
         }
         self.plain.push(c);
+        self.unquoted.push(c);
         Ok(())
     }
 
@@ -81,14 +88,31 @@ impl Mailbox {
     }
 
     fn close(&mut self, found: &mut Vec<Address>) -> Result<(), MailboxError> {
-        let Self { plain, bracketed } = std::mem::take(self);
+        let Self {
+            plain,
+            unquoted,
+            bracketed,
+        } = std::mem::take(self);
         // RFC 5322 §4.4: elements of a list may be empty.
         if bracketed.is_none() && plain.trim().is_empty() {
             return Ok(());
         }
+        if let Some(address) = &bracketed {
+            no_other(&unquoted, address.trim())?;
+        }
         found.push(bracketed.unwrap_or(plain).trim().parse()?);
         Ok(())
     }
+}
+
+/// A name holds `@` only in quotes or encoded words (RFC 5322 §3.4). Lenient readers take the first address they see;
+/// the one in the brackets, said twice, misleads nobody.
+fn no_other(name: &str, address: &str) -> Result<(), MailboxError> {
+    let encoded = |word: &str| word.starts_with("=?") && word.ends_with("?=");
+    let mut words = name.split_whitespace();
+    let other = words
+        .find(|word| word.contains('@') && !encoded(word) && !word.eq_ignore_ascii_case(address));
+    other.map_or(Ok(()), |word| Err(MailboxError::Ambiguous(word.into())))
 }
 
 /// Copies a quoted string, quotes and escapes included, up to its end.
@@ -156,6 +180,10 @@ mod tests {
                 "<\"odd > one\"@example.test>",
                 &["\"odd > one\"@example.test"],
             ),
+            (
+                "ann@example.test <ann@example.test>, =?utf-8?q?eve@evil.test?= <b@c.test>",
+                &["ann@example.test", "b@c.test"],
+            ),
             ("J\u{fc} <j\u{fc}@example.test>", &["j\u{fc}@example.test"]),
         ] {
             assert_eq!(read(value), expected, "{value}");
@@ -179,6 +207,9 @@ mod tests {
             "team: ann@example.test, bob@example.test;",
             "<@relay.test:ann@example.test>",
             "ann@example.test eve@evil.test",
+            "eve@evil.test <ann@example.test>",
+            "Eve eve@evil.test <ann@example.test>",
+            "\"x\"eve@evil.test <ann@example.test>",
         ] {
             assert!(mailboxes(value).is_err(), "{value}");
         }

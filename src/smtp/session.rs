@@ -275,7 +275,13 @@ impl Session {
         }
         match Command::parse(line) {
             Ok(command) => self.on(command, behind, out),
-            Err(error) => self.refuse(error.reply(), out),
+            Err(error) => {
+                let sender = match &self.state {
+                    State::Envelope(envelope) => envelope.sender.clone(),
+                    _ => None,
+                };
+                self.refuse_about(error.reply(line), (sender, None), out)
+            }
         }
     }
 

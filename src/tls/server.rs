@@ -75,14 +75,30 @@ impl ServerTls {
         Self::load(identity)
     }
 
-    /// Reads the files again. Where that fails, the certificate of before stays.
-    pub fn reload(&self) -> Result<(), TlsError> {
-        self.shown.0.store(read(&self.identity, &self.provider)?);
-        Ok(())
+    /// Reads the files again. What they hold now is shown once [`Renewal::show`] says so: a reload that fails over
+    /// anything else changes nothing.
+    pub fn renewal(&self) -> Result<Renewal, TlsError> {
+        Ok(Renewal {
+            shown: Arc::clone(&self.shown),
+            fresh: read(&self.identity, &self.provider)?,
+        })
     }
 
     pub fn acceptor(&self) -> &TlsAcceptor {
         &self.acceptor
+    }
+}
+
+/// A certificate that was read again and is not shown yet.
+#[must_use = "it is not shown before it is told to be"]
+pub struct Renewal {
+    shown: Arc<Shown>,
+    fresh: Arc<CertifiedKey>,
+}
+
+impl Renewal {
+    pub fn show(self) {
+        self.shown.0.store(self.fresh);
     }
 }
 
@@ -178,11 +194,13 @@ mod tests {
         let before = shown(&tls);
         let tls_dir = dir.path().join("tls");
         make_self_signed(&tls_dir, &tls.identity, "mta2.test").unwrap();
-        tls.reload().unwrap();
+        let renewal = tls.renewal().unwrap();
+        assert_eq!(shown(&tls), before);
+        renewal.show();
         let after = shown(&tls);
         assert_ne!(before, after);
         fs::write(&tls.identity.certificate, "not PEM").unwrap();
-        assert!(tls.reload().is_err());
+        assert!(tls.renewal().is_err());
         assert_eq!(shown(&tls), after);
     }
 

@@ -86,8 +86,8 @@ fn fields(group: &HeaderSection) -> Vec<String> {
 
 const HEAD: &[u8] = b"From: a@b.test\r\nMessage-ID: <1@b.test>\r\n\r\n";
 
-#[test]
-fn a_failure_is_told_to_people_and_programs() {
+/// Of bob, who was refused, and eve, who is still tried.
+fn failure_and_delay() -> Notice {
     let envelope = envelope("ann@example.test");
     let mut bob = recipient("bob@example.org");
     bob.orcpt = Some("rfc822;robert@example.org".into());
@@ -109,8 +109,12 @@ fn a_failure_is_told_to_people_and_programs() {
             retry_until: Some(Timestamp::from_millis(86_400_000)),
         },
     ];
-    let notice = write(&report(&envelope, &outcomes, Original::Headers(HEAD))).unwrap();
+    write(&report(&envelope, &outcomes, Original::Headers(HEAD))).unwrap()
+}
 
+#[test]
+fn a_failure_is_told_to_people() {
+    let notice = failure_and_delay();
     assert_eq!(notice.envelope.sender, None);
     assert_eq!(
         notice.envelope.recipients[0].address.as_str(),
@@ -136,7 +140,11 @@ fn a_failure_is_told_to_people_and_programs() {
         "{words}"
     );
     assert_eq!(parts[2].1, HEAD);
+}
 
+#[test]
+fn a_failure_is_told_to_programs() {
+    let (_, parts) = read(&failure_and_delay());
     let groups = groups(&parts[1].1);
     assert_eq!(
         fields(&groups[0]),

@@ -64,6 +64,9 @@ pub enum Mailbox {
 pub enum CodecError {
     #[error("command unrecognized")]
     Unknown,
+    /// A web page in a browser on this machine can make it say HTTP to any port, with our commands in the body.
+    #[error("this is SMTP, not HTTP: closing")]
+    Http,
     #[error("control characters and octets outside UTF-8 have no place in a command")]
     Octets,
     #[error("syntax: {0}")]
@@ -72,31 +75,33 @@ pub enum CodecError {
     Sender(AddressError),
     #[error("the recipient's address is wrong: {0}")]
     Recipient(AddressError),
-    #[error("the value of {0} is not one the standard allows")]
+    #[error("{0} takes {expected}", expected = param::expected(.0))]
     Parameter(&'static str),
     #[error("{0} was given twice")]
     Repeated(&'static str),
-    #[error("a parameter that is not offered here")]
-    NotOffered,
+    #[error("the parameter {0:?} is not offered here")]
+    NotOffered(Box<str>),
     #[error("the address needs SMTPUTF8")]
     NeedsSmtpUtf8,
 }
 
 impl CodecError {
-    /// What the client is told.
-    pub fn reply(&self) -> Reply {
-        let (code, enhanced, command) = match self {
-            Self::Unknown => (500, EnhancedCode(5, 5, 1), ""),
-            Self::Octets => (500, EnhancedCode(5, 5, 2), ""),
+    /// What the client is told of its `line`.
+    pub fn reply(&self, line: &[u8]) -> Reply {
+        let (code, enhanced) = match self {
+            Self::Unknown => (500, EnhancedCode(5, 5, 1)),
+            Self::Http => (421, EnhancedCode(4, 7, 0)),
+            Self::Octets => (500, EnhancedCode(5, 5, 2)),
             Self::Syntax(_) | Self::Parameter(_) | Self::Repeated(_) => {
-                (501, EnhancedCode(5, 5, 4), "")
+                (501, EnhancedCode(5, 5, 4))
             }
-            Self::Sender(_) => (501, EnhancedCode(5, 1, 7), "MAIL"),
-            Self::Recipient(_) => (501, EnhancedCode(5, 1, 3), "RCPT"),
-            Self::NotOffered => (555, EnhancedCode(5, 5, 4), ""),
+            Self::Sender(_) => (501, EnhancedCode(5, 1, 7)),
+            Self::Recipient(_) => (501, EnhancedCode(5, 1, 3)),
+            Self::NotOffered(_) => (555, EnhancedCode(5, 5, 4)),
             // RFC 6531 §3.5.
-            Self::NeedsSmtpUtf8 => (553, EnhancedCode(5, 6, 7), ""),
+            Self::NeedsSmtpUtf8 => (553, EnhancedCode(5, 6, 7)),
         };
+        let command = about_mail(line);
         Reply::local(code, enhanced, self.to_string(), command)
     }
 }
@@ -127,9 +132,24 @@ impl<'a> Command<'a> {
             () if is("HELP") => Ok(Self::Help),
             () if is("VRFY") => Ok(Self::Vrfy),
             () if is("EXPN") => Ok(Self::Expn),
+            () if HTTP.iter().any(|method| is(method)) => Err(CodecError::Http),
             () => Err(CodecError::Unknown),
         }
     }
+}
+
+/// What a browser, or a proxy it reaches, begins a connection with.
+const HTTP: [&str; 9] = [
+    "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "CONNECT", "PRI",
+];
+
+/// The command of a line that was to bring mail forward; empty for any other.
+fn about_mail(line: &[u8]) -> &'static str {
+    let start = line.get(..4).unwrap_or_default();
+    let found = ["MAIL", "RCPT", "DATA", "BDAT"]
+        .into_iter()
+        .find(|verb| start.eq_ignore_ascii_case(verb.as_bytes()));
+    found.unwrap_or_default()
 }
 
 fn bare<'a>(command: Command<'a>, rest: &str) -> Result<Command<'a>, CodecError> {
@@ -158,9 +178,7 @@ fn parse_bdat<'a>(rest: &str) -> Result<Command<'a>, CodecError> {
     const WRONG: CodecError = CodecError::Syntax("BDAT <octets> [LAST]");
     let mut words = rest.split(' ').filter(|w| !w.is_empty());
     let size = words.next().ok_or(WRONG)?;
-    if size.len() > 20 || !size.bytes().all(|b| b.is_ascii_digit()) {
-        return Err(WRONG);
-    }
+    let size = param::octets(size).ok_or(WRONG)?;
     let last = match words.next() {
         None => false,
         Some(word) if word.eq_ignore_ascii_case("LAST") => true,
@@ -169,7 +187,6 @@ fn parse_bdat<'a>(rest: &str) -> Result<Command<'a>, CodecError> {
     if words.next().is_some() {
         return Err(WRONG);
     }
-    let size = size.parse().map_err(|_| WRONG)?;
     Ok(Command::Bdat { size, last })
 }
 
@@ -253,6 +270,9 @@ fn parse_rcpt(rest: &str) -> Result<RcptTo, CodecError> {
 const MAIL_PARAMETERS: [&str; 6] = ["SIZE", "BODY", "SMTPUTF8", "RET", "ENVID", "AUTH"];
 const RCPT_PARAMETERS: [&str; 2] = ["NOTIFY", "ORCPT"];
 
+/// Of the name of a parameter that we do not know, so much is said back.
+const SHOWN: usize = 32;
+
 /// Which parameters of a command have been given.
 #[derive(Default)]
 struct Seen(u8);
@@ -264,7 +284,8 @@ impl Seen {
             .iter()
             .enumerate()
             .find(|(_, k)| k.eq_ignore_ascii_case(name));
-        let (position, canonical) = found.ok_or(CodecError::NotOffered)?;
+        let unknown = || CodecError::NotOffered(name.chars().take(SHOWN).collect());
+        let (position, canonical) = found.ok_or_else(unknown)?;
         if self.0 & 1 << position != 0 {
             return Err(CodecError::Repeated(canonical));
         }
@@ -364,6 +385,13 @@ mod tests {
                 },
             ),
             (
+                "BDAT 99999999999999999999",
+                Command::Bdat {
+                    size: u64::MAX,
+                    last: false,
+                },
+            ),
+            (
                 "AUTH PLAIN",
                 Command::Auth {
                     mechanism: "PLAIN",
@@ -434,7 +462,7 @@ mod tests {
             (b"BDAT x", 501),
             (b"BDAT -1", 501),
             (b"BDAT 1 FIRST", 501),
-            (b"BDAT 99999999999999999999", 501),
+            (b"POST / HTTP/1.1", 421),
             (b"AUTH", 501),
             (b"AUTH PLAIN a b", 501),
             (b"MAIL", 501),
@@ -456,7 +484,7 @@ mod tests {
         ] {
             let error = Command::parse(line).unwrap_err();
             assert_eq!(
-                error.reply().code,
+                error.reply(line).code,
                 code,
                 "{}",
                 String::from_utf8_lossy(line)

@@ -299,14 +299,20 @@ impl Lines {
         match octet {
             Some(b'\r') => self.state = State::Cr,
             Some(b'\n') => self.bare(Violation::BareLf, out),
-            _ => self.violate(Violation::Nul),
+            _ => {
+                self.count(1);
+                self.violate(Violation::Nul);
+            }
         }
     }
 
     /// A line end that is none: refused, or made one.
     fn bare(&mut self, violation: Violation, out: &mut Vec<u8>) {
         match self.rules.line_endings {
-            LineEndings::Refuse => self.violate(violation),
+            LineEndings::Refuse => {
+                self.count(1);
+                self.violate(violation);
+            }
             LineEndings::Fix => self.emit(b"\r\n", out),
         }
         self.line = 0;
@@ -324,11 +330,15 @@ impl Lines {
         self.violation.get_or_insert(violation);
     }
 
-    fn emit(&mut self, octets: &[u8], out: &mut Vec<u8>) {
-        self.octets = self.octets.saturating_add(octets.len() as u64);
+    fn count(&mut self, octets: usize) {
+        self.octets = self.octets.saturating_add(octets as u64);
         if self.octets > self.rules.max_size {
             self.violate(Violation::TooBig);
         }
+    }
+
+    fn emit(&mut self, octets: &[u8], out: &mut Vec<u8>) {
+        self.count(octets.len());
         if !self.saw_eight_bit && !octets.is_ascii() {
             self.saw_eight_bit = true;
             if !self.rules.eight_bit {

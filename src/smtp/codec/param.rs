@@ -10,14 +10,29 @@ const MAX_ORCPT: usize = 500;
 
 type Parsed<T> = Result<T, CodecError>;
 
-/// RFC 1870 §6.1: up to twenty digits.
-pub fn size(value: &str) -> Parsed<u64> {
-    let digits = (1..=20).contains(&value.len()) && value.bytes().all(|b| b.is_ascii_digit());
-    if !digits {
-        return Err(CodecError::Parameter("SIZE"));
+/// What may stand behind the `=` of a parameter, for the client that wrote something else.
+pub fn expected(name: &str) -> &'static str {
+    match name {
+        "SIZE" => "a number of octets",
+        "BODY" => "7BIT or 8BITMIME",
+        "RET" => "FULL or HDRS",
+        "ENVID" => "up to 100 octets of xtext (RFC 3461 section 4)",
+        "NOTIFY" => "NEVER, or a list of SUCCESS, FAILURE and DELAY",
+        "ORCPT" => "a type, a semicolon and an address in xtext (RFC 3461 section 4.2)",
+        "AUTH" => "an address in xtext, or <> (RFC 4954 section 5)",
+        _ => "no value",
     }
-    // Twenty digits can pass u64; such a size is over any limit all the same.
-    Ok(value.parse().unwrap_or(u64::MAX))
+}
+
+/// RFC 1870 §6.1.
+pub fn size(value: &str) -> Parsed<u64> {
+    octets(value).ok_or(CodecError::Parameter("SIZE"))
+}
+
+/// Up to twenty digits. Those can pass `u64`; such a number is over any limit all the same.
+pub fn octets(value: &str) -> Option<u64> {
+    let digits = (1..=20).contains(&value.len()) && value.bytes().all(|b| b.is_ascii_digit());
+    digits.then(|| value.parse().unwrap_or(u64::MAX))
 }
 
 pub fn body(value: &str) -> Parsed<BodyType> {

@@ -52,6 +52,8 @@ pub struct Connection<D: Door> {
     out: Output,
     reception: Option<D::Reception>,
     pace: Pace,
+    /// When we last said something: the next command is due from then on.
+    said: Instant,
 }
 
 /// How fast a message comes in. Only the time spent waiting for the client counts.
@@ -62,6 +64,13 @@ struct Pace {
 }
 
 impl Pace {
+    /// Between messages nothing is slow.
+    fn follow(&mut self, session: &Session) {
+        if !session.has_message() && session.phase() == Phase::Command {
+            *self = Self::default();
+        }
+    }
+
     /// How long the next octets may take, where `min_rate` octets a second are asked for.
     fn budget(&self, min_rate: u64) -> Duration {
         let Some(earned) = self.octets.checked_div(min_rate) else {
@@ -85,6 +94,7 @@ impl<D: Door> Connection<D> {
             out: Output::default(),
             reception: None,
             pace: Pace::default(),
+            said: Instant::now(),
         }
     }
 
@@ -118,6 +128,7 @@ impl<D: Door> Connection<D> {
             if !session.has_message() {
                 self.reception = None;
             }
+            self.pace.follow(&session);
             if self.out.replies.len() > REPLY_ROOM {
                 self.flush().await?;
             }
@@ -189,7 +200,6 @@ impl<D: Door> Connection<D> {
     fn begin(&mut self, session: &Session, envelope: Envelope) -> Result<(), Reply> {
         let client = session.client(envelope.smtputf8);
         self.reception = Some(self.shared.parts.door.begin(client, envelope)?);
-        self.pace = Pace::default();
         Ok(())
     }
 
@@ -240,7 +250,10 @@ impl<D: Door> Connection<D> {
         // Boxed, so that an idle session does not carry the room for it.
         let handshake = Box::pin(self.wire.secure(tls.acceptor()));
         match timeout(self.limits.handshake_timeout.0, handshake).await {
-            Ok(version) => Ok(version?),
+            Ok(version) => {
+                self.said = Instant::now();
+                Ok(version?)
+            }
             Err(_) => Err(End::Close),
         }
     }
@@ -262,8 +275,10 @@ impl<D: Door> Connection<D> {
         Ok(())
     }
 
+    /// A command that comes in drips is due when a whole one is.
     async fn read_command(&mut self) -> Result<usize, End> {
         let limit = self.limits.command_timeout.0;
+        let limit = limit.saturating_sub(self.said.elapsed());
         let room = MAX_LINE.saturating_sub(self.input.len()).max(1);
         let closing = self.shared.closing.cancelled();
         let read = self.wire.read(&mut self.input, room);
@@ -305,6 +320,7 @@ impl<D: Door> Connection<D> {
         let written = timeout(self.limits.write_timeout.0, write).await;
         // Where that failed they are of no more use either.
         self.out.replies.clear();
+        self.said = Instant::now();
         match written {
             Ok(written) => Ok(written?),
             Err(_) => Err(End::Close),
@@ -369,6 +385,32 @@ fn lost() -> Reply {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_chunk_nobody_asked_for_is_given_the_time_of_a_message() {
+        let context = Context {
+            hostname: "mta.test".into(),
+            limits: Arc::default(),
+            peer: None,
+            trusted: true,
+            starttls: false,
+            auth: false,
+            auth_in_clear: false,
+        };
+        let mut out = Output::default();
+        let mut session = Session::open(context, &mut out);
+        let mut pace = Pace {
+            waited: Duration::from_secs(60),
+            octets: 0,
+        };
+        pace.follow(&session);
+        let _step = session.advance(b"BDAT 10\r\n", &mut out);
+        assert_eq!(session.phase(), Phase::Content);
+        assert_eq!(pace.budget(256), RATE_GRACE);
+        pace.waited = RATE_GRACE;
+        pace.follow(&session);
+        assert_eq!(pace.budget(256), Duration::ZERO);
+    }
 
     #[test]
     fn a_message_must_keep_the_minimum_rate() {

@@ -198,6 +198,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
         self.hear().await
     }
 
+    /// Says everything up to the 354.
+    async fn begin_content(&mut self) {
+        self.say("EHLO c.test").await;
+        self.say("MAIL FROM:<>").await;
+        self.say("RCPT TO:<d@e.f>").await;
+        assert!(self.say("DATA").await.starts_with("354 "));
+    }
+
     async fn mail(&mut self, content: &str) -> String {
         self.send("MAIL FROM:<a@acme.example>\r\nRCPT TO:<d@e.f>\r\nDATA\r\n")
             .await;
@@ -252,10 +260,7 @@ async fn a_trusted_client_hands_in_mail_and_shutdown_is_clean() {
 async fn a_message_under_way_is_finished_at_shutdown() {
     let world = default_world().await;
     let mut client = world.greeted().await;
-    client.say("EHLO c.test").await;
-    client.say("MAIL FROM:<>").await;
-    client.say("RCPT TO:<d@e.f>").await;
-    client.say("DATA").await;
+    client.begin_content().await;
     world.cancel.cancel();
     client.send("half").await;
     assert!(client.say(" and half\r\n.").await.starts_with("250 "));
@@ -269,10 +274,7 @@ async fn a_message_under_way_is_finished_at_shutdown() {
 async fn a_client_that_leaves_within_a_message_leaves_nothing() {
     let world = default_world().await;
     let mut client = world.greeted().await;
-    client.say("EHLO c.test").await;
-    client.say("MAIL FROM:<>").await;
-    client.say("RCPT TO:<d@e.f>").await;
-    client.say("DATA").await;
+    client.begin_content().await;
     client.send("half").await;
     drop(client);
     world.cancel.cancel();
@@ -409,6 +411,30 @@ async fn a_silent_client_and_a_silent_message_are_told_why() {
     while !slow.hear().await.starts_with("354") {}
     assert!(slow.hear().await.starts_with("421 4.4.2 "));
     assert!(world.door.taken.lock().is_empty());
+}
+
+#[tokio::test]
+async fn a_command_in_drips_is_due_when_a_whole_one_is() {
+    let impatient = Limits {
+        command_timeout: Span::millis(200),
+        ..Limits::default()
+    };
+    let world = world(Config::default(), impatient).await;
+    let mut client = world.greeted().await;
+    let mut heard = String::new();
+    let mut drips = 0;
+    let mut pause = tokio::time::interval(Duration::from_millis(20));
+    while heard.is_empty() {
+        drips += 1;
+        assert!(drips < 2000, "still listened to");
+        // The server may have gone already.
+        let _gone = client.0.get_mut().write_all(b"x").await;
+        tokio::select! {
+            _ = pause.tick() => {}
+            line = client.hear() => heard = line,
+        }
+    }
+    assert!(heard.starts_with("421 4.4.2 "), "{heard}");
 }
 
 #[tokio::test]

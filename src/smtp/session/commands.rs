@@ -8,10 +8,7 @@ use crate::smtp::codec::{Command, EhloLines, MailFrom, Mailbox, RcptTo, write_re
 impl Session {
     /// Carries out a command. `behind` says that the client had sent more when it was read.
     pub(super) fn on(&mut self, command: Command<'_>, behind: bool, out: &mut Output) -> Step {
-        if !matches!(
-            command,
-            Command::Rcpt(_) | Command::Data | Command::Bdat { .. }
-        ) {
+        if !brings_forward(&command) {
             self.idle += 1;
             if self.idle > self.context.limits.max_idle_commands {
                 return self.refuse(replies::too_many_commands(), out);
@@ -210,6 +207,15 @@ impl Session {
             (_, address) => (replies::out_of_order("MAIL first", "RCPT"), (None, address)),
         };
         self.refuse_about(refusal.0, refusal.1, out)
+    }
+}
+
+/// An empty chunk before the last adds nothing to a message, and could be sent for ever.
+fn brings_forward(command: &Command<'_>) -> bool {
+    match command {
+        Command::Bdat { size, last } => *size > 0 || *last,
+        Command::Rcpt(_) | Command::Data => true,
+        _ => false,
     }
 }
 

@@ -402,6 +402,52 @@ fn endless_content_is_not_read_for_ever() {
 }
 
 #[test]
+fn content_of_nothing_but_what_is_refused_is_not_read_for_ever() {
+    for octet in ["\0", "\n", "\r"] {
+        let mut talk = Talk::limited(|l| l.max_message_size = Size(40)).in_data();
+        talk.say(octet.repeat(200));
+        assert!(talk.closed, "{octet:?}");
+    }
+}
+
+#[test]
+fn empty_chunks_bring_no_message_forward() {
+    let mut talk = Talk::limited(|l| l.max_idle_commands = 5).ready();
+    talk.say("MAIL FROM:<a@b.c>\r\nRCPT TO:<d@e.f>\r\n");
+    let heard = talk.say("BDAT 0\r\n".repeat(10));
+    assert_eq!(codes(&heard).last(), Some(&"421"));
+    assert!(talk.closed);
+}
+
+#[test]
+fn a_browser_that_is_made_to_post_commands_is_cut_off() {
+    let mut talk = Talk::with(context());
+    let heard = talk.say(
+        "POST / HTTP/1.1\r\nHost: localhost:2525\r\n\r\nEHLO x\r\nMAIL FROM:<a@b.c>\r\nRCPT TO:<d@e.f>\r\n\
+         BDAT 16 LAST\r\nFrom: a@b.c\r\n\r\n\r\n",
+    );
+    assert_eq!(codes(&heard), ["421"]);
+    assert!(talk.closed && talk.taken.is_empty());
+}
+
+#[test]
+fn mail_refused_for_its_parameters_is_told_as_mail() {
+    let mut talk = Talk::with(context()).ready();
+    let heard = talk.say(
+        "MAIL FROM:<a@b.c> RET=ALL\r\nMAIL FROM:<a@b.c> XYZ=1\r\nMAIL FROM:<é@b.c>\r\n\
+         MAIL FROM:<a@b.c>\r\nRCPT TO:<d@e.f> NOTIFY=EVER\r\n",
+    );
+    assert!(heard.contains("RET takes FULL or HDRS"), "{heard}");
+    assert!(heard.contains("\"XYZ\" is not offered"), "{heard}");
+    let told = talk
+        .refusals
+        .iter()
+        .map(|r| (&*r.reply.command, r.sender.is_some()));
+    let mail = ("MAIL", false);
+    assert_eq!(told.collect::<Vec<_>>(), [mail, mail, mail, ("RCPT", true)]);
+}
+
+#[test]
 fn eight_bit_content_is_taken_where_it_is_declared() {
     let mut talk = Talk::with(context()).ready();
     let heard = talk.say("MAIL FROM:<a@b.c> BODY=8BITMIME\r\nRCPT TO:<d@e.f>\r\nDATA\r\n");
