@@ -20,12 +20,15 @@ pub fn accept(file: &File, place: Place) -> Option<(Header, Accept)> {
     Some((header, accept))
 }
 
-/// As [`accept`], with the meta as octets.
+/// As [`accept`], with the meta as octets. Memory is taken for no more than `place` holds, whatever the header claims.
 pub fn header_and_meta(file: &File, place: Place) -> Option<(Header, Vec<u8>)> {
     let mut octets = vec![0; GUESS.min(place.len() as usize)];
     file.read_exact_at(&mut octets, place.offset()).ok()?;
     let header = Header::parse(&octets).filter(|h| h.generation == place.generation)?;
     let end = UNIT + header.meta_len as usize;
+    if end as u64 > place.len() {
+        return None;
+    }
     if end > octets.len() {
         octets.resize(end, 0);
         file.read_exact_at(&mut octets, place.offset()).ok()?;
@@ -106,4 +109,33 @@ pub fn keep_link(from: &Path, to: &Path) {
 /// For callers that want the meta alone.
 pub fn meta(file: &File, place: Place) -> Option<Meta> {
     accept(file, place).map(|(_, accept)| accept.meta)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::record::{Draw, Kind, Stamp, stamp};
+    use super::*;
+    use crate::mail::MessageId;
+    use crate::units::Timestamp;
+
+    #[test]
+    fn a_meta_length_beyond_the_record_is_damage_and_takes_no_memory() {
+        let mut record = Vec::new();
+        let meta = [7; 200];
+        Draw::state(Kind::Start, MessageId(1), Timestamp::from_millis(1), &meta)
+            .append(&mut record);
+        let place = Stamp {
+            generation: 1,
+            salt: 2,
+            back: 0,
+            batch: 0,
+        };
+        stamp(&mut record, place);
+        let file = tempfile::tempfile().unwrap();
+        file.write_all_at(&record, 0).unwrap();
+        let whole = Place::new(1, 0, record.len() as u64);
+        assert!(header_and_meta(&file, whole).is_some());
+        let short = Place::new(1, 0, 128);
+        assert!(header_and_meta(&file, short).is_none());
+    }
 }

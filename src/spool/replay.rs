@@ -163,7 +163,8 @@ fn sealed_uses(live: &BTreeMap<u32, SegmentFile>) -> Vec<u32> {
 
 fn start(generation: u32, file: &SegmentFile) -> Option<Start> {
     let header = file.latest.filter(|header| header.kind == Kind::Start)?;
-    let place = Place::new(generation, 0, header.len());
+    // What the header claims may be more than there is.
+    let place = Place::new(generation, 0, header.len().min(file.size));
     let (_, meta) = read::header_and_meta(&file.file, place)?;
     postcard::from_bytes(&meta).ok()
 }
