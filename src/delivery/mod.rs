@@ -213,11 +213,7 @@ impl Delivery {
 
     /// One message over one connection.
     async fn deliver(&self, lane: &Lane, link: &mut Link, ready: Vec<Ready>) {
-        let jobs = ready
-            .into_iter()
-            .filter_map(|ready| self.0.with.queue.begin(ready.key));
-        let jobs = self.only_fitting(lane, jobs.collect());
-        let Some(mut batch) = self.load(jobs).await else {
+        let Some(mut batch) = self.plan(lane, ready).await else {
             return;
         };
         while let Some(mut part) = batch.parts.pop_front() {
@@ -229,6 +225,14 @@ impl Delivery {
             batch.parts.extend(left);
         }
         self.requeue(batch);
+    }
+
+    /// Takes the entries from the queue, and what the spool knows of their message.
+    async fn plan(&self, lane: &Lane, ready: Vec<Ready>) -> Option<Batch> {
+        let begun = ready
+            .into_iter()
+            .filter_map(|ready| self.0.with.queue.begin(ready.key));
+        self.load(self.only_fitting(lane, begun.collect())).await
     }
 
     /// Puts back what no longer belongs in the lane, because a reload has changed its source or the terms of its
