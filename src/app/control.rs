@@ -109,6 +109,9 @@ impl Control for Daemon {
         if let Err(error) = self.spool.accepting() {
             reasons.push(format!("the spool takes no mail: {error}"));
         }
+        if self.events.are_behind() {
+            reasons.push("the event log cannot keep up".to_owned());
+        }
         if reasons.is_empty() {
             Ok(())
         } else {

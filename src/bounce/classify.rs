@@ -48,6 +48,8 @@ fn by_command(reply: &Reply) -> BounceClass {
     match (&*reply.command, reply.code) {
         ("RCPT", 552) => BounceClass::Soft,
         ("RCPT", 550 | 551 | 553) => BounceClass::Hard,
+        // Our own spool could not give the message back.
+        ("content" | "spool", _) => BounceClass::Config,
         ("connect" | "EHLO" | "HELO", _) => BounceClass::Block,
         (_, 500..=505) => BounceClass::Config,
         (_, 552) => BounceClass::Policy,

@@ -26,6 +26,11 @@ use std::sync::Arc;
 /// Takes every event, in the order emitted. Must not block: it is called on the path of every message.
 pub trait Sink: Send + Sync {
     fn take(&self, at: Timestamp, event: &Event);
+
+    /// More events wait here than should: no new mail is taken until they have gone.
+    fn is_behind(&self) -> bool {
+        false
+    }
 }
 
 /// The one place that emits. Cheap to clone.
@@ -41,6 +46,11 @@ impl Events {
             clock,
             sinks: sinks.into(),
         }
+    }
+
+    /// Some sink cannot keep up.
+    pub fn are_behind(&self) -> bool {
+        self.sinks.iter().any(|sink| sink.is_behind())
     }
 
     pub fn emit(&self, event: &Event) {

@@ -62,6 +62,10 @@ impl Intake {
 
     /// Whether mail can come in now, as a reply where it cannot. Cheap: for MAIL FROM.
     pub fn accepting(&self) -> Result<(), Reply> {
+        if self.0.events.are_behind() {
+            let text = "the event log cannot keep up, try again later";
+            return Err(refuse(452, EnhancedCode(4, 3, 1), text));
+        }
         self.0.spool.accepting().map_err(|error| not_now(&error))
     }
 

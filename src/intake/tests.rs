@@ -8,6 +8,7 @@ use crate::spool;
 use crate::units::Size;
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 const NOW: Timestamp = Timestamp::from_millis(1_700_000_000_000);
 
@@ -24,6 +25,8 @@ struct World {
 struct Seen {
     events: Mutex<Vec<Event>>,
     stored: Mutex<Vec<Stored>>,
+    /// The events have nowhere to go.
+    behind: AtomicBool,
 }
 
 struct Recorder(Arc<Seen>);
@@ -31,6 +34,10 @@ struct Recorder(Arc<Seen>);
 impl crate::events::Sink for Recorder {
     fn take(&self, _: Timestamp, event: &Event) {
         self.0.events.lock().push(event.clone());
+    }
+
+    fn is_behind(&self) -> bool {
+        self.0.behind.load(Ordering::Relaxed)
     }
 }
 
@@ -293,6 +300,19 @@ async fn a_full_disk_puts_the_client_off_before_the_message_comes() {
         (reply.code, reply.enhanced),
         (452, Some(EnhancedCode(4, 3, 1)))
     );
+}
+
+#[tokio::test]
+async fn while_events_have_nowhere_to_go_no_mail_comes_in() {
+    let world = World::new();
+    world.seen.behind.store(true, Ordering::Relaxed);
+    let refusal = world.intake.accepting().unwrap_err();
+    assert_eq!(
+        (refusal.code, refusal.enhanced),
+        (452, Some(EnhancedCode(4, 3, 1)))
+    );
+    world.seen.behind.store(false, Ordering::Relaxed);
+    assert!(world.intake.accepting().is_ok());
 }
 
 #[tokio::test]

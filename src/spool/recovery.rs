@@ -330,7 +330,11 @@ pub fn remove_unfinished(layout: &Layout) {
 
 /// A number for segment files that none has.
 pub fn next_number(files: &[SegmentFile]) -> u64 {
-    files.iter().map(|file| file.number + 1).max().unwrap_or(0)
+    files
+        .iter()
+        .map(|file| file.number.saturating_add(1))
+        .max()
+        .unwrap_or(0)
 }
 
 /// A damaged part as it is reported.

@@ -5,9 +5,10 @@
 //!                                                                └▶ archive thread: zstd ─▶ events-TIME-N.jsonl.zst
 //! ```
 //!
-//! An event is never dropped. The channel holds [`WAITING`] lines; only where the disk cannot keep up with that does
-//! the sender wait, and while the disk refuses writes the writer tries again: mail then waits rather than move
-//! unrecorded. (The spool stops taking mail below its reserve of disk space, which the log shares.)
+//! An event is never dropped, and nobody waits for the disk to take one: lines wait in memory. Where more than
+//! [`WAITING`] do, because the disk is too slow or refuses, [`Sink::is_behind`] says so and intake takes no new mail;
+//! what is in the queue goes on and bounds what can still come. (The spool stops taking mail below its reserve of disk
+//! space, which the log shares.)
 //!
 //! Lines are complete or absent: what an unclean stop left of the last one is cut off at the next start, with a
 //! warning. A line is in the hands of the kernel when [`EventLog::flush`] returns; after [`EventLog::close`] it is on
@@ -20,18 +21,20 @@ mod writer;
 
 pub use reader::terminal_since;
 
+use writer::Signals;
+
 use super::{Config, Event, Line, Sink};
 use crate::units::Timestamp;
 use parking_lot::Mutex;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::{Sender, channel};
 use std::thread::JoinHandle;
 use tokio::sync::oneshot;
 
-/// Lines that may wait for the writer.
+/// Lines that may wait for the writer before new mail is kept out.
 const WAITING: usize = 65_536;
 
 /// The log as a sink. Clones share it.
@@ -39,9 +42,9 @@ const WAITING: usize = 65_536;
 pub struct EventLog(Arc<Shared>);
 
 struct Shared {
-    orders: SyncSender<Order>,
+    orders: Sender<Order>,
     writer: Mutex<Option<JoinHandle<()>>>,
-    closing: Arc<AtomicBool>,
+    signals: Arc<Signals>,
 }
 
 /// What the writer is asked for.
@@ -61,17 +64,17 @@ impl EventLog {
         std::fs::create_dir_all(dir)?;
         let archive = archive::Archive::start(dir, config.keep, now)?;
         let file = file::LogFile::open(dir, config, now)?;
-        let (orders, queue) = sync_channel(WAITING);
-        let closing = Arc::new(AtomicBool::new(false));
+        let (orders, queue) = channel();
+        let signals = Arc::new(Signals::default());
         let writer = std::thread::Builder::new()
             .name("event-log".to_owned())
             .spawn({
-                let closing = Arc::clone(&closing);
-                move || writer::run(&queue, file, archive, closing)
+                let signals = Arc::clone(&signals);
+                move || writer::run(&queue, file, archive, signals)
             })?;
         Ok(Self(Arc::new(Shared {
             orders,
-            closing,
+            signals,
             writer: Mutex::new(Some(writer)),
         })))
     }
@@ -90,7 +93,7 @@ impl EventLog {
     pub fn close(&self) {
         let writer = self.0.writer.lock().take();
         if let Some(writer) = writer {
-            self.0.closing.store(true, Ordering::Relaxed);
+            self.0.signals.closing.store(true, Ordering::Relaxed);
             let _gone = self.0.orders.send(Order::Close);
             if writer.join().is_err() {
                 tracing::error!("the event log's writer failed");
@@ -102,6 +105,7 @@ impl EventLog {
 impl Sink for EventLog {
     fn take(&self, at: Timestamp, event: &Event) {
         let line = Line { at, event }.to_json();
+        self.0.signals.waiting.fetch_add(1, Ordering::Relaxed);
         if let Err(refused) = self.0.orders.send(Order::Line(at, line))
             && let Order::Line(_, line) = refused.0
         {
@@ -111,6 +115,10 @@ impl Sink for EventLog {
                 "the event log is closed; this event is only here"
             );
         }
+    }
+
+    fn is_behind(&self) -> bool {
+        self.0.signals.waiting.load(Ordering::Relaxed) > WAITING
     }
 }
 

@@ -5,7 +5,7 @@ use super::archive::Archive;
 use super::file::LogFile;
 use crate::units::Timestamp;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, TryRecvError};
 use std::time::Duration;
 use tokio::sync::oneshot;
@@ -17,20 +17,28 @@ const AGAIN: Duration = Duration::from_millis(500);
 /// Attempts to write when the log is being closed; what the disk still refuses then goes to the operators' log.
 const LAST_ATTEMPTS: u32 = 4;
 
-/// Writes what is ordered until the log is closed or nobody holds it any more. `closing` says before the order to close
-/// that it will come, so that a disk that takes nothing cannot keep the daemon from stopping.
-pub fn run(queue: &Receiver<Order>, file: LogFile, archive: Archive, closing: Arc<AtomicBool>) {
+/// What the log's handles and its writer tell each other beside the orders.
+#[derive(Default)]
+pub struct Signals {
+    /// Set before the order to close, so that a disk that takes nothing cannot keep the daemon from stopping.
+    pub closing: AtomicBool,
+    /// Lines ordered and not written yet.
+    pub waiting: AtomicUsize,
+}
+
+/// Writes what is ordered until the log is closed or nobody holds it any more.
+pub fn run(queue: &Receiver<Order>, file: LogFile, archive: Archive, signals: Arc<Signals>) {
     let mut writer = Writer {
         file,
         archive,
-        closing,
+        signals,
     };
     let mut last = false;
     while !last {
         let batch = Batch::gather(queue);
         last = batch.last;
         if last {
-            writer.closing.store(true, Ordering::Relaxed);
+            writer.signals.closing.store(true, Ordering::Relaxed);
         }
         writer.write(batch);
     }
@@ -44,6 +52,7 @@ pub fn run(queue: &Receiver<Order>, file: LogFile, archive: Archive, closing: Ar
 #[derive(Default)]
 struct Batch {
     lines: Vec<u8>,
+    count: usize,
     /// Of the first line.
     began: Option<Timestamp>,
     waiting: Vec<oneshot::Sender<()>>,
@@ -73,6 +82,7 @@ impl Batch {
             Order::Line(at, line) => {
                 self.began.get_or_insert(at);
                 self.lines.extend_from_slice(&line);
+                self.count += 1;
             }
             Order::Flush(done) => self.waiting.push(done),
             Order::Close => self.last = true,
@@ -83,7 +93,7 @@ impl Batch {
 struct Writer {
     file: LogFile,
     archive: Archive,
-    closing: Arc<AtomicBool>,
+    signals: Arc<Signals>,
 }
 
 impl Writer {
@@ -91,6 +101,9 @@ impl Writer {
         if let Some(at) = batch.began {
             self.rotate_if_due(at);
             self.append(&batch.lines, at);
+            self.signals
+                .waiting
+                .fetch_sub(batch.count, Ordering::Relaxed);
         }
         for done in batch.waiting {
             let _nobody_waits_any_more = done.send(());
@@ -116,7 +129,7 @@ impl Writer {
             if attempts == 1 {
                 tracing::error!(%error, "the event log cannot be written; events wait");
             }
-            if self.closing.load(Ordering::Relaxed) && attempts >= LAST_ATTEMPTS {
+            if self.signals.closing.load(Ordering::Relaxed) && attempts >= LAST_ATTEMPTS {
                 let lines = String::from_utf8_lossy(lines);
                 tracing::error!(%lines, "these events are only here");
                 return;
@@ -139,17 +152,17 @@ mod tests {
         let archive = Archive::start(dir.path(), Span::days(1), now).unwrap();
         let file = LogFile::refusing(dir.path());
         let (orders, queue) = sync_channel(0);
-        let closing = Arc::new(AtomicBool::new(false));
+        let signals = Arc::new(Signals::default());
         let writer = std::thread::spawn({
-            let closing = Arc::clone(&closing);
-            move || run(&queue, file, archive, closing)
+            let signals = Arc::clone(&signals);
+            move || run(&queue, file, archive, signals)
         });
         let (done, asked) = oneshot::channel();
         orders.send(Order::Flush(done)).unwrap();
         asked.blocking_recv().unwrap();
         // The writer is at this line when the order to close comes.
         orders.send(Order::Line(now, b"{}\n".to_vec())).unwrap();
-        closing.store(true, Ordering::Relaxed);
+        signals.closing.store(true, Ordering::Relaxed);
         orders.send(Order::Close).unwrap();
         writer.join().unwrap();
     }

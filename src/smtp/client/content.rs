@@ -29,7 +29,7 @@ impl Connection {
         let mut stuffer = Stuffer::default();
         loop {
             let piece = content.next().await;
-            let Some(piece) = piece.map_err(|error| Failure::local("content", error))? else {
+            let Some(piece) = piece.map_err(|error| Failure::unreadable(&error))? else {
                 break;
             };
             stuffer.push(&piece, self.client.stream.output());

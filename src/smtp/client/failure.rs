@@ -1,6 +1,7 @@
 //! How a conversation ends before its time, and whose fault that is.
 
 use crate::mail::{EnhancedCode, Reply};
+use crate::spool::SpoolError;
 
 /// A conversation that cannot go on. The connection is closed after any of them.
 ///
@@ -63,6 +64,17 @@ impl Failure {
     pub(super) fn local(phase: &str, why: impl std::fmt::Display) -> Self {
         let code = EnhancedCode(4, 3, 0);
         Self::Local(Reply::local(451, code, why.to_string(), phase))
+    }
+
+    /// The content cannot be read: a passing fault is waited out, a damaged message will not mend.
+    pub(super) fn unreadable(error: &SpoolError) -> Self {
+        match error {
+            SpoolError::Corrupt(_) => {
+                let code = EnhancedCode(5, 3, 0);
+                Self::Local(Reply::local(554, code, error.to_string(), "content"))
+            }
+            _ => Self::local("content", error),
+        }
     }
 
     /// The same loss, in answer to STARTTLS: servers that break off there often talk in clear.
