@@ -2,7 +2,7 @@
 //!
 //! The unit is the [`lane::Lane`], one source × site (and TLS policy). The dispatcher takes what the scheduled queue
 //! says is due, finds its lane and lines it up there; each open connection of the lane runs [`Delivery::serve`], which
-//! takes the next message and carries it through four steps: `load → checkout → transact → settle`.
+//! takes the next message and carries it through four steps: `plan → checkout → transact → settle`.
 
 mod config;
 mod dispatch;
