@@ -1,6 +1,6 @@
 """What the benchmarks share: private MTAs on loopback, and what their processes cost."""
 
-import atexit, os, pathlib, pwd, shutil, signal, socket, statistics, subprocess, tempfile, threading, time, urllib.request
+import atexit, os, pathlib, random, shutil, signal, socket, statistics, subprocess, tempfile, threading, time, urllib.request
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 MAILWRIGHT = pathlib.Path(os.environ.get("MAILWRIGHT", ROOT / "target/release/mailwright"))
@@ -19,9 +19,12 @@ def workspace(where):
 
 
 def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+    """Below the ports that outgoing connections are given, so that none of them takes it meanwhile."""
+    while True:
+        port = random.randrange(15000, 32000)
+        with socket.socket() as s:
+            if s.connect_ex(("127.0.0.1", port)) != 0:
+                return port
 
 
 def start(command, log=subprocess.DEVNULL, **more):

@@ -31,9 +31,9 @@ fn fjall_rows(dir: &Path, span: Duration) -> Latencies {
 }
 
 fn fjall_blobs(dir: &Path, span: Duration) -> Latencies {
-    let blobs = || KvSeparationOptions::default();
     fjall(dir, span, || {
-        KeyspaceCreateOptions::default().with_kv_separation(Some(blobs()))
+        let blobs = Some(KvSeparationOptions::default());
+        KeyspaceCreateOptions::default().with_kv_separation(blobs)
     })
 }
 
