@@ -97,12 +97,25 @@ pub fn histogram() -> Latencies {
     Histogram::new_with_bounds(1, 60_000_000, 3).expect("bounds are in order")
 }
 
+/// Octets that a store which compresses gains nothing from.
+pub fn incompressible(len: usize) -> Vec<u8> {
+    let mut state = 0x9E37_79B9_7F4A_7C15u64;
+    let mut next = || {
+        // xorshift64
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state as u8
+    };
+    (0..len).map(|_| next()).collect()
+}
+
 /// Producers on threads of their own, each calling `message` again and again.
 pub fn producers(span: Duration, message: impl Fn(&[u8]) + Sync) -> Latencies {
     let end = Instant::now() + span;
     let work = || {
         let mut latencies = histogram();
-        let octets = vec![b'x'; MESSAGE];
+        let octets = incompressible(MESSAGE);
         while Instant::now() < end {
             let start = Instant::now();
             message(&octets);

@@ -1,6 +1,6 @@
 //! The spool as the daemon uses it: drafts, checksums, index, zeroing of new segments in the background.
 
-use crate::harness::{Latencies, MESSAGE, PRODUCERS, histogram};
+use crate::harness::{Latencies, MESSAGE, PRODUCERS, histogram, incompressible};
 use mailwright::clock::Clock;
 use mailwright::mail::{BodyType, Disposition, Envelope, Recipient, Reply};
 use mailwright::spool::{Commit, Config, Mark, Meta, Spool};
@@ -48,7 +48,7 @@ fn ours(dir: &Path, span: Duration, config: Config, deliver: bool) -> Latencies 
 
 async fn produce(spool: Spool, end: Instant, deliver: bool) -> Latencies {
     let mut latencies = histogram();
-    let body = vec![b'x'; MESSAGE - 500];
+    let body = incompressible(MESSAGE - 500);
     while Instant::now() < end {
         let start = Instant::now();
         let id = spool.next_id();
