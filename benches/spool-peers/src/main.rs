@@ -3,8 +3,10 @@
 #[path = "../../spool/harness.rs"]
 mod harness;
 #[path = "../../spool/ours.rs"]
+#[allow(dead_code)] // the variants of `benches/spool.rs`
 mod ours;
 #[path = "../../spool/plain.rs"]
+#[allow(dead_code)]
 mod plain;
 
 use fjall::{Database, KeyspaceCreateOptions, KvSeparationOptions, PersistMode};
