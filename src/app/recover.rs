@@ -76,7 +76,7 @@ fn event(last: &Final) -> Option<Event> {
             source: None,
             tls: None,
             latency: last.at.since(meta.received),
-            possible_duplicate: false,
+            possible_duplicate: last.in_doubt,
         },
         disposition: last.disposition.clone(),
     })

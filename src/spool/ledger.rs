@@ -201,6 +201,15 @@ impl Ledger {
         }
     }
 
+    /// Whether an outcome of `attempt` for a recipient may be its second: an earlier attempt was never answered.
+    pub fn is_in_doubt(&self, id: MessageId, recipient: u16, attempt: u16) -> bool {
+        let track = self
+            .slots
+            .get(&id)
+            .and_then(|slot| slot.tracks().get(usize::from(recipient)));
+        track.is_some_and(|track| track.in_doubt || track.is_unanswered_by(attempt))
+    }
+
     /// Outcomes came in. A message whose recipients all have a final one is gone.
     pub fn mark(&mut self, mark: &Mark) -> Option<Finished> {
         let slot = self.slots.get_mut(&mark.id)?;
@@ -363,11 +372,16 @@ impl Track {
         self.pending = attempt;
     }
 
+    /// An attempt is open, and it is not this one.
+    fn is_unanswered_by(&self, attempt: u16) -> bool {
+        self.pending > 0 && self.pending != attempt
+    }
+
     fn outcome(&mut self, attempts: u16, disposition: &Disposition, replies: &mut Replies) {
         if self.done {
             return;
         }
-        self.in_doubt |= self.pending > 0 && self.pending != attempts;
+        self.in_doubt |= self.is_unanswered_by(attempts);
         self.pending = 0;
         self.attempts = attempts;
         match disposition {

@@ -67,6 +67,8 @@ pub struct Final {
     pub recipient: u16,
     pub attempts: u16,
     pub disposition: Disposition,
+    /// An earlier attempt was never answered: this delivery may be the second.
+    pub in_doubt: bool,
     /// `None` where the message's segment is already used again.
     pub meta: Option<Meta>,
     pub at: Timestamp,
@@ -223,6 +225,7 @@ impl<'a> Recovery<'a> {
                 id: last.id,
                 recipient: last.recipient,
                 attempts: last.attempts,
+                in_doubt: last.in_doubt,
                 disposition: last.disposition,
                 meta,
                 at: last.at,

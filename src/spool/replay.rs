@@ -48,6 +48,7 @@ pub struct Last {
     pub recipient: u16,
     pub attempts: u16,
     pub disposition: Disposition,
+    pub in_doubt: bool,
     pub place: Option<Place>,
 }
 
@@ -309,19 +310,20 @@ impl Replay {
 
     fn mark(&mut self, mark: Mark, at: Timestamp) {
         let place = self.ledger.place(mark.id);
-        let _finished = self.ledger.mark(&mark);
-        for (recipient, attempts, disposition) in mark.outcomes {
+        for (recipient, attempts, disposition) in &mark.outcomes {
             if disposition.is_final() {
                 self.finals.push_back(Last {
+                    in_doubt: self.ledger.is_in_doubt(mark.id, *recipient, *attempts),
                     at,
                     id: mark.id,
-                    recipient,
-                    attempts,
-                    disposition,
+                    recipient: *recipient,
+                    attempts: *attempts,
+                    disposition: disposition.clone(),
                     place,
                 });
             }
         }
+        let _finished = self.ledger.mark(&mark);
         self.prune();
     }
 

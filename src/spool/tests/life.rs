@@ -64,6 +64,29 @@ async fn a_message_is_gone_when_its_last_recipient_is_done() {
     assert_eq!(found.report.finals[0].meta, Some(meta(id, 2)));
 }
 
+/// A second delivery whose event the next kill swallowed was told again without its mark.
+#[tokio::test]
+async fn an_outcome_that_is_told_again_keeps_its_doubt() {
+    let world = World::new();
+    let spool = world.start().spool;
+    let (twice, once) = (
+        commit(&spool, 1, 10).await.unwrap(),
+        commit(&spool, 1, 10).await.unwrap(),
+    );
+    world.pass_time();
+    spool.in_doubt(twice, &[0], 1).await.unwrap();
+    drop(spool);
+    let spool = world.start().spool;
+    for (id, attempt) in [(twice, 2), (once, 1)] {
+        spool.in_doubt(id, &[0], attempt).await.unwrap();
+        outcome(&spool, id, 0, attempt, delivered()).await;
+    }
+    drop(spool);
+    let finals = world.start().report.finals;
+    let doubts: Vec<_> = finals.iter().map(|f| (f.id, f.in_doubt)).collect();
+    assert_eq!(doubts, [(twice, true), (once, false)]);
+}
+
 #[tokio::test]
 async fn a_large_body_has_a_file_that_lives_as_long_as_its_message() {
     let world = World::new();
