@@ -286,7 +286,8 @@ impl Delivery {
         let progress = self.0.with.spool.progress(mark.id);
         loop {
             match self.0.with.spool.mark(mark.clone()).await {
-                Ok(()) => break,
+                // A mark whose write failed may be in the spool after all, and the message with it done.
+                Ok(()) | Err(SpoolError::NotFound) => break,
                 Err(SpoolError::Closed) => return,
                 Err(error) => {
                     tracing::error!(id = %mark.id, %error, "an outcome cannot be recorded; trying again");

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::auth::{credentials::Tenants, dkim::Signers};
-use crate::mail::{BodyType, Envelope, Recipient};
+use crate::mail::{BodyType, Envelope, Recipient, Reply};
 use crate::spool::{Commit, Meta, Progress};
 use crate::units::Timestamp;
 use crate::{bounce, dns, intake, queue, spool, tls};
@@ -111,4 +111,27 @@ async fn a_panic_in_a_delivery_puts_its_recipients_off_in_doubt() {
     delivery.stop(Duration::from_secs(60)).await;
     let progress: Vec<Progress> = delivery.0.with.spool.progress(id);
     assert_eq!((progress[0].attempts, progress[0].in_doubt), (1, true));
+}
+
+/// A mark that failed may be written after all; asked again, the spool then knows no such message.
+#[tokio::test]
+async fn an_outcome_that_took_effect_after_all_is_not_recorded_for_ever() {
+    let dir = tempfile::TempDir::new().unwrap();
+    let delivery = delivery(dir.path());
+    let id = accept(&delivery).await;
+    let due = delivery.0.with.queue.due().await;
+    let mut batch = delivery.take_up(due[0].key).await.unwrap();
+    let part = batch.parts.pop_front().unwrap();
+    let taken = Reply::said(250, None, "taken", ".");
+    let mark = spool::Mark {
+        id,
+        at: delivery.0.with.clock.now(),
+        outcomes: vec![(0, 1, Disposition::Delivered(taken.clone()))],
+    };
+    delivery.0.with.spool.mark(mark).await.unwrap();
+
+    delivery.settle_all(&mut batch, &part, settle::Via::default(), &taken);
+    delivery.requeue(batch);
+    delivery.stop(Duration::from_secs(5)).await;
+    assert!(delivery.0.tasks.is_empty());
 }
