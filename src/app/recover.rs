@@ -1,8 +1,12 @@
-//! What a start finds and has to tell: damage in the spool, and outcomes whose events an unclean stop swallowed.
+//! What a start finds and has to tell: damage in the spool, and arrivals and outcomes whose events an unclean stop
+//! swallowed.
 
-use crate::events::log::terminal_since;
+use crate::events::log::told_since;
 use crate::events::{About, Attempt, Event, Events};
-use crate::spool::{Final, RecoveryReport};
+use crate::mail::{Address, MessageId, Recipient};
+use crate::spool::{Arrived, Final, RecoveryReport};
+use crate::units::Timestamp;
+use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,36 +34,52 @@ pub fn tell(report: &RecoveryReport) {
     }
 }
 
-/// Tells the final outcomes that the spool has and the event log has not, so that each recipient has exactly one
-/// terminal event.
+/// Tells what the spool has and the event log has not, so that each recipient has one `accepted` and exactly one terminal
+/// event.
 pub fn tell_owed(report: &RecoveryReport, log: &Path, events: &Events) -> std::io::Result<()> {
-    let Some(first) = report.finals.iter().map(|last| last.at).min() else {
+    let arrived = report.arrivals.iter().map(|arrived| arrived.at);
+    let ended = report.finals.iter().map(|last| last.at);
+    let Some(first) = arrived.chain(ended).min() else {
         return Ok(());
     };
-    let since = crate::units::Timestamp::from_millis(
-        first
-            .as_millis()
-            .saturating_sub(u64::try_from(SLACK.as_millis()).unwrap_or(0)),
-    );
-    let told = terminal_since(log, since)?;
-    for last in &report.finals {
-        let Some(event) = event(last) else { continue };
-        let Event::Outcome { about, .. } = &event else {
-            continue;
-        };
-        let recipient = about
-            .recipient
-            .as_ref()
-            .map_or("", |recipient| recipient.as_str());
-        if !told.contains(&(last.id, recipient.into())) {
-            events.emit(&event);
-        }
-    }
+    let slack = u64::try_from(SLACK.as_millis()).unwrap_or(0);
+    let since = Timestamp::from_millis(first.as_millis().saturating_sub(slack));
+    let told = told_since(log, since)?;
+    let arrivals = report.arrivals.iter().flat_map(accepted);
+    let owed = arrivals.filter(|event| !is_in(&told.accepted, event));
+    owed.for_each(|event| events.emit(&event));
+    let outcomes = report.finals.iter().filter_map(outcome);
+    let owed = outcomes.filter(|event| !is_in(&told.ended, event));
+    owed.for_each(|event| events.emit(&event));
     Ok(())
 }
 
+fn is_in(told: &HashSet<(MessageId, Box<str>)>, event: &Event) -> bool {
+    let (Event::Accepted { about, .. } | Event::Outcome { about, .. }) = event else {
+        return true;
+    };
+    let recipient = about.recipient.as_ref().map_or("", Address::as_str);
+    told.contains(&(about.id, recipient.into()))
+}
+
+/// One event a recipient.
+fn accepted(arrived: &Arrived) -> impl Iterator<Item = Event> {
+    let about = |recipient: &Recipient| About {
+        id: arrived.meta.id,
+        labels: Arc::clone(&arrived.meta.labels),
+        sender: arrived.meta.envelope.sender.clone(),
+        recipient: Some(recipient.address.clone()),
+        size: arrived.size,
+    };
+    let recipients = arrived.meta.envelope.recipients.iter();
+    recipients.map(move |recipient| Event::Accepted {
+        about: about(recipient),
+        peer: None,
+    })
+}
+
 /// `None` where the message's record is gone: its segment is in another use, so its outcome is long told.
-fn event(last: &Final) -> Option<Event> {
+fn outcome(last: &Final) -> Option<Event> {
     let meta = last.meta.as_ref()?;
     let recipient = meta.envelope.recipients.get(usize::from(last.recipient))?;
     Some(Event::Outcome {

@@ -201,7 +201,10 @@ fn judge(ledger: &Ledger, arrived: &Arrivals, journal: &Journal) {
             "{id} came {times} times to {recipient}, unmarked"
         );
     }
-    one_end_each(&events, arrived);
+    one_each("accepted", &events, arrived, |event| {
+        event.kind() == "accepted"
+    });
+    one_each("terminal", &events, arrived, Event::is_terminal);
     let repeats = arrived.values().filter(|times| **times > 1).count();
     println!(
         "{} acknowledged, {} arrived, {repeats} repeated, {} marked as possible duplicates",
@@ -211,23 +214,21 @@ fn judge(ledger: &Ledger, arrived: &Arrivals, journal: &Journal) {
     );
 }
 
-fn one_end_each(events: &[Event], arrived: &Arrivals) {
-    let mut ends: BTreeMap<&str, usize> = BTreeMap::new();
-    for event in events.iter().filter(|e| e.is_terminal()) {
-        *ends.entry(event.recipient()).or_default() += 1;
+/// Every recipient that was reached, and no other, has one event of this kind.
+fn one_each(what: &str, events: &[Event], arrived: &Arrivals, of: impl Fn(&Event) -> bool) {
+    let mut told: BTreeMap<&str, usize> = BTreeMap::new();
+    for event in events.iter().filter(|event| of(event)) {
+        *told.entry(event.recipient()).or_default() += 1;
     }
     let recipients = arrived.keys().map(|(_, recipient)| &**recipient);
     let wrong: Vec<_> = recipients
-        .map(|recipient| (recipient, ends.get(recipient).copied().unwrap_or(0)))
+        .map(|recipient| (recipient, told.get(recipient).copied().unwrap_or(0)))
         .filter(|(_, times)| *times != 1)
         .collect();
-    assert!(
-        wrong.is_empty(),
-        "terminal events other than one: {wrong:?}"
-    );
+    assert!(wrong.is_empty(), "{what} events other than one: {wrong:?}");
     assert_eq!(
-        ends.len(),
+        told.len(),
         arrived.len(),
-        "as many ends as recipients that were reached"
+        "as many {what} events as recipients that were reached"
     );
 }

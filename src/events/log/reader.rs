@@ -10,21 +10,45 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader};
 use std::path::{Path, PathBuf};
 
-/// The (message, recipient) pairs that have a terminal event at `since` or later.
+/// The (message, recipient) pairs that have an event.
+#[derive(Debug, Default)]
+pub struct Told {
+    pub accepted: HashSet<(MessageId, Box<str>)>,
+    /// By a terminal event.
+    pub ended: HashSet<(MessageId, Box<str>)>,
+}
+
+/// What was told at `since` or later.
 ///
-/// For the start after an unclean stop: an outcome may have been told as an event while the spool did not yet hold
-/// it, and no recipient may get a second terminal event. Lines that cannot be read are skipped.
+/// For the start after an unclean stop: what came in or ended may be told already or may not, and no recipient may get
+/// a second such event. Lines that cannot be read are skipped.
 ///
 /// # Errors
 /// The directory or a file of it cannot be read; a directory that is not there has no events.
-pub fn terminal_since(dir: &Path, since: Timestamp) -> io::Result<HashSet<(MessageId, Box<str>)>> {
-    let mut ended = HashSet::new();
+pub fn told_since(dir: &Path, since: Timestamp) -> io::Result<Told> {
+    let mut told = Told::default();
     for path in files_since(dir, since)? {
         for line in open(&path)?.split(b'\n') {
-            ended.extend(terminal(&line?, since));
+            told.read(&line?, since);
         }
     }
-    Ok(ended)
+    Ok(told)
+}
+
+impl Told {
+    fn read(&mut self, line: &[u8], since: Timestamp) -> Option<()> {
+        let read: Read = serde_json::from_slice(line).ok()?;
+        let kind = read.kind.as_str();
+        let told = match kind {
+            "accepted" => &mut self.accepted,
+            _ if TERMINAL.contains(&kind) => &mut self.ended,
+            _ => return None,
+        };
+        if read.time >= since {
+            told.insert((read.id.parse().ok()?, read.recipient));
+        }
+        Some(())
+    }
 }
 
 /// The newest file, and those set aside at `since` or later. A file half compressed is read uncompressed.
@@ -58,7 +82,7 @@ fn open(path: &Path) -> io::Result<Box<dyn BufRead>> {
 
 /// What is read of a line.
 #[derive(Deserialize)]
-struct Ended {
+struct Read {
     time: Timestamp,
     #[serde(rename = "type")]
     kind: String,
@@ -68,11 +92,3 @@ struct Ended {
 
 /// The types that end a recipient; [`super::Event::is_terminal`] says the same of an event.
 const TERMINAL: [&str; 4] = ["delivered", "bounced", "expired", "dropped"];
-
-fn terminal(line: &[u8], since: Timestamp) -> Option<(MessageId, Box<str>)> {
-    let ended: Ended = serde_json::from_slice(line).ok()?;
-    if ended.time < since || !TERMINAL.contains(&ended.kind.as_str()) {
-        return None;
-    }
-    Some((ended.id.parse().ok()?, ended.recipient))
-}

@@ -128,7 +128,7 @@ fn an_unclean_stop_leaves_whole_lines_and_no_half_archive() {
 }
 
 #[test]
-fn terminal_events_are_found_across_files_from_an_instant_on() {
+fn what_was_told_is_found_across_files_from_an_instant_on() {
     let dir = tempfile::tempdir().unwrap();
     let config = Config {
         rotate_every: Span::minutes(1),
@@ -152,9 +152,12 @@ fn terminal_events_are_found_across_files_from_an_instant_on() {
     log.take(at(2), &outcome(2, BounceClass::Expired));
     log.take(at(2), &sample::deferred());
     log.take(at(4), &outcome(3, BounceClass::Dropped));
+    log.take(at(0), &numbered(4));
+    log.take(at(4), &numbered(5));
     log.close();
-    let mut ended: Vec<u64> = terminal_since(dir.path(), at(1))
-        .unwrap()
+    let told = told_since(dir.path(), at(1)).unwrap();
+    let mut ended: Vec<u64> = told
+        .ended
         .into_iter()
         .map(|(id, recipient)| {
             assert_eq!(&*recipient, "ann@example.net");
@@ -163,9 +166,8 @@ fn terminal_events_are_found_across_files_from_an_instant_on() {
         .collect();
     ended.sort_unstable();
     assert_eq!(ended, [2, 3]);
-    assert!(
-        terminal_since(&dir.path().join("none"), START)
-            .unwrap()
-            .is_empty()
-    );
+    let accepted: Vec<u64> = told.accepted.into_iter().map(|(id, _)| id.0).collect();
+    assert_eq!(accepted, [5]);
+    let none = told_since(&dir.path().join("none"), START).unwrap();
+    assert!(none.ended.is_empty() && none.accepted.is_empty());
 }
