@@ -77,9 +77,9 @@ async fn produce(spool: Spool, end: Instant, deliver: bool) -> Latencies {
     latencies
 }
 
-fn meta(id: mailwright::mail::MessageId) -> Meta {
+fn meta(id: mailwright::mail::MessageId) -> Arc<Meta> {
     let recipient = "recipient@example.net".parse().expect("an address");
-    Meta {
+    Arc::new(Meta {
         id,
         envelope: Envelope {
             sender: Some("bounces@example.com".parse().expect("an address")),
@@ -95,5 +95,5 @@ fn meta(id: mailwright::mail::MessageId) -> Meta {
         expires: None,
         eight_bit_header: false,
         eight_bit_body: false,
-    }
+    })
 }

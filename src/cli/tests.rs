@@ -215,7 +215,11 @@ async fn leave_a_message(dir: &std::path::Path) -> crate::mail::MessageId {
     let body = spool.draft();
     let head = b"Subject: hello\r\n\r\n".to_vec();
     spool
-        .commit(spool::Commit { meta, head, body })
+        .commit(spool::Commit {
+            meta: meta.into(),
+            head,
+            body,
+        })
         .await
         .unwrap();
     spool.hold(id, Some("looks odd")).await.unwrap();

@@ -81,7 +81,7 @@ async fn accept(delivery: &Delivery) -> crate::mail::MessageId {
     };
     let id = meta.id;
     let commit = Commit {
-        meta,
+        meta: meta.into(),
         head: b"From: <s@x.test>\r\n\r\n".to_vec(),
         body: with.spool.draft(),
     };

@@ -344,12 +344,14 @@ async fn a_tenant_is_held_to_its_domains_and_gives_its_pool() {
         let evil = send(tenant, named, "eve@evil.test").await.unwrap_err();
         assert_eq!(evil.enhanced, Some(EnhancedCode(5, 7, 1)));
         let id = send(tenant, named, "ann@signed.test").await.unwrap();
-        let labels = world.spool.stored(id).await.unwrap().meta.labels;
+        let stored = world.spool.stored(id).await.unwrap();
+        let labels = &stored.meta.labels;
         assert_eq!(labels.tenant.as_deref(), Some("acme"));
         assert_eq!(labels.pool.as_deref(), Some("shared"));
     }
     let id = send(None, "unconfigured", "eve@evil.test").await.unwrap();
-    let labels = world.spool.stored(id).await.unwrap().meta.labels;
+    let stored = world.spool.stored(id).await.unwrap();
+    let labels = &stored.meta.labels;
     assert_eq!(
         (labels.tenant.as_deref(), labels.pool.as_deref()),
         (Some("unconfigured"), None)

@@ -14,7 +14,7 @@ fn stored(id: u64, recipients: &[&str]) -> Stored {
         .collect();
     Stored {
         progress: vec![Progress::default(); recipients.len()],
-        meta: Meta {
+        meta: Arc::new(Meta {
             id: MessageId(id),
             envelope: Envelope {
                 sender: None,
@@ -30,7 +30,7 @@ fn stored(id: u64, recipients: &[&str]) -> Stored {
             expires: None,
             eight_bit_header: false,
             eight_bit_body: false,
-        },
+        }),
         size: 1,
         held: None,
     }
@@ -216,7 +216,7 @@ fn retry_now_brings_a_waiting_entry_forward_once() {
 async fn due_wakes_when_the_clock_reaches_the_first_entry() {
     let world = World::new();
     let mut message = stored(1, &["a@x.test"]);
-    message.meta.send_at = Some(world.clock.now() + HOUR);
+    Arc::make_mut(&mut message.meta).send_at = Some(world.clock.now() + HOUR);
     world.insert(&message);
     let waiter = tokio::spawn({
         let queue = world.queue.clone();

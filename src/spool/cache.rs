@@ -1,9 +1,18 @@
-//! Content of messages just accepted, so that their first attempt reads no disk.
+//! Messages just accepted, so that their first attempt reads no disk.
 
+use super::Meta;
 use super::content::Held;
 use crate::mail::MessageId;
 use parking_lot::Mutex;
 use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+
+/// A message as it was accepted.
+#[derive(Debug, Clone)]
+pub struct Fresh {
+    pub meta: Arc<Meta>,
+    pub content: Held,
+}
 
 /// Bounded by octets; the longest held goes first.
 pub struct Cache {
@@ -13,7 +22,7 @@ pub struct Cache {
 
 #[derive(Default)]
 struct Contents {
-    by_id: HashMap<MessageId, Held>,
+    by_id: HashMap<MessageId, Fresh>,
     /// In order of insertion. Ids that were taken out meanwhile stay until their turn comes.
     order: VecDeque<MessageId>,
     octets: usize,
@@ -27,11 +36,11 @@ impl Cache {
         }
     }
 
-    pub fn insert(&self, id: MessageId, content: Held) {
+    pub fn insert(&self, id: MessageId, fresh: Fresh) {
         let mut held = self.held.lock();
-        held.octets += content.len();
+        held.octets += fresh.content.len();
         held.order.push_back(id);
-        held.by_id.insert(id, content);
+        held.by_id.insert(id, fresh);
         while held.octets > self.most || held.order.len() > 4 * held.by_id.len() + 64 {
             let Some(oldest) = held.order.pop_front() else {
                 break;
@@ -40,23 +49,23 @@ impl Cache {
         }
     }
 
-    pub fn get(&self, id: MessageId) -> Option<Held> {
+    pub fn get(&self, id: MessageId) -> Option<Fresh> {
         self.held.lock().by_id.get(&id).cloned()
     }
 
-    pub fn remove(&self, id: MessageId) -> Option<Held> {
+    pub fn remove(&self, id: MessageId) -> Option<Fresh> {
         self.held.lock().remove(id)
     }
 }
 
 impl Contents {
-    fn remove(&mut self, id: MessageId) -> Option<Held> {
-        let content = self.by_id.remove(&id)?;
-        self.octets -= content.len();
+    fn remove(&mut self, id: MessageId) -> Option<Fresh> {
+        let fresh = self.by_id.remove(&id)?;
+        self.octets -= fresh.content.len();
         if self.by_id.is_empty() {
             self.order.clear();
         }
-        Some(content)
+        Some(fresh)
     }
 }
 
@@ -68,12 +77,13 @@ mod tests {
     #[test]
     fn the_oldest_content_goes_first_and_the_bound_holds() {
         let cache = Cache::new(100);
-        let content = Held {
-            head: Bytes::from_static(&[b'h'; 10]),
-            body: Bytes::from_static(&[b'b'; 30]),
-        };
-        for id in 1..=3 {
-            cache.insert(MessageId(id), content.clone());
+        for id in (1..=3).map(MessageId) {
+            let content = Held {
+                head: Bytes::from_static(&[b'h'; 10]),
+                body: Bytes::from_static(&[b'b'; 30]),
+            };
+            let meta = super::super::tests::meta(id, 1);
+            cache.insert(id, Fresh { meta, content });
         }
         assert!(cache.get(MessageId(1)).is_none());
         assert!(cache.get(MessageId(2)).is_some() && cache.get(MessageId(3)).is_some());

@@ -14,12 +14,17 @@ use crate::mail::MessageId;
 use std::fs::File;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// A log of fewer segments than this is not compacted.
 const LEAST_SEGMENTS: usize = 4;
 /// Between attempts to write on a disk that fails.
 const RETRY: Duration = Duration::from_secs(1);
+/// A batch of more records than this shows that many callers are at work: the next one rests, so that it fills.
+const BUSY: usize = 2;
+/// From the answers to one busy batch to the writing of the next. Callers answered now bring their next record within
+/// it; a sync for each few of them would cost the processor more than all else that is done to their messages.
+const REST: Duration = Duration::from_micros(500);
 /// Failed writes after which a caller is told; the record stays owed.
 const PATIENCE: u8 = 2;
 
@@ -35,6 +40,8 @@ pub struct Committer {
     /// Emptied segments, reusable when a record that no longer counts them is durable.
     retired: Vec<Segment>,
     failures: u32,
+    /// Not before this is the next batch written.
+    rest: Option<Instant>,
 }
 
 /// The segment being written.
@@ -77,13 +84,14 @@ impl Committer {
             owed: resume.owed,
             retired: Vec::new(),
             failures: 0,
+            rest: None,
         }
     }
 
     /// Writes until the spool is closed or dropped.
     pub fn run(mut self) {
         loop {
-            let work = self.shared.queue.take(self.patience());
+            let work = self.shared.queue.take(self.patience(), self.rest);
             if work.stop {
                 return;
             }
@@ -94,7 +102,9 @@ impl Committer {
                 .entries
                 .iter()
                 .any(|e| matches!(e.effect, Effect::Close));
+            let busy = batch.entries.len() > BUSY;
             self.write(batch);
+            self.rest = busy.then(|| Instant::now() + REST);
             if closing {
                 return;
             }
@@ -158,6 +168,7 @@ impl Committer {
                 Ok(()) => {}
                 Err(NoSpare::Full) if accepts => {
                     let (refused, rest) = batch.partition(brings_mail);
+                    self.doom_bodies(large(&refused));
                     self.settle_failed(refused, &SpoolError::NoSpace);
                     batch = rest;
                 }
@@ -228,7 +239,7 @@ impl Committer {
     }
 
     /// The records are durable.
-    fn count(&mut self, head: &Head, from: u64, part: Batch) {
+    fn count(&mut self, head: &Head, from: u64, mut part: Batch) {
         self.recovered();
         let mut answers = Vec::with_capacity(part.entries.len());
         let mut permits = 0;
@@ -236,7 +247,7 @@ impl Committer {
         {
             let mut ledger = self.shared.ledger.lock();
             ledger.set_used(head.generation, head.used);
-            for mut entry in part.entries {
+            for mut entry in part.entries.drain(..) {
                 let place = Place::new(head.generation, at, entry.len as u64);
                 at += entry.len as u64;
                 permits += entry.permits;
@@ -246,6 +257,7 @@ impl Committer {
             }
         }
         self.shared.queue.settled(permits);
+        self.shared.queue.reuse(part);
         for answer in answers {
             let _unheard = answer.send(Ok(()));
         }
@@ -270,15 +282,16 @@ impl Committer {
             Effect::Accept {
                 recipients,
                 large,
-                content,
+                fresh,
             } => {
                 ledger.accept(id, place, recipients, large);
-                if let Some(content) = content {
-                    self.shared.cache.insert(id, content);
+                if let Some(fresh) = fresh {
+                    self.shared.cache.insert(id, fresh);
                 }
             }
             Effect::Doubt(doubt) => ledger.doubt(id, &doubt),
             Effect::Hold(why) => ledger.hold(id, why),
+            Effect::Void(bodies) => self.doom_bodies(bodies),
             Effect::Move(message) => {
                 // Finished or moved meanwhile: nothing between the fold and here changes that in this thread.
                 if let (Some(folded), true) =
@@ -290,7 +303,7 @@ impl Committer {
             Effect::Mark(mark) => {
                 self.shared.cache.remove(id);
                 if ledger.mark(&mark).is_some_and(|finished| finished.large) {
-                    self.shared.pool.doom(self.shared.layout.body(id));
+                    self.doom_bodies(vec![id]);
                 }
             }
         }
@@ -312,7 +325,7 @@ impl Committer {
             to: head.used,
             refused: accepts.map(|entry| entry.id).collect(),
         };
-        self.owe_void(&void);
+        self.owe_void(&void, large(&part));
         self.settle_failed(part, &error);
         self.previous = Start {
             previous: head.generation,
@@ -352,12 +365,17 @@ impl Committer {
         self.owed.extend(owed);
     }
 
-    fn owe_void(&mut self, void: &Void) {
+    fn doom_bodies(&self, of: Vec<MessageId>) {
+        let (pool, layout) = (&self.shared.pool, &self.shared.layout);
+        of.into_iter().for_each(|id| pool.doom(layout.body(id)));
+    }
+
+    fn owe_void(&mut self, void: &Void, bodies: Vec<MessageId>) {
         if let Ok(meta) = postcard::to_allocvec(void) {
             let now = self.shared.clock.now();
             let draw = Draw::state(Kind::Void, self.shared.ids.last(), now, &meta);
             let mut first = Batch::default();
-            first.push(&draw, Effect::None);
+            first.push(&draw, Effect::Void(bodies));
             first.extend(std::mem::take(&mut self.owed));
             self.owed = first;
         }
@@ -488,6 +506,13 @@ impl Committer {
             self.shared.pool.doom(spare.path);
         }
     }
+}
+
+/// Messages of a batch whose body is a file of its own.
+fn large(batch: &Batch) -> Vec<MessageId> {
+    let large = |entry: &&Entry| matches!(entry.effect, Effect::Accept { large: true, .. });
+    let entries = batch.entries.iter().filter(large);
+    entries.map(|entry| entry.id).collect()
 }
 
 /// Records that are refused when they cannot be written; all others are facts.

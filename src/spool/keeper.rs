@@ -22,13 +22,13 @@ pub fn run(shared: &Shared, mut next: u64) {
             shared.pool.shed();
         }
         let chores = shared.pool.chores(ROUND, low);
-        if chores.stop {
-            return;
-        }
         for file in &chores.doomed {
             if let Err(error) = std::fs::remove_file(file) {
                 tracing::warn!(file = %file.display(), %error, "could not be deleted");
             }
+        }
+        if chores.stop {
+            return;
         }
         if checked.elapsed() >= ROUND {
             checked = std::time::Instant::now();

@@ -1,5 +1,6 @@
 //! The spool as its callers see it.
 
+use super::cache::Fresh;
 use super::committer::{Committer, OVERHEAD};
 use super::compactor::{self, Orders};
 use super::content::Held;
@@ -14,6 +15,7 @@ use super::shared::{Begin, Shared};
 use super::{Config, Content, Draft, Mark, Meta, Progress, SpoolError, Stored, keeper, read};
 use crate::clock::Clock;
 use crate::mail::MessageId;
+use bytes::Bytes;
 use parking_lot::Mutex;
 use std::path::Path;
 use std::sync::Arc;
@@ -22,7 +24,7 @@ use std::thread::JoinHandle;
 
 /// A message ready to be made durable.
 pub struct Commit {
-    pub meta: Meta,
+    pub meta: Arc<Meta>,
     /// The header section as it will be sent, closing empty line included.
     pub head: Vec<u8>,
     pub body: Draft,
@@ -144,13 +146,15 @@ impl Spool {
     /// start.
     pub async fn commit(&self, message: Commit) -> Result<(), SpoolError> {
         let Commit { meta, head, body } = message;
+        let head = Bytes::from(head);
         let id = meta.id;
         let recipients = meta.envelope.recipients.len();
         let (body, large) = match body.complete(id).await? {
             Complete::Inline(body) => (body, None),
             Complete::Large(large) => (Default::default(), Some(large)),
         };
-        let encoded = encode(&Accept { meta, large })?;
+        let accept = Accept { meta, large };
+        let encoded = encode(&accept)?;
         let draw = Draw {
             kind: Kind::Accept,
             id,
@@ -161,20 +165,19 @@ impl Spool {
             content_crc: record::content_crc(&head, &body),
         };
         self.fits(&draw)?;
-        let content = large.is_none().then(|| Held {
-            head: head.clone().into(),
-            body: body.clone(),
+        let fresh = large.is_none().then(|| Fresh {
+            meta: accept.meta,
+            content: Held {
+                head: head.clone(),
+                body: body.clone(),
+            },
         });
         let effect = Effect::Accept {
             recipients,
             large: large.is_some(),
-            content,
+            fresh,
         };
-        let taken = self.shared().queue.submit(&draw, effect).await;
-        if taken.is_err() && large.is_some() {
-            self.shared().pool.doom(self.shared().layout.body(id));
-        }
-        taken
+        self.shared().queue.submit(&draw, effect).await
     }
 
     /// Journals, durably, that attempt `attempt` at these recipients is about to send its final dot.
@@ -220,8 +223,23 @@ impl Spool {
 
     /// Meta, size and progress of a live message.
     pub async fn stored(&self, id: MessageId) -> Result<Stored, SpoolError> {
+        if let Some(stored) = self.at_hand(id) {
+            return Ok(stored);
+        }
         let shared = Arc::clone(&self.running.shared);
         off_runtime(move || stored(&shared, id)).await
+    }
+
+    /// A message that was accepted just now and is still in memory.
+    fn at_hand(&self, id: MessageId) -> Option<Stored> {
+        let Fresh { meta, content } = self.shared().cache.get(id)?;
+        let known = self.shared().ledger.lock().get(id)?;
+        Some(Stored {
+            meta,
+            size: content.len() as u64,
+            progress: known.progress,
+            held: known.held,
+        })
     }
 
     /// How far the recipients of a live message have come, one each; empty where there is no such message. Cheaper than
@@ -251,8 +269,8 @@ impl Spool {
             1 => self.shared().cache.remove(id),
             _ => self.shared().cache.get(id),
         };
-        if let Some(held) = cached {
-            return Ok(Content::held(held.head, held.body));
+        if let Some(Fresh { content, .. }) = cached {
+            return Ok(Content::held(content.head, content.body));
         }
         let shared = Arc::clone(&self.running.shared);
         off_runtime(move || content(&shared, id)).await

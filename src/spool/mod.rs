@@ -37,13 +37,13 @@
 //! | M9 | `Accept` … `Hold` | held | queued, held |
 //! | M10 | `Accept` … `Move` | copied forward | the copy counts, the original no more |
 //! | M11 | `Accept` … `Mark(final)` for all | done | gone; its `.body` is deleted |
-//! | M12 | `Accept`, then `Void` naming it | its write failed, 4xx sent | gone |
+//! | M12 | `Accept`, then `Void` naming it | its write failed, 4xx sent | gone; until the `Void` is durable as M4, its `.body` kept |
 //! | M13 | `Accept` with damaged header or meta | unreadable | reported, copied to `corrupt/`; its id where that is readable |
 //! | M14 | `Accept` with damaged content | known, not sendable | queued and reported; reading its content fails |
 //!
 //! *In doubt* is for good: a later deferral does not answer for the copy that may have been delivered. M4 cannot be told
 //! from M5, so after an unclean stop every message accepted within two seconds of the log's last record is in doubt,
-//! and the caller is told the final outcomes of that time to compare them with its event log.
+//! and the caller is told the arrivals and the final outcomes of that time to compare them with its event log.
 //!
 //! # States of a segment
 //!
@@ -98,7 +98,7 @@ pub use config::Config;
 pub use content::Content;
 pub use draft::Draft;
 pub use log::{Commit, Spool};
-pub use recovery::{Damage, Final, OpenError, RecoveryReport};
+pub use recovery::{Arrived, Damage, Final, OpenError, RecoveryReport};
 
 use crate::mail::{Disposition, Envelope, Labels, MessageId, Reply};
 use crate::units::Timestamp;
@@ -138,7 +138,7 @@ pub struct Progress {
 /// A message in the spool, as start-up finds it or `queue show` asks.
 #[derive(Debug, Clone)]
 pub struct Stored {
-    pub meta: Meta,
+    pub meta: Arc<Meta>,
     /// Octets of header section and body.
     pub size: u64,
     /// One a recipient, in envelope order.

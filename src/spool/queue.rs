@@ -1,6 +1,6 @@
 //! What waits to be written. Callers add records to the batch that fills while the one before is being synced.
 
-use super::content::Held;
+use super::cache::Fresh;
 use super::ledger::Place;
 use super::record::Doubt;
 use super::record::Draw;
@@ -9,13 +9,17 @@ use crate::mail::MessageId;
 use bytes::Bytes;
 use parking_lot::{Condvar, Mutex};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::{Semaphore, oneshot};
 
 /// Octets that may wait to be written, in the filling batch and the one under way; beyond that callers wait.
 const ROOM: u32 = 8 << 20;
 /// Octets of messages being moved that may wait.
 const MOVES: usize = 2 << 20;
+/// Octets that are worth a write of their own: a batch this large does not wait for more.
+const FULL: usize = 512 << 10;
+/// Room that an emptied batch keeps for its next use.
+const KEPT: usize = 4 << 20;
 
 pub type Answer = oneshot::Sender<Result<(), SpoolError>>;
 
@@ -26,11 +30,13 @@ pub enum Effect {
     Accept {
         recipients: usize,
         large: bool,
-        content: Option<Held>,
+        fresh: Option<Fresh>,
     },
     Doubt(Doubt),
     Mark(Mark),
     Hold(Option<Arc<str>>),
+    /// Messages whose large bodies go, now that the log says that they were refused.
+    Void(Vec<MessageId>),
     Move(Box<Move>),
     Close,
 }
@@ -161,12 +167,21 @@ pub struct Queue {
 #[derive(Default)]
 struct Pending {
     batch: Batch,
+    /// An emptied batch whose room is used again.
+    emptied: Batch,
     moves: Vec<Move>,
     move_octets: usize,
     closed: bool,
     stop: bool,
     /// The committer sleeps; whoever adds work wakes it.
     idle: bool,
+}
+
+impl Pending {
+    /// Waiting for more to gather gains nothing.
+    fn is_urgent(&self) -> bool {
+        self.stop || self.closed || self.batch.bytes.len() >= FULL
+    }
 }
 
 impl Queue {
@@ -209,7 +224,7 @@ impl Queue {
             entry.answer = Some(answer);
             entry.permits = permits;
         }
-        if pending.idle {
+        if pending.idle || pending.batch.bytes.len() >= FULL {
             pending.idle = false;
             self.work.notify_one();
         }
@@ -241,8 +256,9 @@ impl Queue {
         !pending.stop && !pending.closed
     }
 
-    /// Everything that waits, for the committer; sleeps until there is something, or for `patience` where given.
-    pub fn take(&self, patience: Option<Duration>) -> Work {
+    /// Everything that waits, for the committer; sleeps until there is something, or for `patience` where given. Until
+    /// `rest` is over more may gather.
+    pub fn take(&self, patience: Option<Duration>, rest: Option<Instant>) -> Work {
         let mut pending = self.pending.lock();
         while pending.batch.is_empty() && pending.moves.is_empty() && !pending.stop {
             pending.idle = true;
@@ -255,12 +271,25 @@ impl Queue {
             }
         }
         pending.idle = false;
+        if let Some(rest) = rest {
+            while !pending.is_urgent() && !self.work.wait_until(&mut pending, rest).timed_out() {}
+        }
         pending.move_octets = 0;
         self.taken.notify_all();
+        let emptied = std::mem::take(&mut pending.emptied);
         Work {
             moves: std::mem::take(&mut pending.moves),
-            batch: std::mem::take(&mut pending.batch),
+            batch: std::mem::replace(&mut pending.batch, emptied),
             stop: pending.stop,
+        }
+    }
+
+    /// Gives back a batch whose records have been dealt with.
+    pub fn reuse(&self, mut batch: Batch) {
+        batch.bytes.clear();
+        batch.entries.clear();
+        if batch.bytes.capacity() <= KEPT {
+            self.pending.lock().emptied = batch;
         }
     }
 

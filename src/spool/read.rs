@@ -9,6 +9,7 @@ use bytes::Bytes;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// Octets read at once in the hope that header and meta are in them.
 const GUESS: usize = 4096;
@@ -107,7 +108,7 @@ pub fn keep_link(from: &Path, to: &Path) {
 }
 
 /// For callers that want the meta alone.
-pub fn meta(file: &File, place: Place) -> Option<Meta> {
+pub fn meta(file: &File, place: Place) -> Option<Arc<Meta>> {
     accept(file, place).map(|(_, accept)| accept.meta)
 }
 

@@ -223,7 +223,7 @@ pub struct Start {
 /// Of an `Accept` record.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Accept {
-    pub meta: Meta,
+    pub meta: Arc<Meta>,
     pub large: Option<Large>,
 }
 

@@ -5,7 +5,7 @@ use super::disk::{Layout, create};
 use super::ledger::{Known, Ledger, Place};
 use super::queue::{Batch, Effect};
 use super::record::{Draw, Kind, Start, UNIT, Void};
-use super::replay::{Hole, Replay, SegmentFile, WINDOW};
+use super::replay::{Arrival, Hole, Replay, SegmentFile, WINDOW};
 use super::{Meta, Stored, read};
 use crate::mail::{Disposition, MessageId};
 use crate::units::Timestamp;
@@ -38,6 +38,8 @@ pub struct RecoveryReport {
     pub damages: Vec<Damage>,
     /// Octets of the write that was under way at the stop; never acknowledged, so no loss.
     pub torn: u64,
+    /// Messages accepted shortly before an unclean stop, whatever became of them since, for the same reason.
+    pub arrivals: Vec<Arrived>,
     /// Final outcomes recorded shortly before an unclean stop, so that the caller can check that the event log has
     /// them.
     pub finals: Vec<Final>,
@@ -60,6 +62,15 @@ pub struct Damage {
     pub aside: Option<PathBuf>,
 }
 
+/// A message that came in.
+#[derive(Debug, Clone)]
+pub struct Arrived {
+    pub meta: Arc<Meta>,
+    /// Octets of header section and body.
+    pub size: u64,
+    pub at: Timestamp,
+}
+
 /// A recipient's final outcome.
 #[derive(Debug, Clone)]
 pub struct Final {
@@ -70,7 +81,7 @@ pub struct Final {
     /// An earlier attempt was never answered: this delivery may be the second.
     pub in_doubt: bool,
     /// `None` where the message's segment is already used again.
-    pub meta: Option<Meta>,
+    pub meta: Option<Arc<Meta>>,
     pub at: Timestamp,
 }
 
@@ -189,23 +200,32 @@ impl<'a> Recovery<'a> {
 
     /// An attempt without an outcome, and a message whose 250 may not have reached its client, stay in doubt.
     fn doubts(&mut self) {
-        let fresh: HashSet<MessageId> = if self.report.clean {
-            HashSet::new()
-        } else {
-            let last = self.replay.last_at;
-            let recent = self
-                .replay
-                .fresh
-                .iter()
-                .filter(|(at, _)| *at + WINDOW >= last);
-            recent.map(|(_, id)| *id).collect()
-        };
+        let fresh = std::mem::take(&mut self.replay.fresh).into_iter();
+        let last = self.replay.last_at;
+        let fresh = fresh.filter(|arrival| !self.report.clean && arrival.at + WINDOW >= last);
+        let fresh: Vec<Arrival> = fresh.collect();
+        self.arrivals(&fresh);
+        let fresh: HashSet<MessageId> = fresh.iter().map(|arrival| arrival.id).collect();
         for (id, doubt) in self.replay.ledger.settle_doubts(|id| fresh.contains(&id)) {
             if let Ok(meta) = postcard::to_allocvec(&doubt) {
                 let draw = Draw::state(Kind::Doubt, id, self.now, &meta);
                 self.owed.push(&draw, Effect::Doubt(doubt));
             }
         }
+    }
+
+    /// Those whose segment is in another use are done, and so told, for long.
+    fn arrivals(&mut self, fresh: &[Arrival]) {
+        let arrived = fresh.iter().filter_map(|arrival| {
+            let file = self.replay.ledger.file(arrival.place)?;
+            let (header, accept) = read::accept(&file, arrival.place)?;
+            Some(Arrived {
+                size: read::size(&header, &accept),
+                meta: accept.meta,
+                at: arrival.at,
+            })
+        });
+        self.report.arrivals = arrived.collect();
     }
 
     fn finals(&mut self) {

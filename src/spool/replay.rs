@@ -52,6 +52,14 @@ pub struct Last {
     pub place: Option<Place>,
 }
 
+/// A message accepted shortly before the end of the log.
+#[derive(Debug, Clone, Copy)]
+pub struct Arrival {
+    pub at: Timestamp,
+    pub id: MessageId,
+    pub place: Place,
+}
+
 /// What the log says.
 #[derive(Default)]
 pub struct Replay {
@@ -61,7 +69,7 @@ pub struct Replay {
     pub torn: u64,
     pub finals: VecDeque<Last>,
     /// Messages accepted shortly before the end.
-    pub fresh: VecDeque<(Timestamp, MessageId)>,
+    pub fresh: VecDeque<Arrival>,
     /// The last record says so.
     pub clean: bool,
     pub last_id: MessageIdOrNone,
@@ -288,7 +296,8 @@ impl Replay {
                 let recipients = accept.meta.envelope.recipients.len();
                 self.ledger
                     .accept(header.id, place, recipients, accept.large.is_some());
-                self.fresh.push_back((header.at, header.id));
+                let (at, id) = (header.at, header.id);
+                self.fresh.push_back(Arrival { at, id, place });
                 self.prune();
             }
             Kind::Move => {
@@ -340,7 +349,7 @@ impl Replay {
     fn prune(&mut self) {
         let last = self.last_at;
         let old = |at: Timestamp| at + WINDOW < last;
-        while self.fresh.front().is_some_and(|(at, _)| old(*at)) {
+        while self.fresh.front().is_some_and(|fresh| old(fresh.at)) {
             self.fresh.pop_front();
         }
         while self.finals.front().is_some_and(|last| old(last.at)) {

@@ -109,9 +109,9 @@ impl World {
     }
 }
 
-fn meta(id: MessageId, recipients: usize) -> Meta {
+pub(super) fn meta(id: MessageId, recipients: usize) -> Arc<Meta> {
     let address = |n: usize| format!("r{n}@example.net").parse().unwrap();
-    Meta {
+    Arc::new(Meta {
         id,
         envelope: Envelope {
             sender: Some("a@example.com".parse().unwrap()),
@@ -129,7 +129,7 @@ fn meta(id: MessageId, recipients: usize) -> Meta {
         expires: None,
         eight_bit_header: false,
         eight_bit_body: false,
-    }
+    })
 }
 
 const HEAD: &[u8] = b"Subject: x\r\n\r\n";
