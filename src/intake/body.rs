@@ -8,7 +8,8 @@ use crate::spool::Draft;
 
 pub(super) struct Body {
     draft: Draft,
-    hasher: BodyHasher,
+    /// Where a key may ask for the hash.
+    hasher: Option<BodyHasher>,
     eight_bit: bool,
     /// The octets so far while there are no more than `hold` of them.
     held: Vec<u8>,
@@ -18,17 +19,18 @@ pub(super) struct Body {
 /// A body that is complete.
 pub(super) struct Sealed {
     pub draft: Draft,
-    pub hash: BodyHash,
+    pub hash: Option<BodyHash>,
     /// It holds octets over 127.
     pub eight_bit: bool,
 }
 
 impl Body {
-    /// Up to `hold` octets are kept in memory so that the body can be rewritten; 0 keeps none.
-    pub(super) fn new(draft: Draft, hold: u64) -> Self {
+    /// Up to `hold` octets are kept in memory so that the body can be rewritten; 0 keeps none. It is hashed where it
+    /// may be `signed`.
+    pub(super) fn new(draft: Draft, hold: u64, signed: bool) -> Self {
         Self {
             draft,
-            hasher: BodyHasher::new(),
+            hasher: signed.then(BodyHasher::new),
             eight_bit: false,
             held: Vec::new(),
             hold,
@@ -61,7 +63,7 @@ impl Body {
         self.store(&held).await?;
         Ok(Sealed {
             draft: self.draft,
-            hash: self.hasher.finish(),
+            hash: self.hasher.map(BodyHasher::finish),
             eight_bit: self.eight_bit,
         })
     }
@@ -70,7 +72,9 @@ impl Body {
         if octets.is_empty() {
             return Ok(());
         }
-        self.hasher.update(octets);
+        if let Some(hasher) = &mut self.hasher {
+            hasher.update(octets);
+        }
         self.draft
             .write(octets)
             .await

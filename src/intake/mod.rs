@@ -17,12 +17,13 @@ mod compose;
 mod config;
 mod eight_bit;
 mod labels;
+mod to_the_end;
 
 pub use config::{Config, EightBit};
 
 use crate::auth::ClientInfo;
 use crate::auth::credentials::{Tenant, Tenants};
-use crate::auth::dkim::{BodyHash, Order, Signers};
+use crate::auth::dkim::{Order, Signers};
 use crate::clock::Clock;
 use crate::events::{About, Event, Events};
 use crate::mail::headers::HeaderSection;
@@ -33,6 +34,7 @@ use body::Body;
 use labels::Said;
 use std::net::IpAddr;
 use std::sync::Arc;
+use to_the_end::ToTheEnd;
 
 /// Where a message that is ours now goes next.
 pub type Handoff = Box<dyn Fn(Stored) + Send + Sync>;
@@ -85,6 +87,7 @@ impl Intake {
             envelope,
             labels: None,
             size: 0,
+            signers: self.0.signers.load_full(),
             state: State::Head(Vec::new()),
         })
     }
@@ -120,6 +123,8 @@ pub struct Reception {
     labels: Option<Labels>,
     /// Octets so far.
     size: u64,
+    /// Of the time when it began: a reload meanwhile must not ask for what was not hashed.
+    signers: Arc<Signers>,
     state: State,
 }
 
@@ -153,7 +158,7 @@ impl Reception {
         if let Some(end) = end {
             let rest = received.split_off(end);
             let head = compose::parse(std::mem::take(received))?;
-            let mut body = self.intake.0.body(&config);
+            let mut body = self.intake.0.body(&config, &self.signers, &head);
             body.push(&rest).await?;
             self.state = State::Body(head, Box::new(body));
         }
@@ -168,7 +173,11 @@ impl Reception {
         let (mut head, body) = match self.state {
             State::Body(head, body) => (head, *body),
             // A message may end with its header section (RFC 5322 §3.5).
-            State::Head(octets) => (compose::parse(octets)?, parts.body(&config)),
+            State::Head(octets) => {
+                let head = compose::parse(octets)?;
+                let body = parts.body(&config, &self.signers, &head);
+                (head, body)
+            }
         };
         let (said, author) = parts.check(&head, &self.client, self.labels)?;
         compose::strip(&mut head);
@@ -187,35 +196,39 @@ impl Reception {
             eight_bit_body: body.eight_bit,
             ..meta
         };
-        let signatures = parts
-            .sign(&head, author.domain(), &meta, &body.hash)
-            .await?;
+        let signatures = match &body.hash {
+            Some(hash) => {
+                let order = Order {
+                    from_domain: author.domain(),
+                    tenant: meta.labels.tenant.as_deref(),
+                    head: &head,
+                    body: hash,
+                    now: meta.received,
+                };
+                sign(&self.signers, &order, meta.id).await?
+            }
+            None => Vec::new(),
+        };
         let commit = Commit {
-            meta,
+            meta: Arc::new(meta),
             head: head.to_octets(&signatures),
             body: body.draft,
         };
-        keep(parts, self.client.peer, commit).await
+        let peer = self.client.peer;
+        ToTheEnd::new(async move { parts.take(peer, commit).await }).await
     }
 }
 
-/// Commits on a task of its own: a connection that is lost meanwhile must not leave a durable message in no queue.
-async fn keep(parts: Arc<Parts>, peer: Option<IpAddr>, commit: Commit) -> Result<MessageId, Reply> {
-    let task = tokio::spawn(async move { parts.take(peer, commit).await });
-    task.await.unwrap_or_else(|error| {
-        tracing::error!(%error, "a message was not handed on; a restart finds it in the spool");
-        let text = "the message could not be stored, try again later";
-        Err(refuse(451, EnhancedCode(4, 3, 0), text))
-    })
-}
-
 impl Parts {
-    fn body(&self, config: &Config) -> Body {
+    fn body(&self, config: &Config, signers: &Signers, head: &HeaderSection) -> Body {
         let hold = match config.eight_bit {
             EightBit::Keep => 0,
             EightBit::Encode => config.encode_limit.0,
         };
-        Body::new(self.spool.draft(), hold)
+        // A message without an author is refused when it is complete.
+        let author = compose::author(head, None);
+        let signed = author.is_ok_and(|author| signers.concern(author.domain()));
+        Body::new(self.spool.draft(), hold, signed)
     }
 
     /// What is said about the message, and the author whose domain signs: the first that From names.
@@ -259,35 +272,10 @@ impl Parts {
         }
     }
 
-    async fn sign(
-        &self,
-        head: &HeaderSection,
-        from_domain: &str,
-        meta: &Meta,
-        body: &BodyHash,
-    ) -> Result<Vec<u8>, Reply> {
-        let order = Order {
-            from_domain,
-            tenant: meta.labels.tenant.as_deref(),
-            head,
-            body,
-            now: meta.received,
-        };
-        let signers = self.signers.load_full();
-        signers.sign(&order).await.map_err(|error| {
-            tracing::error!(id = %meta.id, %error, "no signature");
-            refuse(
-                451,
-                EnhancedCode(4, 7, 5),
-                "the message cannot be signed now",
-            )
-        })
-    }
-
     /// The point of no return: behind the commit the message is ours, whatever happens to the connection.
     async fn take(&self, peer: Option<IpAddr>, commit: Commit) -> Result<MessageId, Reply> {
         let size = commit.head.len() as u64 + commit.body.len();
-        let meta = commit.meta.clone();
+        let meta = Arc::clone(&commit.meta);
         let id = meta.id;
         self.spool
             .commit(commit)
@@ -312,6 +300,14 @@ impl Parts {
         });
         Ok(id)
     }
+}
+
+async fn sign(signers: &Signers, order: &Order<'_>, id: MessageId) -> Result<Vec<u8>, Reply> {
+    signers.sign(order).await.map_err(|error| {
+        tracing::error!(%id, %error, "no signature");
+        let text = "the message cannot be signed now";
+        refuse(451, EnhancedCode(4, 7, 5), text)
+    })
 }
 
 /// What is said about the message: by ourselves, or by its fields.

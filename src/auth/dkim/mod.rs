@@ -115,9 +115,12 @@ impl Signers {
         Ok(fields)
     }
 
-    /// Whether mail from this domain is signed.
-    pub fn covers(&self, from_domain: &str, tenant: Option<&str>) -> bool {
-        !self.chosen(from_domain, tenant).is_empty()
+    /// Whether mail from this domain is signed for any tenant: the hash of its body will be asked for.
+    pub fn concern(&self, from_domain: &str) -> bool {
+        let Ok(ascii) = config::ascii_domain(from_domain) else {
+            return false;
+        };
+        with_parents(&ascii).any(|domain| self.by_domain.contains_key(domain))
     }
 
     /// The keys of the closest domain, from the From domain upwards, that has one for this tenant: the tenant's own
@@ -126,24 +129,19 @@ impl Signers {
         let Ok(ascii) = config::ascii_domain(from_domain) else {
             return Vec::new();
         };
-        let mut domain = ascii.as_str();
-        loop {
-            let here = self.by_domain.get(domain).map_or(&[][..], Vec::as_slice);
+        let here = with_parents(&ascii).filter_map(|domain| self.by_domain.get(domain));
+        let found = here.map(|signers| {
             let of = |owner: Option<&str>| -> Vec<&Signer> {
-                here.iter()
+                let owned = signers.iter();
+                owned
                     .filter(|signer| signer.tenant.as_deref() == owner)
                     .collect()
             };
             let own = tenant.map(|name| of(Some(name))).unwrap_or_default();
-            let found = if own.is_empty() { of(None) } else { own };
-            if !found.is_empty() {
-                return found;
-            }
-            match domain.split_once('.') {
-                Some((_, parent)) => domain = parent,
-                None => return Vec::new(),
-            }
-        }
+            if own.is_empty() { of(None) } else { own }
+        });
+        let mut found = found.filter(|signers| !signers.is_empty());
+        found.next().unwrap_or_default()
     }
 
     /// Costly keys sign on the runtime's threads for blocking work, so that sockets are served meanwhile.
@@ -163,6 +161,11 @@ impl Signers {
         .map_err(|e| failed(&e))?
         .map_err(|e: mail_auth::Error| failed(&e))
     }
+}
+
+/// A domain, then the one above it, up to the last label.
+fn with_parents(domain: &str) -> impl Iterator<Item = &str> {
+    std::iter::successors(Some(domain), |domain| Some(domain.split_once('.')?.1))
 }
 
 impl Default for Signers {
