@@ -148,20 +148,14 @@ impl Reception {
             State::Body(_, body) => return body.push(octets).await,
             State::Head(received) => received,
         };
-        let seen = received.len();
-        received.extend_from_slice(octets);
-        let end = HeaderSection::end(received, seen);
-        if end.unwrap_or(received.len()) as u64 > config.max_header.0 {
-            let text = format!("the header section is over {}", config.max_header);
-            return Err(refuse(552, EnhancedCode(5, 3, 4), text));
-        }
-        if let Some(end) = end {
-            let rest = received.split_off(end);
-            let head = compose::parse(std::mem::take(received))?;
-            let mut body = self.intake.0.body(&config, &self.signers, &head);
-            body.push(&rest).await?;
-            self.state = State::Body(head, Box::new(body));
-        }
+        let Some(rest) = take_head(received, octets) else {
+            return fits(received.len(), &config);
+        };
+        fits(received.len(), &config)?;
+        let head = compose::parse(std::mem::take(received))?;
+        let mut body = self.intake.0.body(&config, &self.signers, &head);
+        body.push(rest).await?;
+        self.state = State::Body(head, Box::new(body));
         Ok(())
     }
 
@@ -308,6 +302,29 @@ async fn sign(signers: &Signers, order: &Order<'_>, id: MessageId) -> Result<Vec
         let text = "the message cannot be signed now";
         refuse(451, EnhancedCode(4, 7, 5), text)
     })
+}
+
+/// Adds to `head` what of `octets` belongs to the header section. Where that ends there, gives what is behind it.
+fn take_head<'a>(head: &mut Vec<u8>, octets: &'a [u8]) -> Option<&'a [u8]> {
+    let seen = head.len();
+    if seen == 0 {
+        // Most often the section comes in one piece: the body behind it is not copied.
+        let end = HeaderSection::end(octets, 0).unwrap_or(octets.len());
+        head.extend_from_slice(octets.get(..end)?);
+    } else {
+        head.extend_from_slice(octets);
+    }
+    let end = HeaderSection::end(head, seen)?;
+    head.truncate(end);
+    octets.get(end - seen..)
+}
+
+fn fits(head: usize, config: &Config) -> Result<(), Reply> {
+    if head as u64 <= config.max_header.0 {
+        return Ok(());
+    }
+    let text = format!("the header section is over {}", config.max_header);
+    Err(refuse(552, EnhancedCode(5, 3, 4), text))
 }
 
 /// What is said about the message: by ourselves, or by its fields.

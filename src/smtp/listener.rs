@@ -2,6 +2,7 @@
 //!
 //! [`Session`]: crate::smtp::session::Session
 
+mod buffers;
 mod config;
 mod connection;
 mod door;
@@ -24,6 +25,7 @@ use crate::smtp::codec::write_reply;
 use crate::smtp::session::Limits;
 use crate::tls::server::ServerTls;
 use crate::units::Live;
+use buffers::Buffers;
 use connection::Connection;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -55,6 +57,7 @@ pub struct Listener<D> {
 /// What the connections of a listener share.
 struct Shared<D> {
     parts: Parts<D>,
+    buffers: Buffers,
     /// Take no further command.
     closing: CancellationToken,
     /// Stop at once.
@@ -70,6 +73,7 @@ impl<D: Door> Listener<D> {
         Self {
             socket,
             shared: Arc::new(Shared {
+                buffers: Buffers::default(),
                 parts,
                 closing: CancellationToken::new(),
                 abort: CancellationToken::new(),

@@ -3,9 +3,11 @@
 use super::Meta;
 use super::content::Held;
 use crate::mail::MessageId;
+use crate::units::Timestamp;
 use parking_lot::Mutex;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// A message as it was accepted.
 #[derive(Debug, Clone)]
@@ -14,7 +16,11 @@ pub struct Fresh {
     pub content: Held,
 }
 
-/// Bounded by octets; the longest held goes first.
+/// A message that was not asked for within this time waits for something; others use its room.
+const KEPT: Duration = Duration::from_secs(10);
+
+/// Bounded by octets. Mail is tried in the order it came: what finds no room is read from disk when its turn comes,
+/// because throwing out the oldest for it would throw out what is asked for next.
 pub struct Cache {
     held: Mutex<Contents>,
     most: usize,
@@ -24,7 +30,7 @@ pub struct Cache {
 struct Contents {
     by_id: HashMap<MessageId, Fresh>,
     /// In order of insertion. Ids that were taken out meanwhile stay until their turn comes.
-    order: VecDeque<MessageId>,
+    order: VecDeque<(MessageId, Timestamp)>,
     octets: usize,
 }
 
@@ -36,17 +42,15 @@ impl Cache {
         }
     }
 
-    pub fn insert(&self, id: MessageId, fresh: Fresh) {
+    pub fn insert(&self, id: MessageId, fresh: Fresh, now: Timestamp) {
         let mut held = self.held.lock();
-        held.octets += fresh.content.len();
-        held.order.push_back(id);
-        held.by_id.insert(id, fresh);
-        while held.octets > self.most || held.order.len() > 4 * held.by_id.len() + 64 {
-            let Some(oldest) = held.order.pop_front() else {
-                break;
-            };
-            held.remove(oldest);
+        held.let_go(now);
+        if held.octets + fresh.content.len() > self.most {
+            return;
         }
+        held.octets += fresh.content.len();
+        held.order.push_back((id, now));
+        held.by_id.insert(id, fresh);
     }
 
     pub fn get(&self, id: MessageId) -> Option<Fresh> {
@@ -59,6 +63,16 @@ impl Cache {
 }
 
 impl Contents {
+    /// Forgets what was taken out, and lets go of what was kept long enough.
+    fn let_go(&mut self, now: Timestamp) {
+        while let Some((oldest, since)) = self.order.front().copied()
+            && (now.since(since) >= KEPT || !self.by_id.contains_key(&oldest))
+        {
+            self.order.pop_front();
+            self.remove(oldest);
+        }
+    }
+
     fn remove(&mut self, id: MessageId) -> Option<Fresh> {
         let fresh = self.by_id.remove(&id)?;
         self.octets -= fresh.content.len();
@@ -75,18 +89,26 @@ mod tests {
     use bytes::Bytes;
 
     #[test]
-    fn the_oldest_content_goes_first_and_the_bound_holds() {
+    fn the_bound_holds_and_nothing_is_kept_for_long() {
         let cache = Cache::new(100);
-        for id in (1..=3).map(MessageId) {
+        let start = Timestamp::from_millis(1_800_000_000_000);
+        let fresh = |id: u64| {
             let content = Held {
                 head: Bytes::from_static(&[b'h'; 10]),
                 body: Bytes::from_static(&[b'b'; 30]),
             };
-            let meta = super::super::tests::meta(id, 1);
-            cache.insert(id, Fresh { meta, content });
-        }
-        assert!(cache.get(MessageId(1)).is_none());
-        assert!(cache.get(MessageId(2)).is_some() && cache.get(MessageId(3)).is_some());
-        assert!(cache.remove(MessageId(2)).is_some() && cache.remove(MessageId(2)).is_none());
+            let meta = super::super::tests::meta(MessageId(id), 1);
+            Fresh { meta, content }
+        };
+        let insert = |id, now| cache.insert(MessageId(id), fresh(id), now);
+        (1..=3).for_each(|id| insert(id, start));
+        assert!(cache.get(MessageId(1)).is_some() && cache.get(MessageId(2)).is_some());
+        assert!(cache.get(MessageId(3)).is_none(), "there was no room");
+        assert!(cache.remove(MessageId(1)).is_some() && cache.remove(MessageId(1)).is_none());
+        insert(4, start);
+        assert!(cache.get(MessageId(4)).is_some());
+        insert(5, start + KEPT);
+        assert!(cache.get(MessageId(2)).is_none() && cache.get(MessageId(4)).is_none());
+        assert!(cache.get(MessageId(5)).is_some());
     }
 }

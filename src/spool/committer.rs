@@ -16,6 +16,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+/// What the kernel keeps of a file at a time.
+const PAGE: u64 = 4096;
 /// A log of fewer segments than this is not compacted.
 const LEAST_SEGMENTS: usize = 4;
 /// Between attempts to write on a disk that fails.
@@ -188,10 +190,13 @@ impl Committer {
         };
         let from = head.used;
         self.stamp(&head, &mut part);
+        let len = part.bytes.len();
+        part.bytes.resize(len + padding(&head, len), 0);
         let written = self
             .put_start(&head)
             .and_then(|()| self.put(&head, &part.bytes, from));
-        head.used += part.bytes.len() as u64;
+        part.bytes.truncate(len);
+        head.used += len as u64;
         match written {
             Ok(()) => {
                 head.start = None;
@@ -286,7 +291,7 @@ impl Committer {
             } => {
                 ledger.accept(id, place, recipients, large);
                 if let Some(fresh) = fresh {
-                    self.shared.cache.insert(id, fresh);
+                    self.shared.cache.insert(id, fresh, self.shared.clock.now());
                 }
             }
             Effect::Doubt(doubt) => ledger.doubt(id, &doubt),
@@ -506,6 +511,14 @@ impl Committer {
             self.shared.pool.doom(spare.path);
         }
     }
+}
+
+/// Zeros to write behind `len` octets, so that the last page is written whole: the kernel would read the rest of it from
+/// the disk first. Nothing of this use of the segment is there yet.
+fn padding(head: &Head, len: usize) -> usize {
+    let end = head.used + len as u64;
+    let whole = end.next_multiple_of(PAGE).min(head.size.max(end));
+    usize::try_from(whole - end).unwrap_or(0)
 }
 
 /// Messages of a batch whose body is a file of its own.

@@ -2,6 +2,7 @@
 
 use super::SpoolError;
 use crate::mail::MessageId;
+use rustix::fs::{FallocateFlags, OFlags};
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
@@ -11,6 +12,8 @@ use std::path::{Path, PathBuf};
 pub trait Disk: Send + Sync + 'static {
     /// Writes all of `bytes` at `offset`.
     fn write_at(&self, file: &File, bytes: &[u8], offset: u64) -> io::Result<()>;
+    /// Writes `size` zeros to `file`, which was made at `path` just now.
+    fn zero(&self, file: &File, path: &Path, size: u64) -> io::Result<()>;
     /// Returns when what was written to `file` survives a power loss.
     fn sync(&self, file: &File) -> io::Result<()>;
     /// Returns when the names in `dir` survive a power loss.
@@ -26,12 +29,39 @@ pub struct Space {
     pub inodes: Option<u64>,
 }
 
+/// Zeros written at once.
+const ZEROS: usize = 1 << 20;
+/// Of memory and place in writes past the page cache: no disk has larger sectors.
+const ALIGNMENT: usize = 4096;
+
 /// The machine's disk.
 pub struct Machine;
 
 impl Disk for Machine {
     fn write_at(&self, file: &File, bytes: &[u8], offset: u64) -> io::Result<()> {
         file.write_all_at(bytes, offset)
+    }
+
+    /// Past the page cache where the file system can do that: the zeros are copied nowhere, and push nothing out of
+    /// memory that is wanted there.
+    fn zero(&self, file: &File, path: &Path, size: u64) -> io::Result<()> {
+        let zeros = vec![0; ZEROS + ALIGNMENT];
+        let start = zeros.as_ptr().align_offset(ALIGNMENT);
+        let zeros = zeros.get(start..start + ZEROS).unwrap_or_default();
+        // Only to have it in one piece: where that cannot be done the writes make it.
+        let _unsupported = rustix::fs::fallocate(file, FallocateFlags::empty(), 0, size);
+        let direct = direct(path).filter(|_| size.is_multiple_of(ALIGNMENT as u64));
+        let mut at = 0;
+        while at < size {
+            let piece = zeros.get(..(size - at).min(ZEROS as u64) as usize);
+            let piece = piece.unwrap_or_default();
+            let written = direct.as_ref().map(|direct| direct.write_all_at(piece, at));
+            if !matches!(written, Some(Ok(()))) {
+                file.write_all_at(piece, at)?;
+            }
+            at += piece.len() as u64;
+        }
+        Ok(())
     }
 
     fn sync(&self, file: &File) -> io::Result<()> {
@@ -112,6 +142,14 @@ pub fn create(path: &Path) -> io::Result<File> {
         .create_new(true)
         .mode(0o600)
         .open(path)
+}
+
+/// A second way into a file, past the page cache; `None` where the file system has none.
+fn direct(path: &Path) -> Option<File> {
+    use std::os::unix::fs::OpenOptionsExt;
+    let flags = i32::try_from(OFlags::DIRECT.bits()).ok()?;
+    let file = File::options().write(true).custom_flags(flags).open(path);
+    file.ok()
 }
 
 /// As [`FileExt::read_exact_at`], but what cannot be read comes as zeros: one bad sector must not hide its neighbours.

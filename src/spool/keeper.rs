@@ -10,8 +10,6 @@ use std::time::Duration;
 
 /// Between looks at the free space, and between attempts to make a segment on a full disk.
 const ROUND: Duration = Duration::from_secs(1);
-/// Zeros written at once.
-const ZEROS: usize = 1 << 20;
 
 /// Works until the spool stops. `next` is the first unused number of a segment file.
 pub fn run(shared: &Shared, mut next: u64) {
@@ -65,13 +63,7 @@ pub fn zeroed(shared: &Shared, number: u64) -> io::Result<Spare> {
         shared.layout.unfinished(number),
     );
     let file = create(&unfinished)?;
-    let zeros = vec![0; ZEROS.min(size as usize)];
-    let mut at = 0;
-    while at < size {
-        let piece = zeros.len().min((size - at) as usize);
-        shared.disk.write_at(&file, &zeros[..piece], at)?;
-        at += piece as u64;
-    }
+    shared.disk.zero(&file, &unfinished, size)?;
     shared.disk.sync(&file)?;
     let path = shared.layout.segment(number);
     std::fs::rename(unfinished, &path)?;

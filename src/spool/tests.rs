@@ -197,6 +197,8 @@ struct Faulty {
     full: AtomicBool,
     /// The next syncs of the log that fail.
     bad_syncs: AtomicU64,
+    /// The machine dies with a sync that fails.
+    last_sync: AtomicBool,
     /// Octets of log writes until the machine dies.
     until_death: AtomicI64,
     /// Which sectors of the write under way reach the disk then; 0 is a clean cut.
@@ -210,6 +212,7 @@ impl Default for Faulty {
         Self {
             full: AtomicBool::new(false),
             bad_syncs: AtomicU64::new(0),
+            last_sync: AtomicBool::new(false),
             until_death: AtomicI64::new(i64::MAX),
             torn: AtomicU64::new(0),
             dead: AtomicBool::new(false),
@@ -267,6 +270,16 @@ impl Disk for Faulty {
         Machine.write_at(file, bytes, offset)
     }
 
+    fn zero(&self, file: &File, path: &Path, size: u64) -> io::Result<()> {
+        if self.dead.load(Ordering::SeqCst) {
+            return Err(io::Error::other("the machine is off"));
+        }
+        if self.full.load(Ordering::SeqCst) {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        Machine.zero(file, path, size)
+    }
+
     fn sync(&self, _file: &File) -> io::Result<()> {
         if self.dead.load(Ordering::SeqCst) {
             return Err(io::Error::other("the machine is off"));
@@ -274,6 +287,7 @@ impl Disk for Faulty {
         let take = |left: u64| left.checked_sub(1);
         let order = Ordering::SeqCst;
         if on_thread("spool-commit") && self.bad_syncs.fetch_update(order, order, take).is_ok() {
+            self.dead.store(self.last_sync.load(order), order);
             return Err(io::Error::other("input/output error"));
         }
         Ok(())

@@ -17,7 +17,7 @@ use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
 
-/// Read at once while content comes in. Between messages [`MAX_LINE`] is enough, and all that is kept.
+/// Read at once while content comes in. Between messages [`MAX_LINE`] is enough.
 const CONTENT_ROOM: usize = 32 * 1024;
 /// Replies that gather before they are sent though more commands wait.
 const REPLY_ROOM: usize = 8 * 1024;
@@ -298,7 +298,7 @@ impl<D: Door> Connection<D> {
         got.map_err(|_| End::Say(late()))?.map_err(End::from)
     }
 
-    /// Forgets the octets taken, and between messages the buffers of the last one.
+    /// Forgets the octets taken. Buffers for content are borrowed while a message comes in.
     fn make_room(&mut self, phase: Phase) {
         let taken = std::mem::take(&mut self.taken);
         if taken >= self.input.len() {
@@ -306,9 +306,18 @@ impl<D: Door> Connection<D> {
         } else {
             self.input.drain(..taken);
         }
-        if phase == Phase::Command && self.input.is_empty() && self.input.capacity() > MAX_LINE {
-            self.input = Vec::new();
-            self.out.content = Vec::new();
+        let buffers = &self.shared.buffers;
+        match phase {
+            Phase::Command if self.input.is_empty() && self.input.capacity() > MAX_LINE => {
+                buffers.give(std::mem::take(&mut self.input));
+                buffers.give(std::mem::take(&mut self.out.content));
+            }
+            Phase::Content if self.out.content.capacity() == 0 => {
+                self.out.content = buffers.take();
+                let commands = std::mem::replace(&mut self.input, buffers.take());
+                self.input.extend_from_slice(&commands);
+            }
+            Phase::Command | Phase::Content => {}
         }
     }
 

@@ -508,6 +508,7 @@ async fn an_idle_session_takes_little_memory() {
         events: Events::new(Clock::machine(), Vec::new()),
     };
     let shared = Arc::new(Shared {
+        buffers: Buffers::default(),
         parts,
         closing: CancellationToken::new(),
         abort: CancellationToken::new(),
