@@ -6,8 +6,10 @@ use super::compactor::{self, Orders};
 use super::content::Held;
 use super::disk::{Disk, Layout, Machine};
 use super::draft::Complete;
+use super::ledger::Known;
 use super::pool::Spare;
 use super::queue::Effect;
+use super::read::InMemory;
 use super::record::{self, Accept, Doubt, Draw, Kind};
 use super::recovery::{self, OpenError, Recovery, RecoveryReport};
 use super::replay;
@@ -17,6 +19,7 @@ use crate::clock::Clock;
 use crate::mail::MessageId;
 use bytes::Bytes;
 use parking_lot::Mutex;
+use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -223,7 +226,9 @@ impl Spool {
 
     /// Meta, size and progress of a live message.
     pub async fn stored(&self, id: MessageId) -> Result<Stored, SpoolError> {
-        if let Some(stored) = self.at_hand(id) {
+        let read = |file: &InMemory<'_>, known: Known| recovery::stored_at(file, known);
+        let at_hand = self.at_hand(id);
+        if let Some(stored) = at_hand.or_else(|| self.in_memory(id, read)) {
             return Ok(stored);
         }
         let shared = Arc::clone(&self.running.shared);
@@ -240,6 +245,17 @@ impl Spool {
             progress: known.progress,
             held: known.held,
         })
+    }
+
+    /// Reads a message's record where the kernel holds it in memory: that takes microseconds, two hand-overs between
+    /// threads would take more.
+    fn in_memory<T>(
+        &self,
+        id: MessageId,
+        read: impl Fn(&InMemory<'_>, Known) -> Option<T>,
+    ) -> Option<T> {
+        let (known, file) = place(self.shared(), id).ok()?;
+        read(&InMemory(&file), known)
     }
 
     /// How far the recipients of a live message have come, one each; empty where there is no such message. Cheaper than
@@ -271,6 +287,10 @@ impl Spool {
         };
         if let Some(Fresh { content, .. }) = cached {
             return Ok(Content::held(content.head, content.body));
+        }
+        let read = |file: &InMemory<'_>, known: Known| read::content_in_memory(file, known.place);
+        if let Some(content) = self.in_memory(id, read) {
+            return Ok(content);
         }
         let shared = Arc::clone(&self.running.shared);
         off_runtime(move || content(&shared, id)).await
@@ -427,20 +447,23 @@ fn content(shared: &Shared, id: MessageId) -> Result<Content, SpoolError> {
     })
 }
 
+/// What the ledger knows of a message, and the segment that it is in.
+fn place(shared: &Shared, id: MessageId) -> Result<(Known, Arc<File>), SpoolError> {
+    let ledger = shared.ledger.lock();
+    let known = ledger.get(id).ok_or(SpoolError::NotFound)?;
+    let file = ledger.file(known.place).ok_or(SpoolError::NotFound)?;
+    Ok((known, file))
+}
+
 /// Reads a message's record. While it was read the message may have moved and its segment be in another use: then what
 /// was read means nothing and its new place is read.
 fn at_its_place<T>(
     shared: &Shared,
     id: MessageId,
-    read: impl Fn(&std::fs::File, super::ledger::Known) -> Result<T, SpoolError>,
+    read: impl Fn(&File, Known) -> Result<T, SpoolError>,
 ) -> Result<T, SpoolError> {
     loop {
-        let (known, file) = {
-            let ledger = shared.ledger.lock();
-            let known = ledger.get(id).ok_or(SpoolError::NotFound)?;
-            let file = ledger.file(known.place).ok_or(SpoolError::NotFound)?;
-            (known, file)
-        };
+        let (known, file) = place(shared, id)?;
         let place = known.place;
         let result = read(&file, known);
         let stayed = shared.ledger.lock().place(id) == Some(place);

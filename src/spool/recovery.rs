@@ -4,6 +4,7 @@ use super::committer::{Head, Resume};
 use super::disk::{Layout, create};
 use super::ledger::{Known, Ledger, Place};
 use super::queue::{Batch, Effect};
+use super::read::Records;
 use super::record::{Draw, Kind, Start, UNIT, Void};
 use super::replay::{Arrival, Hole, Replay, SegmentFile, WINDOW};
 use super::{Meta, Stored, read};
@@ -383,7 +384,7 @@ pub fn stored(ledger: &Ledger, id: MessageId) -> Option<Stored> {
     stored_at(&file, known)
 }
 
-pub fn stored_at(file: &File, known: Known) -> Option<Stored> {
+pub fn stored_at(file: &impl Records, known: Known) -> Option<Stored> {
     let (header, accept) = read::accept(file, known.place)?;
     Some(Stored {
         size: read::size(&header, &accept),
