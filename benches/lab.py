@@ -43,8 +43,8 @@ def stop(process, how=signal.SIGTERM, patience=60):
 
 
 def stop_all():
-    for process in reversed(started):
-        stop(process, patience=10)
+    while started:
+        stop(started.pop(), patience=10)
     while Group.made:
         Group.made[-1].remove()
 
@@ -64,6 +64,12 @@ def answers(port):
             return bool(s.recv(1))
     except OSError:
         return False
+
+
+def listens(port):
+    """Whether somebody accepts connections, who need not speak first."""
+    with socket.socket() as s:
+        return s.connect_ex(("127.0.0.1", port)) == 0
 
 
 def install(*packages):
@@ -244,6 +250,13 @@ def source(port, count, sessions, size, keep=True, to="rcpt@rcpt.example"):
 
 def spread(values):
     return min(values), statistics.median(values), max(values)
+
+
+def text(values, form, mark=""):
+    """Minimum – median – maximum, or the one value that all are in this form; `mark` goes around the median."""
+    low, middle, high = (format(value, form) for value in spread(values))
+    shown = f"{mark}{middle}{mark}"
+    return shown if low == middle == high else f"{low} – {shown} – {high}"
 
 
 def machine():

@@ -4,7 +4,7 @@ Each hands everything to 127.0.0.1:sink and has: name, synced (whether 250 waits
 it can), port, group (its processes), stop().
 """
 
-import functools, os, shutil, signal, socket, subprocess, urllib.request
+import functools, os, shutil, signal, subprocess, urllib.request
 import lab
 
 PROMISE = {True: "synced (fsync before 250)", False: "written, not synced"}
@@ -114,13 +114,7 @@ class Postfix:
             f"Socket inet:{port}@127.0.0.1\nDomain bench.example\nSelector s1\nKeyFile {key}\nMode s\n"
             "Canonicalization relaxed/relaxed\nUserID opendkim\nSyslog no\nInternalHosts 127.0.0.0/8\nRequireSafeKeys no\n")
         self.group.start(["/usr/sbin/opendkim", "-f", "-x", self.directory / "opendkim.conf"], open(self.directory / "milter", "wb"))
-
-        def listens():
-            try:
-                return socket.create_connection(("127.0.0.1", port), 1).close() is None
-            except OSError:
-                return False
-        lab.wait_for(listens, 10, "opendkim does not listen")
+        lab.wait_for(lambda: lab.listens(port), 10, "opendkim does not listen")
         return port
 
     def stop(self):
