@@ -5,10 +5,14 @@
 //! depends on them.
 
 pub mod dns;
+mod latency;
 pub mod load;
 pub mod script;
 pub mod sink;
+mod stamp;
 mod wire;
+
+pub use latency::Latency;
 
 /// How a peer prints its counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]

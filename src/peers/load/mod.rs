@@ -4,7 +4,8 @@
 //! message *n* is due at *n*/rate whatever the server does, and its latency counts from that instant, so that a
 //! server which stalls cannot hide the messages it kept from being sent (coordinated omission).
 //!
-//! Every message has an id of its own in `X-Load-Id` and Message-ID. With a [`LoadConfig::ledger`] the fate of each
+//! Every message has an id of its own in `X-Load-Id` and Message-ID, and says in `X-Load-Due` when it was due, from
+//! which a [`super::sink`] on the same machine tells how long it was on its way. With a [`LoadConfig::ledger`] the fate of each
 //! is on record: `dot ID` before its final dot is sent, `250 ID` once its 250 was read. After a crash of either side
 //! an id with both lines must arrive, one with `dot` alone may, one with neither must not.
 
@@ -13,8 +14,8 @@ mod session;
 
 pub use command::{Args, run as run_command};
 
+use super::latency::{Latency, Recorder};
 use crate::tls::{self, client::ClientTls};
-use hdrhistogram::Histogram;
 use serde::Serialize;
 use session::Worker;
 use std::collections::BTreeMap;
@@ -24,7 +25,7 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -81,16 +82,6 @@ impl Default for LoadConfig {
     }
 }
 
-/// Percentiles of the time from when a message was due to its 250, in milliseconds.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
-pub struct Latency {
-    pub p50: f64,
-    pub p90: f64,
-    pub p99: f64,
-    pub p999: f64,
-    pub max: f64,
-}
-
 /// What a run came to.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 #[must_use]
@@ -103,7 +94,7 @@ pub struct Report {
     pub failed: u64,
     pub elapsed_s: f64,
     pub accepted_per_s: f64,
-    /// Latency of accepted messages.
+    /// Of accepted messages, from when each was due to its 250.
     pub latency_ms: Latency,
     /// What was said or what happened, and how often; the first [`MAX_KINDS`] different ones.
     pub failures: BTreeMap<String, u64>,
@@ -155,6 +146,7 @@ impl Job {
         Ok(Self {
             pace: Pace {
                 started,
+                started_at: SystemTime::now(),
                 end: config.duration.map(|span| started + span),
                 rate: config.rate.filter(|r| *r > 0.0),
                 limit: config.messages.unwrap_or(u64::MAX),
@@ -168,6 +160,11 @@ impl Job {
             },
             config,
         })
+    }
+
+    /// The instant a message was due, by the clock that the sink reads.
+    fn due_at(&self, due: Instant) -> SystemTime {
+        self.pace.started_at + due.saturating_duration_since(self.pace.started)
     }
 
     fn id(&self, number: u64) -> String {
@@ -186,7 +183,7 @@ impl Job {
 /// Lines of random letters and digits, so that nothing compresses them and none begins with a dot.
 fn body(size: u64) -> Vec<u8> {
     const LINE: u64 = 78;
-    const HEADER: u64 = 300;
+    const HEADER: u64 = 330;
     let lines = size.saturating_sub(HEADER).div_ceil(LINE).max(1);
     let letter = || {
         let at = rand::random_range(0..LETTERS.len());
@@ -205,6 +202,8 @@ const LETTERS: &[u8; 62] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxy
 /// Hands out message numbers and the instants they are due.
 struct Pace {
     started: Instant,
+    /// `started` by the clock that others can read.
+    started_at: SystemTime,
     end: Option<Instant>,
     rate: Option<f64>,
     limit: u64,
@@ -235,8 +234,7 @@ struct Tally {
     accepted: u64,
     recipients: u64,
     failures: BTreeMap<String, u64>,
-    /// Microseconds.
-    latency: Option<Histogram<u64>>,
+    latency: Recorder,
 }
 
 impl Tally {
@@ -245,19 +243,14 @@ impl Tally {
             accepted: 0,
             recipients: 0,
             failures: BTreeMap::new(),
-            // Three digits are within what the crate allows, so there always is one.
-            latency: Histogram::new(3).ok(),
+            latency: Recorder::default(),
         }
     }
 
     fn accept(&mut self, recipients: u64, latency: Duration) {
         self.accepted += 1;
         self.recipients += recipients;
-        if let Some(histogram) = &mut self.latency {
-            // The histogram grows as needed; only a latency of centuries is out of its range.
-            let _recorded =
-                histogram.record(u64::try_from(latency.as_micros()).unwrap_or(u64::MAX));
-        }
+        self.latency.record(latency);
     }
 
     fn fail(&mut self, what: String, times: u64) {
@@ -272,31 +265,18 @@ impl Tally {
         for (what, times) in other.failures {
             self.fail(what, times);
         }
-        if let (Some(all), Some(one)) = (&mut self.latency, &other.latency) {
-            // Both resize, so that no value is out of range.
-            let _added = all.add(one);
-        }
+        self.latency.add(&other.latency);
     }
 
     fn report(self, elapsed: Duration) -> Report {
         let seconds = elapsed.as_secs_f64();
-        let latency = self.latency.as_ref().map_or(Latency::default(), |l| {
-            let at = |quantile| l.value_at_quantile(quantile) as f64 / 1000.0;
-            Latency {
-                p50: at(0.5),
-                p90: at(0.9),
-                p99: at(0.99),
-                p999: at(0.999),
-                max: l.max() as f64 / 1000.0,
-            }
-        });
         Report {
             accepted: self.accepted,
             recipients: self.recipients,
             failed: self.failures.values().sum(),
             elapsed_s: seconds,
             accepted_per_s: self.accepted as f64 / seconds.max(f64::MIN_POSITIVE),
-            latency_ms: latency,
+            latency_ms: self.latency.latency(),
             failures: self.failures,
         }
     }
@@ -309,12 +289,7 @@ impl fmt::Display for Report {
             "accepted    {} messages, {} recipients in {:.1} s: {:.0} messages/s",
             self.accepted, self.recipients, self.elapsed_s, self.accepted_per_s
         )?;
-        let l = &self.latency_ms;
-        writeln!(
-            f,
-            "latency ms  p50 {:.2}  p90 {:.2}  p99 {:.2}  p99.9 {:.2}  max {:.2}",
-            l.p50, l.p90, l.p99, l.p999, l.max
-        )?;
+        writeln!(f, "latency ms  {}", self.latency_ms)?;
         write!(f, "failed      {}", self.failed)?;
         for (what, times) in &self.failures {
             write!(f, "\n{times:>11} {what}")?;

@@ -2,7 +2,7 @@
 
 use super::{Job, Tally};
 use crate::mail::Reply;
-use crate::peers::wire::Wire;
+use crate::peers::{stamp, wire::Wire};
 use crate::smtp::codec::{EhloLines, ReplyParser};
 use base64::Engine as _;
 use bytes::Buf;
@@ -10,7 +10,7 @@ use std::fmt::Write as _;
 use std::io;
 use std::time::Duration;
 use tokio::net::TcpStream;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 /// The longest wait for a connection or a reply.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -55,7 +55,7 @@ impl<'a> Worker<'a> {
     /// Sends until the job says that nothing is due any more.
     pub async fn run(mut self, tally: &mut Tally) {
         while let Some((number, due)) = self.job.pace.next().await {
-            match self.send(number).await {
+            match self.send(number, due).await {
                 Ok(recipients) => tally.accept(recipients, due.elapsed()),
                 Err(Failure::Refused(what)) => tally.fail(what, 1),
                 Err(Failure::Broken(what)) => {
@@ -70,14 +70,14 @@ impl<'a> Worker<'a> {
         }
     }
 
-    /// Sends message `number`; gives the recipients accepted.
-    async fn send(&mut self, number: u64) -> Result<u64, Failure> {
+    /// Sends message `number`, which was due at `due`; gives the recipients accepted.
+    async fn send(&mut self, number: u64, due: Instant) -> Result<u64, Failure> {
         let job = self.job;
         let mut link = match self.link.take() {
             Some(link) => link,
             None => Link::open(job).await?,
         };
-        let sent = link.transact(job, number).await;
+        let sent = link.transact(job, number, due).await;
         link.sent += 1;
         link.unclean = sent.is_err();
         if job.config.per_connection.is_some_and(|n| link.sent >= n) {
@@ -129,7 +129,7 @@ impl Link {
     }
 
     /// MAIL, RCPT and DATA in one write where the server takes that, then the content.
-    async fn transact(&mut self, job: &Job, number: u64) -> Result<u64, Failure> {
+    async fn transact(&mut self, job: &Job, number: u64, due: Instant) -> Result<u64, Failure> {
         let id = job.id(number);
         let recipients = recipients(job, number);
         let mut commands = Vec::new();
@@ -146,7 +146,8 @@ impl Link {
             Some(what) if accepted == 0 => return Err(Failure::Refused(what)),
             _ => {}
         }
-        self.content(job, &id, &recipients);
+        let stamp = stamp::field(job.due_at(due));
+        self.content(job, &id, &recipients, &stamp);
         let unwritten = |e| Failure::broken("ledger", &e);
         if job.ledger.is_some() {
             self.flush("content").await?;
@@ -196,14 +197,14 @@ impl Link {
     }
 
     /// Header section and body; no line begins with a dot.
-    fn content(&mut self, job: &Job, id: &str, recipients: &[String]) {
-        let mut head = String::with_capacity(320);
+    fn content(&mut self, job: &Job, id: &str, recipients: &[String], stamp: &str) {
+        let mut head = String::with_capacity(352);
         let from = &job.config.from;
         // Writing to a String cannot fail.
         let _written = write!(
             head,
             "From: <{from}>\r\nTo: <{}>\r\nSubject: load {id}\r\nMessage-ID: <{id}@load.example>\r\nX-Load-Id: {id}\r\n\
-             MIME-Version: 1.0\r\nContent-Type: text/plain; charset=us-ascii\r\n\r\n",
+             {stamp}MIME-Version: 1.0\r\nContent-Type: text/plain; charset=us-ascii\r\n\r\n",
             recipients.first().map_or("nobody@load.example", |r| r),
         );
         self.wire.output().extend_from_slice(head.as_bytes());

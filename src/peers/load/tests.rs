@@ -92,6 +92,7 @@ async fn open_loop_latency_counts_from_when_a_message_was_due() {
     let started = Instant::now();
     let pace = Pace {
         started,
+        started_at: SystemTime::now(),
         end: Some(started + Duration::from_millis(40)),
         rate: Some(100.0),
         limit: u64::MAX,
@@ -156,4 +157,25 @@ async fn starttls_and_auth_come_before_the_mail() {
     let commands = sink.commands();
     let auth = commands.iter().find(|(_, line)| line.starts_with("AUTH"));
     assert_eq!(&*auth.unwrap().1, "AUTH PLAIN AHVzZXIAc2VjcmV0");
+}
+
+#[tokio::test]
+async fn a_sink_tells_how_long_messages_were_on_their_way_since_they_were_due() {
+    let sink = Sink::bind(SinkConfig {
+        transit: true,
+        rules: vec![Arc::new("DATA after=40ms pass".parse().unwrap())],
+        ..SinkConfig::default()
+    });
+    let sink = sink.await.unwrap();
+    let config = LoadConfig {
+        sessions: 1,
+        rate: Some(1000.0),
+        ..load(&sink, 5)
+    };
+    let report = run(config, CancellationToken::new()).await.unwrap();
+    assert_eq!(report.accepted, 5);
+    let (count, transit) = sink.transit();
+    assert_eq!(count, 5);
+    // One session, 40 ms each: the last of five, due after 4 ms, comes after 200.
+    assert!(transit.p50 >= 40.0 && transit.max >= 190.0, "{transit}");
 }

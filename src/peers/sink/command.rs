@@ -1,9 +1,10 @@
 //! `mailwright sink`.
 
 use super::{EndOfData, Keep, Sink, SinkConfig, Totals};
-use crate::peers::Format;
 use crate::peers::script::Rule;
+use crate::peers::{Format, Latency};
 use crate::units::Span;
+use serde::Serialize;
 use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -46,6 +47,10 @@ pub struct Args {
     /// End messages at any mix of CR and LF around a dot, as careless servers do
     #[arg(long)]
     pub lax: bool,
+    /// Tell at the end how long messages of `mailwright load` on this machine were on their way, from when each was due
+    /// to its final dot here
+    #[arg(long)]
+    pub transit: bool,
     /// Print the counts this often
     #[arg(long, value_name = "SPAN")]
     pub stats: Option<Span>,
@@ -71,11 +76,18 @@ pub async fn run(args: Args, stop: CancellationToken, out: &mut dyn Write) -> io
         .is_some()
     {
         let now = sink.totals();
-        print(out, args.format, &now, now.messages - before.messages)?;
+        print(out, args.format, &now, now.messages - before.messages, None)?;
         before = now;
     }
     let end = sink.totals();
-    print(out, args.format, &end, end.messages - before.messages)
+    let transit = args.transit.then(|| sink.transit());
+    print(
+        out,
+        args.format,
+        &end,
+        end.messages - before.messages,
+        transit,
+    )
 }
 
 impl Args {
@@ -85,6 +97,7 @@ impl Args {
             hostname: self.hostname.as_str().into(),
             rcpt_max: self.rcpt_max,
             latency: self.latency.0,
+            transit: self.transit,
             ..SinkConfig::default()
         };
         for rule in &self.rules {
@@ -112,20 +125,41 @@ impl Args {
     }
 }
 
-fn print(out: &mut dyn Write, format: Format, totals: &Totals, new: u64) -> io::Result<()> {
-    match format {
-        Format::Json => writeln!(out, "{}", serde_json::to_string(totals)?),
-        Format::Table => writeln!(
-            out,
-            "messages {} (+{new})  recipients {}  octets {}  refused {}  connections {} ({} open)",
-            totals.messages,
-            totals.recipients,
-            totals.octets,
-            totals.refused,
-            totals.connections,
-            totals.open
-        ),
-    }?;
+/// A line of JSON.
+#[derive(Serialize)]
+struct Counted<'a> {
+    #[serde(flatten)]
+    totals: &'a Totals,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    transit_ms: Option<Latency>,
+}
+
+fn print(
+    out: &mut dyn Write,
+    format: Format,
+    totals: &Totals,
+    new: u64,
+    transit: Option<(u64, Latency)>,
+) -> io::Result<()> {
+    if format == Format::Json {
+        let transit_ms = transit.map(|(_, latency)| latency);
+        let counted = Counted { totals, transit_ms };
+        writeln!(out, "{}", serde_json::to_string(&counted)?)?;
+        return out.flush();
+    }
+    writeln!(
+        out,
+        "messages {} (+{new})  recipients {}  octets {}  refused {}  connections {} ({} open)",
+        totals.messages,
+        totals.recipients,
+        totals.octets,
+        totals.refused,
+        totals.connections,
+        totals.open
+    )?;
+    if let Some((count, latency)) = transit {
+        writeln!(out, "transit ms  {latency}  of {count} messages")?;
+    }
     out.flush()
 }
 

@@ -11,7 +11,9 @@ mod tests;
 
 pub use command::{Args, run as run_command, self_signed};
 
+use super::latency::{Latency, Recorder};
 use super::script::Rule;
+use super::stamp;
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 use serde::Serialize;
@@ -102,6 +104,8 @@ pub struct SinkConfig {
     pub latency: Duration,
     pub keep: Keep,
     pub end_of_data: EndOfData,
+    /// Record how long messages of [`super::load`] were on their way; read by [`Sink::transit`].
+    pub transit: bool,
 }
 
 impl Default for SinkConfig {
@@ -124,6 +128,7 @@ impl Default for SinkConfig {
             latency: Duration::ZERO,
             keep: Keep::Counts,
             end_of_data: EndOfData::Strict,
+            transit: false,
         }
     }
 }
@@ -229,6 +234,12 @@ impl Sink {
         self.shared.counts.totals()
     }
 
+    /// Messages with a stamp, and the time from when each was due to the arrival of its end of data here.
+    pub fn transit(&self) -> (u64, Latency) {
+        let transit = self.shared.transit.lock();
+        (transit.count(), transit.latency())
+    }
+
     /// The messages kept in memory, in the order taken.
     pub fn messages(&self) -> Vec<Arc<Message>> {
         self.shared.journal.lock().messages.clone()
@@ -260,6 +271,7 @@ struct Shared {
     rules: ArcSwap<Vec<Arc<Rule>>>,
     counts: Counts,
     journal: Mutex<Journal>,
+    transit: Mutex<Recorder>,
     changed: Notify,
 }
 
@@ -301,7 +313,19 @@ impl Shared {
             config,
             counts: Counts::default(),
             journal: Mutex::default(),
+            transit: Mutex::default(),
             changed: Notify::new(),
+        }
+    }
+
+    /// Records how long a message with a stamp was on its way, now that its end of data is here.
+    fn arrived(&self, content: &[u8]) {
+        if !self.config.transit {
+            return;
+        }
+        if let Some(due) = stamp::read(content) {
+            let transit = due.elapsed().unwrap_or_default();
+            self.transit.lock().record(transit);
         }
     }
 

@@ -193,6 +193,7 @@ impl Session {
         }
         self.flush().await?;
         let content = self.content().await?;
+        self.shared.arrived(&content);
         self.dot(transaction, content).await
     }
 
