@@ -55,6 +55,8 @@ impl Delivery {
         } else if !route.terms.next_hop.is_empty() {
             let site = route.terms.site_name();
             self.line_up(&due, site, route, &routing);
+        } else if let Some(site) = self.0.with.resolver.known_site(&due.domain) {
+            self.line_up(&due, Arc::clone(&site.name), route, &routing);
         } else if self.0.waiting.join(due.clone()) {
             let delivery = self.clone();
             self.spawn(async move { delivery.resolve(due.domain).await });

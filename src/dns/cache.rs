@@ -16,7 +16,7 @@ pub(super) struct Answer<V> {
 }
 
 /// How long a failure of the name servers stands before they are asked again (RFC 2308 §7 allows five minutes).
-pub(super) const FAILURE_HOLD: Duration = Duration::from_secs(30);
+pub(super) const FAILURE_HOLD: Duration = Duration::from_secs(5);
 
 /// Keeps at most `capacity` answers; the least recently asked for go first.
 pub(super) struct Cache<V> {
@@ -73,32 +73,47 @@ impl<V: Clone> Cache<V> {
         entry.known.get_or_init(settle).await.result.clone()
     }
 
+    /// The answer for `key` where a fresh one is at hand.
+    pub fn fresh(&self, key: &str) -> Option<Result<V, DnsFailure>> {
+        let now = self.clock.now();
+        let mut generations = self.generations.lock();
+        let entry = Arc::clone(generations.find(key, self.capacity)?);
+        drop(generations);
+        let known = entry.known.get().filter(|known| known.expires > now)?;
+        Some(known.result.clone())
+    }
+
     fn entry(&self, key: &str) -> Arc<Entry<V>> {
         let now = self.clock.now();
         let mut generations = self.generations.lock();
-        let held = generations.take(key);
-        let entry = match held {
-            Some(entry) if entry.is_current(now) => entry,
-            other => Arc::new(Entry {
-                known: OnceCell::new(),
-                last_good: other.and_then(|entry| entry.good(now)),
-            }),
+        let held = generations.find(key, self.capacity);
+        let last_good = match held {
+            Some(entry) if entry.is_current(now) => return Arc::clone(entry),
+            held => held.and_then(|entry| entry.good(now)),
         };
-        generations.put(key, entry.clone(), self.capacity);
+        let entry = Arc::new(Entry {
+            known: OnceCell::new(),
+            last_good,
+        });
+        generations.put(key.into(), Arc::clone(&entry), self.capacity);
         entry
     }
 }
 
 impl<V> Generations<V> {
-    fn take(&mut self, key: &str) -> Option<Arc<Entry<V>>> {
-        self.young.remove(key).or_else(|| self.old.remove(key))
+    /// What is found counts as asked for.
+    fn find(&mut self, key: &str, capacity: usize) -> Option<&Arc<Entry<V>>> {
+        if let Some((key, entry)) = self.old.remove_entry(key) {
+            self.put(key, entry, capacity);
+        }
+        self.young.get(key)
     }
 
-    fn put(&mut self, key: &str, entry: Arc<Entry<V>>, capacity: usize) {
-        if self.young.len() >= (capacity / 2).max(1) {
+    fn put(&mut self, key: Box<str>, entry: Arc<Entry<V>>, capacity: usize) {
+        if self.young.len() >= (capacity / 2).max(1) && !self.young.contains_key(&key) {
             self.old = std::mem::take(&mut self.young);
         }
-        self.young.insert(key.into(), entry);
+        self.young.insert(key, entry);
     }
 }
 
