@@ -42,7 +42,10 @@ fn setting(name: &str, default: u64) -> u64 {
 /// Octets resident in this process.
 fn resident() -> usize {
     let statm = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
-    let pages = statm.split(' ').nth(1).and_then(|n| n.parse::<usize>().ok());
+    let pages = statm
+        .split(' ')
+        .nth(1)
+        .and_then(|n| n.parse::<usize>().ok());
     pages.unwrap_or_default() * PAGE
 }
 

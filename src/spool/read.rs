@@ -11,7 +11,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 /// Octets read at once in the hope that header and meta are in them.
-const GUESS: usize = 4096;
+const GUESS: usize = 1024;
 
 /// Header and message description of the record at `place`; `None` where they are damaged or of another use.
 pub fn accept(file: &File, place: Place) -> Option<(Header, Accept)> {

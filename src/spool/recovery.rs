@@ -6,13 +6,16 @@ use super::ledger::{Known, Ledger, Place};
 use super::queue::{Batch, Effect};
 use super::record::{Draw, Kind, Start, UNIT, Void};
 use super::replay::{Hole, Replay, SegmentFile, WINDOW};
-use super::{Meta, Stored, read};
+use super::{Meta, Stored, read, readers};
 use crate::mail::{Disposition, MessageId};
 use crate::units::Timestamp;
 use std::collections::HashSet;
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+/// Messages that a reader hands over at once.
+const PIECE: usize = 256;
 
 /// Why a spool cannot be opened.
 #[derive(Debug, thiserror::Error)]
@@ -150,11 +153,24 @@ impl<'a> Recovery<'a> {
 
     /// Hands every live message to the caller, in the order of the log. One that cannot be read is reported.
     pub fn tell(&mut self, mut on_message: impl FnMut(Stored)) {
-        for (place, id) in self.replay.ledger.in_order() {
-            match stored(&self.replay.ledger, id) {
-                Some(stored) => on_message(stored),
-                None => self.unreadable(place, id),
+        let (ledger, mut unreadable) = (&self.replay.ledger, Vec::new());
+        let messages = ledger.in_order();
+        let pieces: Vec<_> = messages.chunks(PIECE).collect();
+        let job = |number: usize, give: &mut dyn FnMut(_)| {
+            let piece = pieces.get(number).copied().unwrap_or_default();
+            let read = piece.iter().map(|(_, id)| stored(ledger, *id));
+            give((piece, read.collect::<Vec<_>>()));
+        };
+        readers::in_order(pieces.len(), job, |_, (piece, read)| {
+            for (message, stored) in piece.iter().zip(read) {
+                match stored {
+                    Some(stored) => on_message(stored),
+                    None => unreadable.push(*message),
+                }
             }
+        });
+        for (place, id) in unreadable {
+            self.unreadable(place, id);
         }
     }
 
@@ -290,8 +306,8 @@ impl<'a> Recovery<'a> {
                 _ => self.remove(&path, id),
             }
         }
-        for (place, id) in self.replay.ledger.in_order() {
-            if self.large(id) && !found.contains(&id) {
+        for (place, id) in self.replay.ledger.large() {
+            if !found.contains(&id) {
                 self.report.damages.push(Damage {
                     place: format!("{place}, {}", self.layout.body(id).display()),
                     bytes: 0,
