@@ -183,6 +183,10 @@ fn queue() {
     println!("longest insert: {worst:?}");
     operate(&queue);
     drain(&queue, &clock);
+    for number in 0..messages() {
+        queue.insert(&deferred(number, clock.now()), |_| clock.now() + 120 * HOUR);
+    }
+    println!("as many again: resident {} MiB", resident() >> 20);
 }
 
 fn deferred(number: u64, now: Timestamp) -> Stored {
