@@ -40,7 +40,7 @@
 //!
 //! | layer | modules | owns |
 //! |---|---|---|
-//! | 0 values and parsers | [`units`] [`problem`] [`mail`] [`smtp::codec`] [`bounce`] | values; lines and octets; no clock, no I/O |
+//! | 0 values and parsers | [`units`] [`problem`] [`tables`] [`mail`] [`smtp::codec`] [`bounce`] | values; lines and octets; no clock, no I/O |
 //! | 1 ground services | [`clock`] [`events`] [`spool`] [`dns`] [`tls`] | time, telling, durable messages, names, certificates |
 //! | 2 identity | [`auth`] | DKIM keys and signatures; who may send |
 //! | 3 policy | [`policy`] | why mail waits |
@@ -71,5 +71,6 @@ pub mod problem;
 pub mod queue;
 pub mod smtp;
 pub mod spool;
+pub mod tables;
 pub mod tls;
 pub mod units;

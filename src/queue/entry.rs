@@ -1,9 +1,10 @@
 //! One entry of the queue, and the slab that holds them all.
 
-use super::Depth;
+use super::{Depth, Due};
 use crate::mail::{Labels, MessageId};
 use crate::policy::Held;
 use crate::spool::Stored;
+use crate::tables::{Interned, Name, Slab};
 use crate::units::Timestamp;
 use smallvec::SmallVec;
 use std::collections::HashMap;
@@ -15,7 +16,8 @@ pub type Recipients = SmallVec<[u16; 4]>;
 /// Names an entry while it lives; a key kept longer finds nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Key {
-    index: u32,
+    slot: u32,
+    /// Entries inserted before it, modulo 2^32: tells it from those that had the slot before.
     serial: u32,
 }
 
@@ -30,14 +32,26 @@ pub struct Place {
 #[derive(Debug)]
 pub(super) struct Entry {
     pub id: MessageId,
-    pub domain: Arc<str>,
-    pub labels: Arc<Labels>,
-    pub recipients: Recipients,
+    pub expires: Timestamp,
+    state: State,
+    // Most entries have one recipient: theirs needs no allocation. A list that is not short is boxed.
+    first: u16,
+    others: Option<Box<Recipients>>,
     /// Attempts made so far.
     pub attempts: u16,
-    pub expires: Timestamp,
+    serial: u32,
+    pub domain: Name<str>,
+    pub labels: Name<Labels>,
     /// The ready queue it is or was last in.
-    pub place: Option<Arc<Place>>,
+    place: Option<Name<Place>>,
+}
+
+/// What an entry is made of.
+pub(super) struct New<'a> {
+    pub id: MessageId,
+    pub group: &'a Group,
+    pub labels: &'a Arc<Labels>,
+    pub expires: Timestamp,
     pub state: State,
 }
 
@@ -51,10 +65,10 @@ pub(super) enum State {
     Ready,
     /// `hold`: an operator asked for it meanwhile.
     Sending {
-        hold: Option<Arc<str>>,
+        hold: Option<Arc<Held>>,
     },
     Held {
-        why: Arc<str>,
+        why: Arc<Held>,
     },
 }
 
@@ -91,43 +105,32 @@ pub struct View {
 }
 
 impl Entry {
-    pub(super) fn job(&self, key: Key) -> Job {
-        Job {
-            key,
-            id: self.id,
-            labels: Arc::clone(&self.labels),
-            domain: Arc::clone(&self.domain),
-            recipients: self.recipients.clone(),
-            attempt: self.attempts.saturating_add(1),
-            expires: self.expires,
-        }
+    pub(super) fn state(&self) -> &State {
+        &self.state
     }
 
-    pub(super) fn view(&self) -> View {
-        let (state, due, why) = match &self.state {
-            State::Scheduled { due, why } => ("scheduled", Some(*due), why.clone()),
-            State::Ready => ("ready", None, None),
-            State::Sending { .. } => ("sending", None, None),
-            State::Held { why } => {
-                let held = Held::Operator {
-                    why: why.to_string(),
-                };
-                ("held", None, Some(Arc::new(held)))
+    fn recipients(&self) -> Recipients {
+        let others = self.others.iter().flat_map(|others| others.iter());
+        std::iter::once(self.first).chain(others.copied()).collect()
+    }
+
+    /// Lets recipients go; `false` where none is left.
+    pub(super) fn retain(&mut self, mut stays: impl FnMut(u16) -> bool) -> bool {
+        let mut left = self.recipients();
+        left.retain(|recipient| stays(*recipient));
+        match left.split_first() {
+            None => false,
+            Some((first, others)) => {
+                self.first = *first;
+                self.others = boxed(others);
+                true
             }
-        };
-        View {
-            id: self.id,
-            domain: Arc::clone(&self.domain),
-            labels: Arc::clone(&self.labels),
-            recipients: self.recipients.clone(),
-            attempts: self.attempts,
-            expires: self.expires,
-            place: self.place.clone(),
-            state,
-            due,
-            why,
         }
     }
+}
+
+fn boxed(others: &[u16]) -> Option<Box<Recipients>> {
+    (!others.is_empty()).then(|| Box::new(others.into()))
 }
 
 /// Recipients of a stored message that will share an entry.
@@ -169,73 +172,159 @@ pub(super) fn group(stored: &Stored) -> Vec<Group> {
 /// All entries, by key; counts them by state as they change.
 #[derive(Default)]
 pub(super) struct Entries {
-    slots: Vec<(u32, Option<Entry>)>,
-    free: Vec<u32>,
+    slots: Slab<Entry>,
+    inserted: u32,
     depth: Depth,
+    pub domains: Interned<str>,
+    pub labels: Interned<Labels>,
+    pub places: Interned<Place>,
 }
 
 impl Entries {
-    pub fn insert(&mut self, entry: Entry) -> Key {
-        *self.depth.of(&entry.state) += 1;
-        if let Some(index) = self.free.pop()
-            && let Some((serial, slot)) = self.slots.get_mut(index as usize)
-        {
-            *slot = Some(entry);
-            return Key {
-                index,
-                serial: *serial,
-            };
-        }
-        let index = u32::try_from(self.slots.len()).unwrap_or(u32::MAX);
-        self.slots.push((0, Some(entry)));
-        Key { index, serial: 0 }
+    pub fn insert(&mut self, new: New<'_>) -> Key {
+        *self.depth.of(&new.state) += 1;
+        self.inserted = self.inserted.wrapping_add(1);
+        let (first, others) = match new.group.recipients.split_first() {
+            Some((first, others)) => (*first, boxed(others)),
+            None => (0, None),
+        };
+        let entry = Entry {
+            id: new.id,
+            expires: new.expires,
+            state: new.state,
+            first,
+            others,
+            attempts: new.group.attempts,
+            serial: self.inserted,
+            domain: self.domains.share(&new.group.domain),
+            labels: self.labels.share(new.labels),
+            place: None,
+        };
+        let slot = self.slots.insert(entry);
+        let serial = self.inserted;
+        Key { slot, serial }
+    }
+
+    pub fn get(&self, key: Key) -> Option<&Entry> {
+        let entry = self.slots.get(key.slot)?;
+        (entry.serial == key.serial).then_some(entry)
     }
 
     pub fn get_mut(&mut self, key: Key) -> Option<&mut Entry> {
-        let (serial, slot) = self.slots.get_mut(key.index as usize)?;
-        if *serial == key.serial {
-            slot.as_mut()
-        } else {
-            None
-        }
+        let entry = self.slots.get_mut(key.slot)?;
+        (entry.serial == key.serial).then_some(entry)
     }
 
-    pub fn set(&mut self, key: Key, state: State) {
-        let Some(entry) = self.get_mut(key) else {
-            return;
-        };
+    /// Returns the state it was in.
+    pub fn set(&mut self, key: Key, state: State) -> Option<State> {
+        let entry = self.get_mut(key)?;
         let before = std::mem::replace(&mut entry.state, state.clone());
         *self.depth.of(&before) -= 1;
         *self.depth.of(&state) += 1;
+        Some(before)
+    }
+
+    pub fn set_place(&mut self, key: Key, place: &Arc<Place>) {
+        if self.get(key).is_none() {
+            return;
+        }
+        let name = self.places.share(place);
+        let before = self
+            .get_mut(key)
+            .and_then(|entry| entry.place.replace(name));
+        if let Some(before) = before {
+            self.places.release(before);
+        }
     }
 
     pub fn remove(&mut self, key: Key) -> Option<Entry> {
-        let (serial, slot) = self.slots.get_mut(key.index as usize)?;
-        if *serial != key.serial {
-            return None;
-        }
-        let entry = slot.take()?;
-        *serial = serial.wrapping_add(1);
-        self.free.push(key.index);
+        self.get(key)?;
+        let entry = self.slots.remove(key.slot)?;
         *self.depth.of(&entry.state) -= 1;
+        self.domains.release(entry.domain);
+        self.labels.release(entry.labels);
+        if let Some(place) = entry.place {
+            self.places.release(place);
+        }
         Some(entry)
     }
 
-    pub fn keys_where(&self, mut wanted: impl FnMut(&Entry) -> bool) -> Vec<Key> {
-        let slots = (0u32..).zip(&self.slots);
-        slots
-            .filter_map(|(index, (serial, slot))| {
-                let entry = slot.as_ref()?;
-                wanted(entry).then_some(Key {
-                    index,
-                    serial: *serial,
-                })
+    pub fn chunks(&self) -> usize {
+        self.slots.chunks()
+    }
+
+    /// The entries of one chunk for which `wanted` holds.
+    pub fn keys_where(&self, chunk: usize, mut wanted: impl FnMut(&Entry) -> bool) -> Vec<Key> {
+        let entries = self.slots.chunk(chunk);
+        entries
+            .filter(|(_, entry)| wanted(entry))
+            .map(|(slot, entry)| Key {
+                slot,
+                serial: entry.serial,
             })
             .collect()
     }
 
     pub fn depth(&self) -> Depth {
         self.depth
+    }
+
+    pub fn due(&self, key: Key, now: Timestamp) -> Option<Due> {
+        let entry = self.get(key)?;
+        Some(Due {
+            key,
+            id: entry.id,
+            domain: self.domain(entry)?,
+            labels: self.labels(entry)?,
+            expired: entry.expires <= now,
+        })
+    }
+
+    pub fn job(&self, key: Key) -> Option<Job> {
+        let entry = self.get(key)?;
+        Some(Job {
+            key,
+            id: entry.id,
+            labels: self.labels(entry)?,
+            domain: self.domain(entry)?,
+            recipients: entry.recipients(),
+            attempt: entry.attempts.saturating_add(1),
+            expires: entry.expires,
+        })
+    }
+
+    pub fn view(&self, key: Key) -> Option<View> {
+        let entry = self.get(key)?;
+        let (state, due, why) = match &entry.state {
+            State::Scheduled { due, why } => ("scheduled", Some(*due), why.clone()),
+            State::Ready => ("ready", None, None),
+            State::Sending { .. } => ("sending", None, None),
+            State::Held { why } => ("held", None, Some(Arc::clone(why))),
+        };
+        Some(View {
+            id: entry.id,
+            domain: self.domain(entry)?,
+            labels: self.labels(entry)?,
+            recipients: entry.recipients(),
+            attempts: entry.attempts,
+            expires: entry.expires,
+            place: self.place(entry).cloned(),
+            state,
+            due,
+            why,
+        })
+    }
+
+    pub fn place(&self, entry: &Entry) -> Option<&Arc<Place>> {
+        self.places.get(entry.place?)
+    }
+
+    fn domain(&self, entry: &Entry) -> Option<Arc<str>> {
+        self.domains.get(entry.domain).cloned()
+    }
+
+    fn labels(&self, entry: &Entry) -> Option<Arc<Labels>> {
+        self.labels.get(entry.labels).cloned()
     }
 }
 
@@ -247,5 +336,16 @@ impl Depth {
             State::Sending { .. } => &mut self.sending,
             State::Held { .. } => &mut self.held,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_waiting_entry_is_72_octets() {
+        // Beside it: its note in the timetable, 24 to 40 octets.
+        assert_eq!(std::mem::size_of::<Option<Entry>>(), 72);
     }
 }

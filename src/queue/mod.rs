@@ -1,11 +1,13 @@
 //! The scheduled queue: when each message is tried, and what it waits for.
 //!
 //! An [`Entry`] is the recipients of one message at one domain; they share a retry state. It is small and fixed (the
-//! envelope and the content stay in the spool), so that a million can wait. Its states:
+//! envelope and the content stay in the spool), so that a million can wait: each takes about 100 octets, however many
+//! there are, and gives them back. Nothing that is done to all of them holds the lock for longer than a chunk of a
+//! thousand takes. Its states:
 //!
 //! | state       | who has it             | leaves by |
 //! |-------------|------------------------|-----------|
-//! | `Scheduled` | the heap, until due    | [`Queue::due`], operator |
+//! | `Scheduled` | the timetable, until due | [`Queue::due`], operator |
 //! | `Ready`     | a site's ready queue   | [`Queue::begin`], [`Queue::wait`], operator, expiry |
 //! | `Sending`   | one delivery           | [`Queue::settle`], [`Queue::put_back`] |
 //! | `Held`      | the operator           | [`Queue::release`], drop |
@@ -13,9 +15,10 @@
 //! Ready queues hold [`Key`]s only: an operator may take an entry away at any time, and `begin` then answers `None`.
 
 mod entry;
-mod interned;
+mod operate;
 mod retry;
 mod select;
+mod timetable;
 
 pub use entry::{Job, Key, Place, View};
 pub use retry::{Config, Schedule};
@@ -26,19 +29,20 @@ use crate::mail::{Disposition, Labels, MessageId};
 use crate::policy::Held;
 use crate::spool::Stored;
 use crate::units::Timestamp;
-use entry::{Entries, Entry, State};
-use interned::Interned;
+use entry::{Entries, Entry, New, State};
 use parking_lot::Mutex;
-use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashSet, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
+use timetable::Timetable;
 use tokio::sync::Notify;
 
 /// Most entries that one [`Queue::due`] hands out, so that the dispatcher yields now and then.
 const DUE_BATCH: usize = 1024;
-/// How often entries that wait in ready queues are looked over for expiry.
+/// How often an entry that waits in a ready queue is looked at for expiry.
 const SWEEP: Duration = Duration::from_secs(60);
+/// Room that the line of what is due keeps when it has been longer.
+const SHORT_LINE: usize = 4096;
 
 /// An entry whose time has come, with what routing needs to know.
 #[derive(Debug, Clone)]
@@ -73,12 +77,14 @@ struct Shared {
 #[derive(Default)]
 struct Inner {
     entries: Entries,
-    heap: BinaryHeap<Reverse<(Timestamp, Key)>>,
+    /// Scheduled entries whose time is yet to come.
+    timetable: Timetable,
     /// Due without having waited: new mail, retries asked for.
     now_due: VecDeque<Key>,
-    domains: Interned<str>,
-    labels: Interned<Labels>,
-    swept: Timestamp,
+    /// What was last said to hold an entry: it is often the same for many in a row.
+    reason: Option<Arc<Held>>,
+    /// The chunk of entries to be looked over next, and when.
+    sweep: (usize, Timestamp),
 }
 
 impl Queue {
@@ -95,28 +101,21 @@ impl Queue {
     pub fn insert(&self, stored: &Stored, expires: impl Fn(&str) -> Timestamp) {
         let now = self.0.clock.now();
         let mut inner = self.0.inner.lock();
-        let labels = inner.labels.share(&stored.meta.labels);
         for group in entry::group(stored) {
-            let domain = inner.domains.share(&group.domain);
             let due = group.until.max(stored.meta.send_at.unwrap_or_default());
-            let entry = Entry {
+            let key = inner.entries.insert(New {
                 id: stored.meta.id,
-                expires: expires(&domain),
-                domain,
-                labels: Arc::clone(&labels),
-                recipients: group.recipients,
-                attempts: group.attempts,
-                place: None,
+                expires: expires(&group.domain),
+                labels: &stored.meta.labels,
                 state: State::Ready,
-            };
-            let key = inner.entries.insert(entry);
+                group: &group,
+            });
             match &stored.held {
-                Some(why) => inner.set(
-                    key,
-                    State::Held {
-                        why: Arc::clone(why),
-                    },
-                ),
+                Some(why) => {
+                    let why = why.to_string();
+                    let why = inner.reason(Held::Operator { why });
+                    inner.set(key, State::Held { why });
+                }
                 None => inner.schedule(key, due, None, now),
             }
         }
@@ -140,20 +139,17 @@ impl Queue {
 
     /// Notes which ready queue an entry waits in.
     pub fn place(&self, key: Key, place: &Arc<Place>) {
-        if let Some(entry) = self.0.inner.lock().entries.get_mut(key) {
-            entry.place = Some(Arc::clone(place));
-        }
+        self.0.inner.lock().entries.set_place(key, place);
     }
 
     /// A delivery takes the entry: `Ready` → `Sending`. `None` where it is no longer there to be sent.
     #[must_use = "a job taken is a job to settle"]
     pub fn begin(&self, key: Key) -> Option<Job> {
         let mut inner = self.0.inner.lock();
-        let entry = inner.entries.get_mut(key)?;
-        if !matches!(entry.state, State::Ready) {
+        if !matches!(inner.entries.get(key)?.state(), State::Ready) {
             return None;
         }
-        let job = entry.job(key);
+        let job = inner.entries.job(key)?;
         inner.set(key, State::Sending { hold: None });
         Some(job)
     }
@@ -163,11 +159,12 @@ impl Queue {
     pub fn wait(&self, key: Key, until: Timestamp, why: Held) {
         let now = self.0.clock.now();
         let mut inner = self.0.inner.lock();
-        let entry = inner.entries.get_mut(key);
-        if !entry.is_some_and(|entry| matches!(entry.state, State::Ready)) {
+        let entry = inner.entries.get(key);
+        if !entry.is_some_and(|entry| matches!(entry.state(), State::Ready)) {
             return;
         }
-        inner.schedule(key, until, Some(Arc::new(why)), now);
+        let why = inner.reason(why);
+        inner.schedule(key, until, Some(why), now);
         drop(inner);
         self.0.wake.notify_one();
     }
@@ -176,13 +173,16 @@ impl Queue {
     pub fn put_back(&self, job: &Job, until: Timestamp, why: Held) {
         let now = self.0.clock.now();
         let mut inner = self.0.inner.lock();
-        let hold = match inner.entries.get_mut(job.key).map(|entry| &entry.state) {
+        let hold = match inner.entries.get(job.key).map(Entry::state) {
             Some(State::Sending { hold }) => hold.clone(),
             _ => return,
         };
         match hold {
             Some(why) => inner.set(job.key, State::Held { why }),
-            None => inner.schedule(job.key, until, Some(Arc::new(why)), now),
+            None => {
+                let why = inner.reason(why);
+                inner.schedule(job.key, until, Some(why), now);
+            }
         }
         drop(inner);
         self.0.wake.notify_one();
@@ -190,7 +190,7 @@ impl Queue {
 
     /// Lets an entry go whose message is not in the spool any more.
     pub fn forget(&self, key: Key) {
-        self.0.inner.lock().entries.remove(key);
+        self.0.inner.lock().remove(key);
     }
 
     /// Records the outcome of an attempt. Recipients with a final disposition leave; the rest are tried again when the
@@ -201,18 +201,17 @@ impl Queue {
         let Some(entry) = inner.entries.get_mut(key) else {
             return;
         };
-        let is_final = |recipient: &u16| {
+        let is_final = |recipient: u16| {
             outcomes
                 .iter()
-                .any(|(of, disposition)| of == recipient && disposition.is_final())
+                .any(|(of, disposition)| *of == recipient && disposition.is_final())
         };
-        entry.recipients.retain(|recipient| !is_final(recipient));
         entry.attempts = entry.attempts.saturating_add(1);
-        if entry.recipients.is_empty() {
-            inner.entries.remove(key);
+        if !entry.retain(|recipient| !is_final(recipient)) {
+            inner.remove(key);
             return;
         }
-        if let State::Sending { hold: Some(why) } = entry.state.clone() {
+        if let State::Sending { hold: Some(why) } = entry.state().clone() {
             inner.set(key, State::Held { why });
             return;
         }
@@ -228,103 +227,13 @@ impl Queue {
         self.0.wake.notify_one();
     }
 
-    /// Holds every message that matches; returns their ids, for the spool to remember. What is being sent is held
-    /// after this attempt.
-    pub fn hold(&self, selector: &Selector, why: &str) -> Vec<MessageId> {
-        let why: Arc<str> = why.into();
-        let mut inner = self.0.inner.lock();
-        let ids = inner.messages(selector);
-        for key in inner.entries.keys_where(|entry| ids.contains(&entry.id)) {
-            let sending = matches!(
-                inner.entries.get_mut(key).map(|e| &e.state),
-                Some(State::Sending { .. })
-            );
-            let why = Arc::clone(&why);
-            inner.set(
-                key,
-                if sending {
-                    State::Sending { hold: Some(why) }
-                } else {
-                    State::Held { why }
-                },
-            );
-        }
-        ids.into_iter().collect()
-    }
-
-    /// Lets go of held messages that match, to be tried at once; returns their ids.
-    pub fn release(&self, selector: &Selector) -> Vec<MessageId> {
-        let now = self.0.clock.now();
-        let mut inner = self.0.inner.lock();
-        let ids = inner.messages(selector);
-        let mut released = HashSet::new();
-        for key in inner.entries.keys_where(|entry| ids.contains(&entry.id)) {
-            match inner
-                .entries
-                .get_mut(key)
-                .map(|entry| (entry.id, entry.state.clone()))
-            {
-                Some((id, State::Held { .. })) => {
-                    inner.schedule(key, now, None, now);
-                    released.insert(id);
-                }
-                Some((id, State::Sending { hold: Some(_) })) => {
-                    inner.set(key, State::Sending { hold: None });
-                    released.insert(id);
-                }
-                _ => {}
-            }
-        }
-        drop(inner);
-        self.0.wake.notify_one();
-        released.into_iter().collect()
-    }
-
-    /// Makes matching scheduled entries due now; returns how many.
-    pub fn retry(&self, selector: &Selector) -> usize {
-        let now = self.0.clock.now();
-        let mut inner = self.0.inner.lock();
-        let keys = inner.entries.keys_where(|entry| {
-            selector.matches(entry) && matches!(entry.state, State::Scheduled { .. })
-        });
-        for key in &keys {
-            inner.schedule(*key, now, None, now);
-        }
-        drop(inner);
-        self.0.wake.notify_one();
-        keys.len()
-    }
-
-    /// Takes matching entries out of waiting, as jobs to be settled as dropped. What is being sent is not touched.
-    #[must_use = "these entries are nobody's until they are settled"]
-    pub fn take(&self, selector: &Selector) -> Vec<Job> {
-        let mut inner = self.0.inner.lock();
-        let keys = inner.entries.keys_where(|entry| {
-            selector.matches(entry) && !matches!(entry.state, State::Sending { .. })
-        });
-        keys.into_iter()
-            .filter_map(|key| {
-                let job = inner.entries.get_mut(key)?.job(key);
-                inner.set(key, State::Sending { hold: None });
-                Some(job)
-            })
-            .collect()
-    }
-
-    /// What matches, in order of acceptance, at most `limit` of it.
-    pub fn list(&self, selector: &Selector, limit: usize) -> Vec<View> {
-        let mut inner = self.0.inner.lock();
-        let mut keys = inner.entries.keys_where(|entry| selector.matches(entry));
-        keys.sort_by_key(|key| inner.entries.get_mut(*key).map(|entry| entry.id));
-        let views = keys.into_iter().take(limit);
-        views
-            .filter_map(|key| inner.entries.get_mut(key).map(|e| e.view()))
-            .collect()
-    }
-
     #[cfg(test)]
     fn list_keys_for_tests(&self) -> Vec<Key> {
-        self.0.inner.lock().entries.keys_where(|_| true)
+        let inner = self.0.inner.lock();
+        let chunks = 0..inner.entries.chunks();
+        chunks
+            .flat_map(|chunk| inner.entries.keys_where(chunk, |_| true))
+            .collect()
     }
 
     pub fn depth(&self) -> Depth {
@@ -334,12 +243,22 @@ impl Queue {
 
 impl Inner {
     fn set(&mut self, key: Key, state: State) {
-        self.entries.set(key, state);
+        if let Some(State::Scheduled { due, .. }) = self.entries.set(key, state) {
+            self.timetable.remove(due, key);
+        }
+    }
+
+    fn remove(&mut self, key: Key) {
+        if let Some(State::Scheduled { due, .. }) =
+            self.entries.remove(key).as_ref().map(Entry::state)
+        {
+            self.timetable.remove(*due, key);
+        }
     }
 
     /// Due at `at` or when it expires, whichever is first.
     fn schedule(&mut self, key: Key, at: Timestamp, why: Option<Arc<Held>>, now: Timestamp) {
-        let Some(entry) = self.entries.get_mut(key) else {
+        let Some(entry) = self.entries.get(key) else {
             return;
         };
         let due = at.min(entry.expires);
@@ -347,62 +266,67 @@ impl Inner {
         if due <= now {
             self.now_due.push_back(key);
         } else {
-            self.heap.push(Reverse((due, key)));
+            self.timetable.insert(due, key);
+        }
+    }
+
+    /// One copy of what is said of many in a row: a site that is down holds all its mail.
+    fn reason(&mut self, why: Held) -> Arc<Held> {
+        match &self.reason {
+            Some(last) if **last == why => Arc::clone(last),
+            _ => Arc::clone(self.reason.insert(Arc::new(why))),
         }
     }
 
     /// What is due at `now`, and when to look again.
     fn take_due(&mut self, now: Timestamp) -> (Vec<Due>, Timestamp) {
-        if now.since(self.swept) >= SWEEP {
-            self.swept = now;
-            let stale = |entry: &Entry| matches!(entry.state, State::Ready) && entry.expires <= now;
-            for key in self.entries.keys_where(stale) {
-                self.schedule(key, now, None, now);
-            }
-        }
+        self.sweep(now);
         let mut due = Vec::new();
         while due.len() < DUE_BATCH {
             let Some(key) = self.next_key(now) else { break };
             due.extend(self.make_ready(key, now));
         }
-        let next = self.heap.peek().map(|Reverse((at, _))| *at);
-        let sweep = self.swept + SWEEP;
-        (due, next.map_or(sweep, |at| at.min(sweep)))
+        let sweep = self.sweep.1;
+        (
+            due,
+            self.timetable.first().map_or(sweep, |at| at.min(sweep)),
+        )
+    }
+
+    /// Looks over one chunk of entries for those that expired in a ready queue, so that each has its turn once in
+    /// [`SWEEP`].
+    fn sweep(&mut self, now: Timestamp) {
+        let (chunk, at) = self.sweep;
+        if now < at {
+            return;
+        }
+        let stale = |entry: &Entry| matches!(entry.state(), State::Ready) && entry.expires <= now;
+        for key in self.entries.keys_where(chunk, stale) {
+            self.schedule(key, now, None, now);
+        }
+        let chunks = self.entries.chunks().max(1);
+        let share = SWEEP / u32::try_from(chunks).unwrap_or(u32::MAX);
+        self.sweep = ((chunk + 1) % chunks, now + share);
     }
 
     fn next_key(&mut self, now: Timestamp) -> Option<Key> {
         if let Some(key) = self.now_due.pop_front() {
+            if self.now_due.is_empty() {
+                self.now_due.shrink_to(SHORT_LINE);
+            }
             return Some(key);
         }
-        let Reverse((at, key)) = self.heap.peek().copied()?;
-        (at <= now).then(|| {
-            self.heap.pop();
-            key
-        })
+        self.timetable.take_due(now)
     }
 
-    /// `None` where the heap's note is out of date: the entry has gone, or is due at another time.
+    /// `None` where the line of what is due is out of date: the entry has gone, or is due at another time.
     fn make_ready(&mut self, key: Key, now: Timestamp) -> Option<Due> {
-        let entry = self.entries.get_mut(key)?;
-        if !matches!(entry.state, State::Scheduled { due, .. } if due <= now) {
+        if !matches!(self.entries.get(key)?.state(), State::Scheduled { due, .. } if *due <= now) {
             return None;
         }
-        let due = Due {
-            key,
-            id: entry.id,
-            domain: Arc::clone(&entry.domain),
-            labels: Arc::clone(&entry.labels),
-            expired: entry.expires <= now,
-        };
+        let due = self.entries.due(key, now)?;
         self.set(key, State::Ready);
         Some(due)
-    }
-
-    fn messages(&mut self, selector: &Selector) -> HashSet<MessageId> {
-        let keys = self.entries.keys_where(|entry| selector.matches(entry));
-        keys.into_iter()
-            .filter_map(|key| self.entries.get_mut(key).map(|entry| entry.id))
-            .collect()
     }
 }
 

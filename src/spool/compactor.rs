@@ -122,12 +122,11 @@ fn move_one(shared: &Shared, place: Place) -> bool {
 
 /// Messages whose record became unreadable since start-up: their recipients are not known any more.
 fn drop_unreadable(shared: &Shared, generation: u32) {
-    let here: Vec<_> = {
-        let ledger = shared.ledger.lock();
-        let all = ledger.in_order().into_iter();
-        all.filter(|(place, _)| place.generation == generation)
-            .collect()
-    };
+    let mut here = Vec::new();
+    let parts = shared.ledger.lock().parts();
+    for part in 0..parts {
+        here.extend(shared.ledger.lock().part_of_segment(part, generation));
+    }
     for (place, id) in here {
         let Some(file) = shared.ledger.lock().file(place) else {
             continue;

@@ -4,6 +4,7 @@
 use super::record::{Doubt, Folded, FoldedRecipient, UNIT};
 use super::{Mark, Progress};
 use crate::mail::{Disposition, MessageId, Reply};
+use crate::tables::{Index, Slab, mix};
 use crate::units::Timestamp;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs::File;
@@ -79,12 +80,10 @@ enum Tracks {
 /// One live message.
 #[derive(Debug)]
 struct Slot {
+    id: MessageId,
     place: Place,
     large: bool,
     tracks: Tracks,
-    // Boxed again, because hardly any message is held and a fat pointer would cost each of them 8 octets.
-    #[allow(clippy::redundant_allocation)]
-    held: Option<Box<Arc<str>>>,
 }
 
 /// A message as the ledger knows it.
@@ -104,31 +103,33 @@ pub struct Finished {
 
 #[derive(Debug, Default)]
 pub struct Ledger {
-    slots: HashMap<MessageId, Slot>,
+    messages: Messages,
+    /// Hardly any message is held.
+    held: HashMap<MessageId, Arc<str>>,
     segments: BTreeMap<u32, Segment>,
     replies: Replies,
 }
 
 impl Ledger {
     pub fn len(&self) -> usize {
-        self.slots.len()
+        self.messages.slots.len()
     }
 
     pub fn contains(&self, id: MessageId) -> bool {
-        self.slots.contains_key(&id)
+        self.messages.get(id).is_some()
     }
 
     pub fn place(&self, id: MessageId) -> Option<Place> {
-        self.slots.get(&id).map(|slot| slot.place)
+        self.messages.get(id).map(|slot| slot.place)
     }
 
     pub fn get(&self, id: MessageId) -> Option<Known> {
-        let slot = self.slots.get(&id)?;
+        let slot = self.messages.get(id)?;
         Some(Known {
             place: slot.place,
             large: slot.large,
             progress: slot.tracks().iter().map(Track::progress).collect(),
-            held: slot.held.as_deref().cloned(),
+            held: self.held.get(&id).cloned(),
         })
     }
 
@@ -139,14 +140,40 @@ impl Ledger {
 
     /// Live messages in the order of the log.
     pub fn in_order(&self) -> Vec<(Place, MessageId)> {
-        let mut all: Vec<_> = self.slots.iter().map(|(id, s)| (s.place, *id)).collect();
+        let slots = self.messages.slots.iter();
+        let mut all: Vec<_> = slots.map(|(_, slot)| (slot.place, slot.id)).collect();
         all.sort_unstable();
         all
     }
 
+    /// Live messages with a body in a file of its own, in the order of the log.
+    pub fn large(&self) -> Vec<(Place, MessageId)> {
+        let slots = self.messages.slots.iter();
+        let mut large: Vec<_> = slots
+            .filter(|(_, slot)| slot.large)
+            .map(|(_, slot)| (slot.place, slot.id))
+            .collect();
+        large.sort_unstable();
+        large
+    }
+
+    /// Live messages are looked at in so many parts by who must not hold the ledger for long.
+    pub fn parts(&self) -> usize {
+        self.messages.slots.chunks()
+    }
+
+    /// Live messages of one part that are in a segment, in no order.
+    pub fn part_of_segment(&self, part: usize, generation: u32) -> Vec<(Place, MessageId)> {
+        let slots = self.messages.slots.chunk(part);
+        slots
+            .filter(|(_, slot)| slot.place.generation == generation)
+            .map(|(_, slot)| (slot.place, slot.id))
+            .collect()
+    }
+
     /// Recipients of `id` with one.
     pub fn recipients(&self, id: MessageId) -> usize {
-        self.slots.get(&id).map_or(0, |slot| slot.tracks().len())
+        self.messages.get(id).map_or(0, |slot| slot.tracks().len())
     }
 
     // Messages, in the order of the log.
@@ -157,7 +184,8 @@ impl Ledger {
             1 => Tracks::One(Track::default()),
             n => Tracks::Many(vec![Track::default(); n].into()),
         };
-        self.insert(id, place, large, tracks, None);
+        self.insert(id, place, large, tracks);
+        self.held.remove(&id);
     }
 
     /// A message was copied to `place`; `folded` is all that the log said of it before.
@@ -177,21 +205,22 @@ impl Ledger {
             Ok([one]) => Tracks::One(one),
             Err(many) => Tracks::Many(many.into()),
         };
-        self.insert(id, place, large, tracks, folded.held.map(Box::new));
+        self.insert(id, place, large, tracks);
+        self.hold(id, folded.held);
     }
 
     /// What a `Move` record has to carry of `id`.
     pub fn fold(&self, id: MessageId) -> Option<Folded> {
-        let slot = self.slots.get(&id)?;
+        let slot = self.messages.get(id)?;
         Some(Folded {
             recipients: slot.tracks().iter().map(Track::folded).collect(),
-            held: slot.held.as_deref().cloned(),
+            held: self.held.get(&id).cloned(),
         })
     }
 
     /// An attempt is about to send its final dot.
     pub fn doubt(&mut self, id: MessageId, doubt: &Doubt) {
-        let Some(slot) = self.slots.get_mut(&id) else {
+        let Some(slot) = self.messages.get_mut(id) else {
             return;
         };
         for position in &doubt.recipients {
@@ -204,15 +233,15 @@ impl Ledger {
     /// Whether an outcome of `attempt` for a recipient may be its second: an earlier attempt was never answered.
     pub fn is_in_doubt(&self, id: MessageId, recipient: u16, attempt: u16) -> bool {
         let track = self
-            .slots
-            .get(&id)
+            .messages
+            .get(id)
             .and_then(|slot| slot.tracks().get(usize::from(recipient)));
         track.is_some_and(|track| track.in_doubt || track.is_unanswered_by(attempt))
     }
 
     /// Outcomes came in. A message whose recipients all have a final one is gone.
     pub fn mark(&mut self, mark: &Mark) -> Option<Finished> {
-        let slot = self.slots.get_mut(&mark.id)?;
+        let slot = self.messages.get_mut(mark.id)?;
         for (position, attempts, disposition) in &mark.outcomes {
             if let Some(track) = slot.tracks_mut().get_mut(usize::from(*position)) {
                 track.outcome(*attempts, disposition, &mut self.replies);
@@ -223,14 +252,16 @@ impl Ledger {
     }
 
     pub fn hold(&mut self, id: MessageId, why: Option<Arc<str>>) {
-        if let Some(slot) = self.slots.get_mut(&id) {
-            slot.held = why.map(Box::new);
-        }
+        match why.filter(|_| self.contains(id)) {
+            Some(why) => self.held.insert(id, why),
+            None => self.held.remove(&id),
+        };
     }
 
     /// The message is no longer ours.
     pub fn forget(&mut self, id: MessageId) -> Option<Finished> {
-        let slot = self.slots.remove(&id)?;
+        let slot = self.messages.remove(id)?;
+        self.held.remove(&id);
         self.release(slot.place);
         Some(Finished { large: slot.large })
     }
@@ -238,30 +269,28 @@ impl Ledger {
     /// Recipients that an unclean stop left without an answer: all with an open attempt, and those of messages
     /// `fresh` says were accepted just before. They are marked as in doubt for good.
     pub fn settle_doubts(&mut self, fresh: impl Fn(MessageId) -> bool) -> Vec<(MessageId, Doubt)> {
-        let mut settled = Vec::new();
-        for (id, slot) in &mut self.slots {
-            let all = fresh(*id);
-            let open = |track: &Track| !track.done && (track.pending > 0 || all && !track.in_doubt);
-            let positions = slot.tracks().iter().enumerate();
-            let recipients: Vec<u16> = positions
-                .filter(|(_, track)| open(track))
-                .filter_map(|(position, _)| u16::try_from(position).ok())
-                .collect();
-            for position in &recipients {
-                if let Some(track) = slot.tracks_mut().get_mut(usize::from(*position)) {
-                    track.doubt(0);
-                }
-            }
-            if !recipients.is_empty() {
-                let attempt = 0;
-                settled.push((
-                    *id,
-                    Doubt {
-                        recipients,
-                        attempt,
-                    },
-                ));
-            }
+        let open = |slot: &Slot| -> Vec<u16> {
+            let all = fresh(slot.id);
+            let is_open = |t: &Track| !t.done && (t.pending > 0 || all && !t.in_doubt);
+            let tracks = (0u16..).zip(slot.tracks());
+            tracks
+                .filter(|(_, track)| is_open(track))
+                .map(|(position, _)| position)
+                .collect()
+        };
+        let slots = self.messages.slots.iter();
+        let doubts = slots.map(|(_, slot)| {
+            let doubt = Doubt {
+                recipients: open(slot),
+                attempt: 0,
+            };
+            (slot.id, doubt)
+        });
+        let settled: Vec<_> = doubts
+            .filter(|(_, doubt)| !doubt.recipients.is_empty())
+            .collect();
+        for (id, doubt) in &settled {
+            self.doubt(*id, doubt);
         }
         settled
     }
@@ -305,7 +334,7 @@ impl Ledger {
 
     /// There is one segment, and no live message in it.
     pub fn all_dead(&self) -> bool {
-        self.segments.len() == 1 && self.slots.is_empty()
+        self.segments.len() == 1 && self.messages.slots.is_empty()
     }
 
     /// The oldest segment, where over half of a log of at least `least` segments is dead.
@@ -316,21 +345,14 @@ impl Ledger {
         (self.segments.len() >= least && dead_share).then_some(oldest)
     }
 
-    fn insert(
-        &mut self,
-        id: MessageId,
-        place: Place,
-        large: bool,
-        tracks: Tracks,
-        #[allow(clippy::redundant_allocation)] held: Option<Box<Arc<str>>>,
-    ) {
+    fn insert(&mut self, id: MessageId, place: Place, large: bool, tracks: Tracks) {
         let slot = Slot {
+            id,
             place,
             large,
             tracks,
-            held,
         };
-        if let Some(before) = self.slots.insert(id, slot) {
+        if let Some(before) = self.messages.insert(slot) {
             self.release(before.place);
         }
         if let Some(segment) = self.segments.get_mut(&place.generation) {
@@ -345,6 +367,54 @@ impl Ledger {
             segment.live_octets = segment.live_octets.saturating_sub(place.len());
         }
     }
+}
+
+/// Live messages by id.
+#[derive(Debug, Default)]
+struct Messages {
+    slots: Slab<Slot>,
+    index: Index,
+}
+
+impl Messages {
+    fn find(&self, id: MessageId) -> Option<u32> {
+        let is_it = |slot| self.slots.get(slot).is_some_and(|slot| slot.id == id);
+        self.index.find(mix(id.0), is_it)
+    }
+
+    fn get(&self, id: MessageId) -> Option<&Slot> {
+        self.slots.get(self.find(id)?)
+    }
+
+    fn get_mut(&mut self, id: MessageId) -> Option<&mut Slot> {
+        let slot = self.find(id)?;
+        self.slots.get_mut(slot)
+    }
+
+    /// Returns what was known under the same id.
+    fn insert(&mut self, slot: Slot) -> Option<Slot> {
+        if let Some(known) = self.get_mut(slot.id) {
+            return Some(std::mem::replace(known, slot));
+        }
+        let id = slot.id;
+        let at = self.slots.insert(slot);
+        let slots = &self.slots;
+        self.index
+            .insert(mix(id.0), at, |slot| hash_of(slots, slot));
+        None
+    }
+
+    fn remove(&mut self, id: MessageId) -> Option<Slot> {
+        let at = self.find(id)?;
+        let slots = &self.slots;
+        self.index
+            .remove(mix(id.0), at, |slot| hash_of(slots, slot));
+        self.slots.remove(at)
+    }
+}
+
+fn hash_of(slots: &Slab<Slot>, at: u32) -> u64 {
+    slots.get(at).map_or(0, |slot| mix(slot.id.0))
 }
 
 impl Slot {
@@ -444,9 +514,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_waiting_message_costs_little_memory() {
-        // hashbrown keeps 7/16 to 7/8 of its buckets full, each with one octet of its own: 65 to 130 octets a message.
-        assert_eq!(std::mem::size_of::<(MessageId, Slot)>() + 1, 57);
+    fn a_waiting_message_is_48_octets() {
+        // Beside it: 6 to 12 octets of the index, and what its last reply takes where no other message got the same.
+        assert_eq!(std::mem::size_of::<Option<Slot>>(), 48);
     }
 
     #[test]

@@ -86,10 +86,12 @@ mod log;
 mod pool;
 mod queue;
 mod read;
+mod readers;
 mod record;
 mod recovery;
 mod replay;
 mod shared;
+mod steps;
 #[cfg(test)]
 mod tests;
 mod walk;

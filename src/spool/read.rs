@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Octets read at once in the hope that header and meta are in them.
-const GUESS: usize = 4096;
+const GUESS: usize = 1024;
 
 /// Where records are read from: a file, however long that takes, or what the kernel holds of it.
 pub trait Records {

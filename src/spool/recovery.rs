@@ -1,19 +1,34 @@
 //! Start-up: reads the log, cleans up what a crash left, reports what is damaged.
+//!
+//! The log is gone over twice: to learn what is live, then for the envelopes of that (all of them at once would take
+//! more memory than the queue). Of sealed segments only headers and metas are read, about 200 octets a record, by four
+//! threads. What limits a start:
+//!
+//! - Where the log is in the page cache: the processor, 6 to 8 µs of it a waiting message, spread over the cores. The
+//!   two reads of its meta are half of that, decoding and the ledger the rest.
+//! - Where it is not: the disk's rate of sequential reads. The kernel is told to read whole segments, because what lies
+//!   between two metas costs less than to seek over it: a million messages of 10 KB are 10.4 GB. Where memory is too
+//!   small to keep them until the second time, twice that.
 
 use super::committer::{Head, Resume};
-use super::disk::{Layout, create};
+use super::disk::{self, Layout, create};
 use super::ledger::{Known, Ledger, Place};
 use super::queue::{Batch, Effect};
 use super::read::Records;
 use super::record::{Draw, Kind, Start, UNIT, Void};
 use super::replay::{Arrival, Hole, Replay, SegmentFile, WINDOW};
-use super::{Meta, Stored, read};
+use super::{Meta, Stored, read, readers};
 use crate::mail::{Disposition, MessageId};
 use crate::units::Timestamp;
 use std::collections::HashSet;
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+/// Messages that a reader hands over at once.
+const PIECE: usize = 256;
+/// Messages so many octets apart are read faster with all that lies between them.
+const NEAR: u64 = 256 << 10;
 
 /// Why a spool cannot be opened.
 #[derive(Debug, thiserror::Error)]
@@ -162,11 +177,28 @@ impl<'a> Recovery<'a> {
 
     /// Hands every live message to the caller, in the order of the log. One that cannot be read is reported.
     pub fn tell(&mut self, mut on_message: impl FnMut(Stored)) {
-        for (place, id) in self.replay.ledger.in_order() {
-            match stored(&self.replay.ledger, id) {
-                Some(stored) => on_message(stored),
-                None => self.unreadable(place, id),
+        let (ledger, mut unreadable) = (&self.replay.ledger, Vec::new());
+        let messages = ledger.in_order();
+        let pieces: Vec<_> = messages
+            .chunk_by(|(a, _), (b, _)| a.generation == b.generation)
+            .flat_map(|segment| segment.chunks(PIECE))
+            .collect();
+        let job = |number: usize, give: &mut dyn FnMut(_)| {
+            let piece = pieces.get(number).copied().unwrap_or_default();
+            read_ahead(ledger, piece);
+            let read = piece.iter().map(|(_, id)| stored(ledger, *id));
+            give((piece, read.collect::<Vec<_>>()));
+        };
+        readers::in_order(pieces.len(), job, |_, (piece, read)| {
+            for (message, stored) in piece.iter().zip(read) {
+                match stored {
+                    Some(stored) => on_message(stored),
+                    None => unreadable.push(*message),
+                }
             }
+        });
+        for (place, id) in unreadable {
+            self.unreadable(place, id);
         }
     }
 
@@ -311,8 +343,8 @@ impl<'a> Recovery<'a> {
                 _ => self.remove(&path, id),
             }
         }
-        for (place, id) in self.replay.ledger.in_order() {
-            if self.large(id) && !found.contains(&id) {
+        for (place, id) in self.replay.ledger.large() {
+            if !found.contains(&id) {
                 self.report.damages.push(Damage {
                     place: format!("{place}, {}", self.layout.body(id).display()),
                     bytes: 0,
@@ -392,6 +424,20 @@ pub fn stored_at(file: &impl Records, known: Known) -> Option<Stored> {
         progress: known.progress,
         held: known.held,
     })
+}
+
+/// Messages of one segment, in order, are about to be read. After a start-up with much memory they still are in it.
+fn read_ahead(ledger: &Ledger, messages: &[(Place, MessageId)]) {
+    let (Some((first, _)), Some((last, _))) = (messages.first(), messages.last()) else {
+        return;
+    };
+    let (from, to) = (first.offset(), last.offset() + last.len());
+    if to - from > messages.len() as u64 * NEAR {
+        return;
+    }
+    if let Some(file) = ledger.file(*first) {
+        disk::read_ahead(&file, from, to);
+    }
 }
 
 fn list(dir: &Path) -> Vec<PathBuf> {

@@ -1,10 +1,13 @@
 //! Rebuilding the ledger from the log. Reads only; what follows from it is done by `recovery`.
+//!
+//! Segments are read and decoded by several threads; what they say counts in the order of the log.
 
 use super::disk::Layout;
-use super::ledger::{Ledger, Place, Segment};
-use super::record::{Accept, Doubt, Header, Kind, Moved, Start, Void};
-use super::walk::{Found, Record, Walk, identify};
-use super::{Mark, read};
+use super::ledger::{self, Ledger, Place};
+use super::record::{Header, Kind, Start, Void};
+use super::steps::{self, Said, Segment, Step};
+use super::walk::{Found, Walk, identify};
+use super::{Mark, read, readers};
 use crate::mail::{Disposition, MessageId};
 use crate::units::Timestamp;
 use std::collections::{BTreeMap, VecDeque};
@@ -137,9 +140,16 @@ pub fn replay(files: Vec<SegmentFile>) -> Replay {
     out.spare.extend(uses.into_values());
     let sealed = sealed_uses(&live);
     out.missing(needed, &live);
-    for (generation, file) in live {
-        out.segment(generation, &file, sealed.contains(&generation));
-    }
+    let segments: Vec<_> = live
+        .into_iter()
+        .map(|(generation, file)| Segment {
+            salt: file.latest.map_or(0, |header| header.salt),
+            sealed: sealed.contains(&generation),
+            generation,
+            file,
+        })
+        .collect();
+    out.follow(&segments);
     out
 }
 
@@ -196,51 +206,80 @@ impl Replay {
         }
     }
 
-    fn segment(&mut self, generation: u32, file: &SegmentFile, sealed: bool) {
-        let salt = file.latest.map_or(0, |header| header.salt);
-        self.ledger.add_segment(
-            generation,
-            Segment {
-                file: Arc::clone(&file.file),
-                path: file.path.clone(),
-                size: file.size,
-                salt,
-                used: 0,
-                live: 0,
-                live_octets: 0,
-            },
-        );
-        let new = if sealed { Walk::sealed } else { Walk::unsealed };
-        let mut walk = new(Arc::clone(&file.file), file.size, generation, salt);
-        let (mut holes, mut last_batch, mut used, mut whole) = (Vec::new(), 0, 0, true);
-        while let Some(found) = walk.next() {
-            match found {
-                Found::Damage { from, to, header } => {
-                    used = to;
-                    whole = false;
-                    if let Some(header) = header {
-                        last_batch = batch_offset(&header);
-                    }
-                    holes.push(hole(generation, from, to, header));
-                }
-                Found::Record(record) => {
-                    last_batch = batch_offset(&record.header);
-                    used = record.offset + record.header.len();
-                    whole &= record.content_whole;
-                    holes.extend(self.record(generation, record));
-                }
+    /// Lets everything count that the segments say.
+    fn follow(&mut self, segments: &[Segment]) {
+        let job = |number: usize, give: &mut dyn FnMut(Vec<Step>)| {
+            if let Some(segment) = segments.get(number) {
+                steps::read(segment, give);
             }
-        }
-        self.ledger.set_used(generation, used);
-        self.newest = Some(Newest {
-            generation,
-            salt,
-            used,
-            ended: walk.ended(),
-            whole,
+        };
+        let mut progress = Progress::default();
+        readers::in_order(segments.len(), job, |number, steps| {
+            let Some(segment) = segments.get(number) else {
+                return;
+            };
+            self.add_segment(segment);
+            for step in steps {
+                self.step(segment, &mut progress, step);
+            }
         });
-        for hole in holes {
-            self.settle_hole(hole, !sealed && !walk.ended(), last_batch);
+    }
+
+    fn add_segment(&mut self, segment: &Segment) {
+        if self.ledger.segment(segment.generation).is_some() {
+            return;
+        }
+        let new = ledger::Segment {
+            file: Arc::clone(&segment.file.file),
+            path: segment.file.path.clone(),
+            size: segment.file.size,
+            salt: segment.salt,
+            used: 0,
+            live: 0,
+            live_octets: 0,
+        };
+        self.ledger.add_segment(segment.generation, new);
+    }
+
+    fn step(&mut self, segment: &Segment, progress: &mut Progress, step: Step) {
+        let generation = segment.generation;
+        match step {
+            Step::Damage { from, to, header } => {
+                progress.used = to;
+                progress.damaged = true;
+                if let Some(header) = header {
+                    progress.last_batch = batch_offset(&header);
+                }
+                progress.holes.push(hole(generation, from, to, header));
+            }
+            Step::Record {
+                offset,
+                header,
+                content_whole,
+                said,
+            } => {
+                progress.last_batch = batch_offset(&header);
+                progress.used = offset + header.len();
+                progress.damaged |= !content_whole;
+                let place = Place::new(generation, offset, header.len());
+                let bad = self.record(place, header, content_whole, said);
+                progress.holes.extend(bad);
+            }
+            Step::End { ended } => self.end(segment, std::mem::take(progress), ended),
+        }
+    }
+
+    fn end(&mut self, segment: &Segment, progress: Progress, ended: bool) {
+        self.ledger.set_used(segment.generation, progress.used);
+        self.newest = Some(Newest {
+            generation: segment.generation,
+            salt: segment.salt,
+            used: progress.used,
+            ended,
+            whole: !progress.damaged,
+        });
+        for hole in progress.holes {
+            self.settle_hole(hole, !segment.sealed && !ended, progress.last_batch);
         }
     }
 
@@ -262,59 +301,48 @@ impl Replay {
     }
 
     /// Lets a record count; what is wrong with it comes back.
-    fn record(&mut self, generation: u32, record: Record) -> Option<Hole> {
-        let header = record.header;
+    fn record(
+        &mut self,
+        place: Place,
+        header: Header,
+        content_whole: bool,
+        said: Option<Said>,
+    ) -> Option<Hole> {
         self.last_id = self.last_id.max(Some(header.id));
         self.last_at = self.last_at.max(header.at);
         self.clean = header.kind == Kind::Close;
-        let to = record.offset + header.len();
-        let mut bad = hole(generation, record.offset, to, Some(header));
-        if header.kind == Kind::Move && !record.content_whole && self.ledger.contains(header.id) {
+        let (from, to) = (place.offset(), place.offset() + header.len());
+        let mut bad = hole(place.generation, from, to, Some(header));
+        if header.kind == Kind::Move && !content_whole && self.ledger.contains(header.id) {
             // The original is still there, and better than a copy that was cut short.
             bad.why = "a copy of the message is damaged; the original is used";
             return Some(bad);
         }
-        let understood = self.apply(
-            Place::new(generation, record.offset, header.len()),
-            &header,
-            &record.meta,
-        );
-        if understood.is_none() {
+        let Some(said) = said else {
             bad.why = "the record is of a kind or form that this version cannot read";
             return Some(bad);
-        }
+        };
+        self.apply(place, &header, said);
         bad.message_known = true;
         bad.why = "the message's content does not match its checksum";
-        (!record.content_whole).then_some(bad)
+        (!content_whole).then_some(bad)
     }
 
-    fn apply(&mut self, place: Place, header: &Header, meta: &[u8]) -> Option<()> {
-        match header.kind {
-            Kind::Start | Kind::Note | Kind::Close | Kind::End => {}
-            Kind::Accept => {
-                let accept: Accept = postcard::from_bytes(meta).ok()?;
-                let recipients = accept.meta.envelope.recipients.len();
-                self.ledger
-                    .accept(header.id, place, recipients, accept.large.is_some());
+    fn apply(&mut self, place: Place, header: &Header, said: Said) {
+        match said {
+            Said::Nothing => {}
+            Said::Accept { recipients, large } => {
+                self.ledger.accept(header.id, place, recipients, large);
                 let (at, id) = (header.at, header.id);
                 self.fresh.push_back(Arrival { at, id, place });
                 self.prune();
             }
-            Kind::Move => {
-                let moved: Moved = postcard::from_bytes(meta).ok()?;
-                self.ledger
-                    .moved(header.id, place, moved.accept.large.is_some(), moved.folded);
-            }
-            Kind::Doubt => self
-                .ledger
-                .doubt(header.id, &postcard::from_bytes::<Doubt>(meta).ok()?),
-            Kind::Hold => self
-                .ledger
-                .hold(header.id, postcard::from_bytes(meta).ok()?),
-            Kind::Mark => self.mark(postcard::from_bytes(meta).ok()?, header.at),
-            Kind::Void => self.void(&postcard::from_bytes(meta).ok()?),
+            Said::Move { large, folded } => self.ledger.moved(header.id, place, large, folded),
+            Said::Doubt(doubt) => self.ledger.doubt(header.id, &doubt),
+            Said::Hold(why) => self.ledger.hold(header.id, why),
+            Said::Mark(mark) => self.mark(mark, header.at),
+            Said::Void(void) => self.void(&void),
         }
-        Some(())
     }
 
     fn mark(&mut self, mark: Mark, at: Timestamp) {
@@ -356,6 +384,15 @@ impl Replay {
             self.finals.pop_front();
         }
     }
+}
+
+/// How far a segment has been followed.
+#[derive(Default)]
+struct Progress {
+    used: u64,
+    last_batch: u64,
+    damaged: bool,
+    holes: Vec<Hole>,
 }
 
 fn batch_offset(header: &Header) -> u64 {

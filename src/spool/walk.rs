@@ -1,14 +1,19 @@
 //! Reading one segment from record to record, and over damage to the next one.
 
-use super::disk::read_lossy;
+use super::disk::{read_ahead, read_lossy};
 use super::record::{Header, Kind, UNIT};
 use std::fs::File;
 use std::sync::Arc;
 
 /// Octets read at once while looking for the next record behind damage.
 const STRIDE: usize = 1 << 20;
-/// Octets read at once in the hope that header and meta are in them.
-const GUESS: usize = 4096;
+/// Octets read at once in the hope that header and meta are in them. More of them would be copied for nothing, record
+/// after record; fewer would take more reads where records are small.
+const GUESS: usize = 1024;
+
+/// Octets that the kernel is told to read before they are asked for. Even where every record is as large as can be, one
+/// read of all is no slower than one for each.
+const AHEAD: u64 = 4 << 20;
 
 /// One step.
 #[derive(Debug)]
@@ -42,6 +47,8 @@ pub struct Walk {
     /// A window of the file, to save a read for each small record.
     window: Vec<u8>,
     window_at: u64,
+    /// As far as the kernel was told to read.
+    told: u64,
 }
 
 impl Walk {
@@ -57,6 +64,7 @@ impl Walk {
             ended: false,
             window: Vec::new(),
             window_at: 0,
+            told: 0,
         }
     }
 
@@ -153,6 +161,14 @@ impl Walk {
         None
     }
 
+    fn tell_kernel(&mut self, at: u64) {
+        if self.told < (at + AHEAD).min(self.size) {
+            let from = self.told.max(at);
+            self.told = (from + AHEAD).min(self.size);
+            read_ahead(&self.file, from, self.told);
+        }
+    }
+
     /// Octets of the file; zeros where they cannot be read or lie outside.
     fn octets(&mut self, at: u64, len: usize) -> &[u8] {
         let inside =
@@ -163,6 +179,7 @@ impl Walk {
                 .max(ahead)
                 .min(self.size.saturating_sub(at) as usize)
                 .max(len);
+            self.tell_kernel(at);
             self.window.clear();
             self.window.resize(want, 0);
             self.window_at = at;

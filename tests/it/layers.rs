@@ -8,7 +8,17 @@ use std::path::{Path, PathBuf};
 /// Modules by layer; the longest path that fits a file or an import counts.
 const LAYERS: &[(usize, &[&str])] = &[
     // Values and parsers: no tokio, no clock, no I/O.
-    (0, &["units", "problem", "mail", "smtp::codec", "bounce"]),
+    (
+        0,
+        &[
+            "units",
+            "problem",
+            "tables",
+            "mail",
+            "smtp::codec",
+            "bounce",
+        ],
+    ),
     // Ground services.
     (1, &["clock", "events", "spool", "dns", "tls"]),
     // Identity.
