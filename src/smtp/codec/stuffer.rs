@@ -56,10 +56,15 @@ impl Stuffer {
 
 /// Every CR has its LF and every LF its CR. A first LF without CR counts as bare: a held CR has taken its own.
 fn ends_lines_properly(octets: &[u8]) -> bool {
-    let after_cr = |at: usize| octets.get(at + 1) == Some(&b'\n');
-    let before_lf = |at: usize| at > 0 && octets.get(at - 1) == Some(&b'\r');
-    memchr::memchr_iter(b'\n', octets).all(before_lf)
-        && memchr::memchr_iter(b'\r', octets).all(after_cr)
+    let mut line_feeds = 0;
+    for at in memchr::memchr_iter(b'\n', octets) {
+        if at == 0 || octets.get(at - 1) != Some(&b'\r') {
+            return false;
+        }
+        line_feeds += 1;
+    }
+    // Each of them has a CR of its own; one more CR is bare.
+    memchr::memchr_iter(b'\r', octets).count() == line_feeds
 }
 
 fn repaired(octets: &[u8]) -> Vec<u8> {
@@ -80,17 +85,19 @@ fn repaired(octets: &[u8]) -> Vec<u8> {
 ///
 /// `at_line_start` carries over from chunk to chunk; it is true before the first.
 pub fn dot_stuff(at_line_start: &mut bool, chunk: &[u8], out: &mut Vec<u8>) {
-    let mut rest = chunk;
-    while let Some(first) = rest.first() {
-        if *at_line_start && *first == b'.' {
-            out.push(b'.');
-        }
-        let line = memchr::memchr(b'\n', rest).map_or(rest.len(), |end| end + 1);
-        let (head, tail) = rest.split_at_checked(line).unwrap_or((rest, &[]));
-        *at_line_start = head.ends_with(b"\n");
-        out.extend_from_slice(head);
-        rest = tail;
+    let Some(last) = chunk.last() else { return };
+    if *at_line_start && chunk.starts_with(b".") {
+        out.push(b'.');
     }
+    let mut done = 0;
+    for line_feed in memchr::memmem::find_iter(chunk, b"\n.") {
+        let dot = line_feed + 1;
+        out.extend_from_slice(chunk.get(done..dot).unwrap_or_default());
+        out.push(b'.');
+        done = dot;
+    }
+    out.extend_from_slice(chunk.get(done..).unwrap_or_default());
+    *at_line_start = *last == b'\n';
 }
 
 #[cfg(test)]
