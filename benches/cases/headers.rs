@@ -25,7 +25,7 @@ impl Case for Addresses {
     }
 }
 
-/// Finding the end of the newsletter's header section (1,344 octets, 18 fields).
+/// Finding the end of the newsletter's header section (1,046 octets, 18 fields).
 pub struct HeaderScan;
 
 impl Case for HeaderScan {
