@@ -72,7 +72,7 @@ impl HeaderSection {
             let content = line
                 .strip_suffix(b"\r\n")
                 .ok_or(HeaderError::BareControl(number))?;
-            if content.iter().any(|octet| matches!(octet, b'\r' | 0)) {
+            if memchr::memchr2(b'\r', 0, content).is_some() {
                 return Err(HeaderError::BareControl(number));
             }
             if line.starts_with(b" ") || line.starts_with(b"\t") {
@@ -215,12 +215,15 @@ impl<'a> Field<'a> {
 
     pub fn name(&self) -> &'a str {
         // A name is ASCII: the scan refused anything else.
-        let name = self.raw.get(..self.colon).unwrap_or_default();
-        std::str::from_utf8(name).unwrap_or_default()
+        std::str::from_utf8(self.name_octets()).unwrap_or_default()
+    }
+
+    fn name_octets(&self) -> &'a [u8] {
+        self.raw.get(..self.colon).unwrap_or_default()
     }
 
     pub fn is(&self, name: &str) -> bool {
-        self.name().eq_ignore_ascii_case(name)
+        self.name_octets().eq_ignore_ascii_case(name.as_bytes())
     }
 
     /// What stands behind the colon, folding included, without the closing CRLF.

@@ -160,6 +160,7 @@ impl<'a> Draw<'a> {
     /// Appends it to `out`. Its header is completed by [`stamp`] when its place in the log is known.
     pub fn append(&self, out: &mut Vec<u8>) {
         let start = out.len();
+        out.reserve(self.len() as usize);
         let mut header = [0u8; UNIT];
         header[..4].copy_from_slice(&MAGIC);
         header[4] = self.kind as u8;

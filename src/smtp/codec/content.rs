@@ -351,26 +351,10 @@ impl Lines {
     }
 }
 
-/// Appends `chunk` with a dot before every line that starts with one (RFC 5321 §4.5.2).
-///
-/// `at_line_start` carries over from chunk to chunk; it is true before the first.
-pub fn dot_stuff(at_line_start: &mut bool, chunk: &[u8], out: &mut Vec<u8>) {
-    let mut rest = chunk;
-    while let Some(first) = rest.first() {
-        if *at_line_start && *first == b'.' {
-            out.push(b'.');
-        }
-        let line = memchr::memchr(b'\n', rest).map_or(rest.len(), |end| end + 1);
-        let (head, tail) = rest.split_at_checked(line).unwrap_or((rest, &[]));
-        *at_line_start = head.ends_with(b"\n");
-        out.extend_from_slice(head);
-        rest = tail;
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::smtp::codec::dot_stuff;
     use proptest::prelude::*;
 
     const RULES: ContentRules = ContentRules {

@@ -93,7 +93,8 @@ impl ReplyParser {
             return Err(ReplyError::TooLong);
         }
         let room = KEPT_LINE.saturating_sub(self.line.len());
-        self.line.extend(part.iter().take(room));
+        self.line
+            .extend_from_slice(part.get(..room).unwrap_or(part));
         Ok(())
     }
 
@@ -125,8 +126,12 @@ impl ReplyParser {
             self.text.push('\n');
         }
         self.lines += 1;
-        let clean = |c: char| if c.is_control() { ' ' } else { c };
-        self.text.extend(text.chars().map(clean));
+        if text.bytes().all(|octet| matches!(octet, b' '..=b'~')) {
+            self.text.push_str(text);
+        } else {
+            let clean = |c: char| if c.is_control() { ' ' } else { c };
+            self.text.extend(text.chars().map(clean));
+        }
     }
 
     fn take(&mut self, code: u16, command: &str) -> Reply {

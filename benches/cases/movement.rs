@@ -1,0 +1,249 @@
+//! The queue, and the way from due to a place in line.
+
+use super::spool::{NOW, meta, open, stored};
+use super::telling::labels;
+use super::{Case, at_once, first_step};
+use arc_swap::ArcSwap;
+use mailwright::auth::{credentials::Tenants, dkim::Signers};
+use mailwright::bounce;
+use mailwright::clock::Clock;
+use mailwright::delivery::{
+    Collaborators, Config, Delivery, Parts, PoolConfig, PoolMember, RouteConfig, Routing,
+    SourceConfig,
+};
+use mailwright::dns::{self, Resolver};
+use mailwright::events::Events;
+use mailwright::intake::{self, Intake};
+use mailwright::mail::{Disposition, Labels, MessageId, Reply};
+use mailwright::queue::{self, Queue, Selector};
+use mailwright::spool::{Meta, Stored, disk::Machine};
+use mailwright::tls::client::{self, ClientTls};
+use mailwright::units::{Live, Timestamp};
+use std::path::Path;
+use std::pin::pin;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock};
+use std::time::Duration;
+use tempfile::TempDir;
+use tokio::runtime::{Builder, Runtime};
+
+/// One message to one recipient through the queue (in, due, taken, delivered) beside 10,000 that wait.
+pub struct QueueLife;
+
+impl Case for QueueLife {
+    type Input = (Queue, Stored, [(u16, Disposition); 1]);
+    type Output = Self::Input;
+
+    fn input() -> Self::Input {
+        static QUEUE: LazyLock<Queue> = LazyLock::new(|| {
+            let queue = Queue::new(Clock::manual(NOW));
+            for _ in 0..10_000 {
+                let later = Meta {
+                    send_at: Some(NOW + Duration::from_secs(3600)),
+                    ..meta(next_id())
+                };
+                queue.insert(&stored(later), |_| EXPIRY);
+            }
+            // The first look at a queue goes over all of it, as one does every minute.
+            drop(QueueLife::run((queue.clone(), next_stored(), delivered())));
+            queue
+        });
+        (QUEUE.clone(), next_stored(), delivered())
+    }
+
+    fn run((queue, stored, outcomes): Self::Input) -> Self::Output {
+        queue.insert(&stored, |_| EXPIRY);
+        for due in at_once(queue.due()) {
+            let job = queue.begin(due.key).expect("it is there");
+            queue.settle(job.key, &outcomes);
+        }
+        (queue, stored, outcomes)
+    }
+}
+
+fn delivered() -> [(u16, Disposition); 1] {
+    let taken = Reply::said(250, None, "2.0.0 taken", ".");
+    [(0, Disposition::Delivered(taken))]
+}
+
+/// The route of a domain among 1,000 and the source of a message in a pool of four.
+pub struct RouteAndSource;
+
+impl Case for RouteAndSource {
+    type Input = (&'static Routing, Arc<Labels>);
+    type Output = Arc<Labels>;
+
+    fn input() -> Self::Input {
+        static ROUTING: LazyLock<Routing> = LazyLock::new(routing);
+        (&ROUTING, labels())
+    }
+
+    fn run((routing, labels): Self::Input) -> Self::Output {
+        std::hint::black_box(routing.route("example.net"));
+        std::hint::black_box(routing.source(MessageId(42), &labels));
+        labels
+    }
+}
+
+/// One message from due to its place in line: taken from the queue, route, site, source, its lane found, lined up
+/// behind one that is being sent.
+pub struct Admit;
+
+impl Case for Admit {
+    type Input = &'static World;
+    type Output = Admitted;
+
+    fn input() -> Self::Input {
+        static WORLD: LazyLock<World> = LazyLock::new(World::new);
+        WORLD.queue.insert(&next_stored(), |_| EXPIRY);
+        &WORLD
+    }
+
+    fn run(world: Self::Input) -> Admitted {
+        world.dispatch();
+        Admitted(world)
+    }
+}
+
+/// Dropped, it takes the message out of the queue again.
+pub struct Admitted(&'static World);
+
+impl Drop for Admitted {
+    fn drop(&mut self) {
+        self.0.clear();
+    }
+}
+
+/// A delivery whose connections never run: nobody drives its runtime.
+pub struct World {
+    runtime: Runtime,
+    delivery: Delivery,
+    queue: Queue,
+    _dir: TempDir,
+}
+
+impl World {
+    fn new() -> Self {
+        let runtime = Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .expect("a runtime");
+        let dir = tempfile::tempdir().expect("a directory");
+        let queue = Queue::new(Clock::manual(NOW));
+        let world = Self {
+            delivery: runtime.block_on(async { delivery(dir.path(), queue.clone()) }),
+            runtime,
+            queue,
+            _dir: dir,
+        };
+        // The first message from each source takes the one connection that its lane may have.
+        for _ in 0..64 {
+            world.queue.insert(&next_stored(), |_| EXPIRY);
+        }
+        world.dispatch();
+        world.clear();
+        world
+    }
+
+    /// Lines up everything that is due.
+    fn dispatch(&self) {
+        let _context = self.runtime.enter();
+        let dispatcher = pin!(self.delivery.run());
+        assert!(first_step(dispatcher).is_pending());
+    }
+
+    fn clear(&self) {
+        for job in self.queue.take(&Selector::default()) {
+            self.queue.forget(job.key);
+        }
+    }
+}
+
+/// Delivery by way of a smart host, from a pool of four sources.
+fn delivery(dir: &Path, queue: Queue) -> Delivery {
+    let clock = Clock::manual(NOW);
+    let spool = open(dir, Arc::new(Machine));
+    let events = Events::new(clock.clone(), Vec::new());
+    let tenants = live(Tenants::load(&[], dir).expect("no tenants"));
+    let intake = Intake::new(intake::Parts {
+        config: live(intake::Config::default()),
+        hostname: HOSTNAME.into(),
+        signers: live(Signers::none()),
+        tenants: Arc::clone(&tenants),
+        spool: spool.clone(),
+        events: events.clone(),
+        clock: clock.clone(),
+        handoff: Box::new(|_| {}),
+    });
+    Delivery::new(Collaborators {
+        resolver: Resolver::new(&dns::Config::default(), clock.clone()).expect("a resolver"),
+        tls: ClientTls::new(&client::Config::default()).expect("a TLS client"),
+        routing: live(routing()),
+        notices: live(bounce::Config::default()),
+        own_addresses: Arc::new([]),
+        hostname: HOSTNAME.into(),
+        intake: Arc::new(intake),
+        clock,
+        queue,
+        spool,
+        events,
+        tenants,
+    })
+}
+
+/// 1,000 domains with a route each, and four sources in one pool.
+fn routing() -> Routing {
+    let route = |domain: String| RouteConfig {
+        domain,
+        next_hop: vec!["smart.example.com:25".into()],
+        tls: None,
+        retry: None,
+        allow_loopback: false,
+    };
+    let others = (1..1000).map(|n| format!("customer-{n}.example"));
+    let domains = others.chain(["example.net".to_owned()]);
+    let routes: Vec<RouteConfig> = domains.map(route).collect();
+    let source = |n: u8| SourceConfig {
+        name: format!("ip-{n}"),
+        address: [192, 0, 2, n].into(),
+        ehlo: HOSTNAME.into(),
+    };
+    let sources: Vec<SourceConfig> = (1..=4).map(source).collect();
+    let member = |source: &SourceConfig| PoolMember {
+        name: source.name.clone(),
+        weight: 1,
+    };
+    let pool = PoolConfig {
+        name: "shared".into(),
+        sources: sources.iter().map(member).collect(),
+    };
+    let delivery = Config {
+        initial_connections_per_site: 1,
+        ..Config::default()
+    };
+    Routing::new(Parts {
+        hostname: HOSTNAME,
+        delivery: &delivery,
+        retry: &queue::Config::default(),
+        routes: &routes,
+        sources: &sources,
+        pools: &[pool],
+    })
+}
+
+fn live<T>(value: T) -> Live<T> {
+    Arc::new(ArcSwap::from_pointee(value))
+}
+
+/// A message of its own, accepted now.
+fn next_stored() -> Stored {
+    stored(meta(next_id()))
+}
+
+fn next_id() -> MessageId {
+    static NEXT: AtomicU64 = AtomicU64::new(NOW.as_millis() << 20);
+    MessageId(NEXT.fetch_add(1, Ordering::Relaxed))
+}
+
+const HOSTNAME: &str = "mta.example.com";
+const EXPIRY: Timestamp = Timestamp::from_millis(NOW.as_millis() + 5 * 86_400_000);
