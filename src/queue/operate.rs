@@ -6,7 +6,7 @@ use super::{Inner, Key, Queue, Selector};
 use crate::mail::MessageId;
 use crate::policy::Held;
 use parking_lot::MutexGuard;
-use std::collections::{BinaryHeap, HashSet};
+use std::collections::BinaryHeap;
 use std::sync::Arc;
 
 /// Entries shown under one hold of the lock.
@@ -19,7 +19,7 @@ impl Queue {
         let why = Arc::new(Held::Operator {
             why: why.to_owned(),
         });
-        let mut held = HashSet::new();
+        let mut held = Vec::new();
         self.each_of_messages(selector, |inner, key, id| {
             let why = Arc::clone(&why);
             let sending = is_sending(inner, key);
@@ -31,15 +31,15 @@ impl Queue {
                     State::Held { why }
                 },
             );
-            held.insert(id);
+            held.push(id);
         });
-        held.into_iter().collect()
+        distinct(held)
     }
 
     /// Lets go of held messages that match, to be tried at once; returns their ids.
     pub fn release(&self, selector: &Selector) -> Vec<MessageId> {
         let now = self.0.clock.now();
-        let mut released = HashSet::new();
+        let mut released = Vec::new();
         self.each_of_messages(selector, |inner, key, id| {
             match inner.entries.get(key).map(|entry| entry.state()) {
                 Some(State::Held { .. }) => inner.schedule(key, now, None, now),
@@ -48,10 +48,10 @@ impl Queue {
                 }
                 _ => return,
             }
-            released.insert(id);
+            released.push(id);
         });
         self.0.wake.notify_one();
-        released.into_iter().collect()
+        distinct(released)
     }
 
     /// Makes matching scheduled entries due now; returns how many.
@@ -116,16 +116,17 @@ impl Queue {
         selector: &Selector,
         mut visit: impl FnMut(&mut Inner, Key, MessageId),
     ) {
-        let mut ids = HashSet::new();
+        let mut ids = Vec::new();
         self.each(selector, |inner, key| {
             ids.extend(inner.entries.get(key).map(|entry| entry.id));
         });
+        let ids = distinct(ids);
         if ids.is_empty() {
             return;
         }
         self.each(&Selector::default(), |inner, key| {
             let id = inner.entries.get(key).map(|entry| entry.id);
-            if let Some(id) = id.filter(|id| ids.contains(id)) {
+            if let Some(id) = id.filter(|id| ids.binary_search(id).is_ok()) {
                 visit(inner, key, id);
             }
         });
@@ -147,6 +148,13 @@ impl Queue {
             chunk += 1;
         }
     }
+}
+
+/// In order. Lists are gathered under the lock and ordered after it, because a set would grow by leaps.
+fn distinct(mut ids: Vec<MessageId>) -> Vec<MessageId> {
+    ids.sort_unstable();
+    ids.dedup();
+    ids
 }
 
 fn is_sending(inner: &Inner, key: Key) -> bool {

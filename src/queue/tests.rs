@@ -256,6 +256,10 @@ proptest! {
             let total = depth.scheduled + depth.ready + depth.sending + depth.held;
             prop_assert_eq!(total, inserted - finished);
             prop_assert_eq!(depth.sending, sending.len());
+            let inner = world.queue.0.inner.lock();
+            let (notes, line) = (inner.timetable.len(), inner.now_due.len());
+            prop_assert!(notes <= depth.scheduled, "a note of what is not scheduled");
+            prop_assert!(depth.scheduled <= notes + line, "scheduled, and nothing will bring it up");
         }
     }
 }

@@ -23,6 +23,11 @@ impl Timetable {
         self.0.first().map(|(at, _)| *at)
     }
 
+    #[cfg(test)]
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
     /// Takes out the first note whose time has come.
     pub fn take_due(&mut self, now: Timestamp) -> Option<Key> {
         self.first().filter(|at| *at <= now)?;
