@@ -52,9 +52,8 @@ impl Delivery {
         if due.expired {
             let delivery = self.clone();
             self.spawn(async move { delivery.expire(due).await });
-        } else if !route.terms.next_hop.is_empty() {
-            let site = route.terms.site_name();
-            self.line_up(&due, site, route, &routing);
+        } else if let Some(site) = &route.site {
+            self.line_up(&due, Arc::clone(site), route, &routing);
         } else if let Some(site) = self.0.with.resolver.known_site(&due.domain) {
             self.line_up(&due, Arc::clone(&site.name), route, &routing);
         } else if self.0.waiting.join(due.clone()) {

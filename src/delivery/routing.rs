@@ -36,6 +36,8 @@ struct Sources {
 /// How mail for some domains travels.
 #[derive(Debug)]
 pub struct Route {
+    /// What stands for the site where the route names its hosts; `None` where the domain's MX do.
+    pub site: Option<Arc<str>>,
     pub terms: Arc<Terms>,
     pub retry: Schedule,
 }
@@ -79,14 +81,10 @@ pub struct Parts<'a> {
 }
 
 impl Terms {
-    /// What stands for the site where the route names its hosts.
-    pub fn site_name(&self) -> Arc<str> {
-        let hops: Vec<String> = self
-            .next_hop
-            .iter()
-            .map(|hop| format!("{}:{}", hop.host, hop.port))
-            .collect();
-        hops.join(",").into()
+    fn site(&self) -> Option<Arc<str>> {
+        let name = |hop: &NextHop| format!("{}:{}", hop.host, hop.port);
+        let hops: Vec<String> = self.next_hop.iter().map(name).collect();
+        (!hops.is_empty()).then(|| hops.join(",").into())
     }
 }
 
@@ -270,6 +268,7 @@ fn compile_route(config: &RouteConfig, parts: Parts<'_>) -> Route {
         port: parts.delivery.port,
     };
     Route {
+        site: terms.site(),
         terms: Arc::new(terms),
         retry: Schedule(config.retry.as_ref().unwrap_or(parts.retry).clone()),
     }

@@ -152,6 +152,21 @@ async fn after_close_nothing_is_taken() {
 }
 
 /// A few old messages among many that come and go: the log stays small, the old ones keep everything.
+/// Messages of 3 KB that come and go.
+async fn pass(spool: &Spool, count: usize) {
+    for _ in 0..count {
+        let passing = commit(spool, 1, 3000).await.unwrap();
+        outcome(spool, passing, 0, 1, delivered()).await;
+    }
+}
+
+fn segments(world: &World) -> usize {
+    let files = std::fs::read_dir(world.layout().root).unwrap();
+    let paths = files.map(|file| file.unwrap().path());
+    let segments = paths.filter(|path| path.extension().is_some_and(|e| e == "seg"));
+    segments.count()
+}
+
 #[tokio::test]
 async fn compaction_under_load_keeps_what_is_live() {
     let world = World::new();
@@ -170,20 +185,15 @@ async fn compaction_under_load_keeps_what_is_live() {
         .await;
         spool.in_doubt(id, &[1], round + 2).await.unwrap();
         old.push((id, round));
-        for _ in 0..20 {
-            let passing = commit(&spool, 1, 3000).await.unwrap();
-            outcome(&spool, passing, 0, 1, delivered()).await;
-        }
+        pass(&spool, 20).await;
     }
-    let files = std::fs::read_dir(world.layout().root).unwrap();
-    let segments = files.filter(|e| {
-        e.as_ref()
-            .unwrap()
-            .path()
-            .extension()
-            .is_some_and(|e| e == "seg")
-    });
-    assert!(segments.count() < 20, "860 messages of 3 KB would fill 41");
+    // 860 messages of 3 KB would fill 41. The compactor has a thread of its own, which may be late on a busy machine.
+    let mut more = 0;
+    while segments(&world) >= 20 {
+        assert!(more < 200, "{} segments", segments(&world));
+        more += 1;
+        pass(&spool, 20).await;
+    }
     world.pass_time();
     commit(&spool, 1, 10).await.unwrap();
     drop(spool);
