@@ -1,6 +1,6 @@
 """What the benchmarks share: processes and what they cost, sources and sinks."""
 
-import atexit, itertools, json, os, pathlib, random, shutil, signal, socket, statistics, subprocess, tempfile, threading, time, urllib.request
+import atexit, itertools, json, os, pathlib, random, shutil, signal, socket, statistics, subprocess, tempfile, threading, time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 MAILWRIGHT = pathlib.Path(os.environ.get("MAILWRIGHT", ROOT / "target/release/mailwright"))
@@ -14,6 +14,8 @@ def workspace(where):
     path.chmod(0o755)
     atexit.register(shutil.rmtree, path, True)
     atexit.register(stop_all)
+    for ended in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(ended, lambda *_: exit(1))
     return path
 
 
@@ -83,8 +85,10 @@ def install(*packages):
 INSTALL = """set -e
 if [ ! -e /usr/sbin/policy-rc.d ]; then
     printf '#!/bin/sh\\nexit 101\\n' >/usr/sbin/policy-rc.d && chmod 755 /usr/sbin/policy-rc.d
-    trap 'rm /usr/sbin/policy-rc.d' EXIT
+    trap 'rm /usr/sbin/policy-rc.d' EXIT INT TERM HUP
 fi
+apt-get update -qq
+echo "postfix postfix/main_mailer_type select No configuration" | debconf-set-selections
 DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends "$@" >/dev/null
 """
 
@@ -133,6 +137,16 @@ class Group:
             return False
 
 
+def calm(groups, seconds=10):
+    """Waits until the groups have next to nothing to do, for a while at most."""
+    end, used = time.monotonic() + seconds, sum(group.cpu_seconds() for group in groups)
+    while time.monotonic() < end:
+        time.sleep(0.25)
+        before, used = used, sum(group.cpu_seconds() for group in groups)
+        if used - before < 0.01:
+            return
+
+
 def sum_of(pids, file, key, unit):
     total = 0
     for pid in pids:
@@ -167,7 +181,7 @@ def device_written(directory):
 
 
 class Meter:
-    """CPU and peak memory of a group, and writes to the disk, between two moments.
+    """CPU and peak memory of a group, and writes to the disk, from one moment until it is calm again after another.
 
     What /proc/PID/io calls written counts pages made dirty, with large folios many times what reaches the disk."""
 
@@ -182,6 +196,8 @@ class Meter:
             self.peak = max(self.peak, pss(self.group.pids()))
 
     def stop(self):
+        calm([self.group])
+        os.sync()
         after = self.group.cpu_seconds(), device_written(self.directory)
         self.over.set()
         self.sampler.join()

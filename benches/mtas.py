@@ -196,7 +196,7 @@ class Haraka:
         shutil.copy(modules / "Haraka/config/connection.ini", config)
         # Up to 20 connections to the sink, as everybody has.
         files = {"smtp.ini": f"listen=127.0.0.1:{self.port}\nnodes=cpus\n", "me": "mta.bench.example\n", "loglevel": "NOTICE\n",
-                 "outbound.ini": f"enable_tls=false\nlocal_mx_ok=true\nconcurrency_max={20 // (os.cpu_count() or 1)}\n",
+                 "outbound.ini": f"enable_tls=false\nlocal_mx_ok=true\nconcurrency_max={max(1, round(20 / (os.cpu_count() or 1)))}\n",
                  "plugins": "everyone\n" + ("" if dkim == "off" else "dkim\n"), "../plugins/everyone.js": EVERYONE % sink,
                  "dkim.ini": "[sign]\nenabled=true\nselector=s1\ndomain=bench.example\nheaders=From,Subject,Date,Message-ID,To\n"
                              "[canon]\nbody=relaxed\n[verify]\nenabled=false\n"}
