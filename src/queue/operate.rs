@@ -136,7 +136,7 @@ impl Queue {
         let mut chunk = 0;
         loop {
             let mut inner = self.0.inner.lock();
-            if chunk == inner.entries.chunks() {
+            if chunk >= inner.entries.chunks() {
                 return;
             }
             let wanted = selector.among(&inner.entries);
