@@ -94,6 +94,7 @@ mod shared;
 mod steps;
 #[cfg(test)]
 mod tests;
+mod tracks;
 mod walk;
 
 pub use config::Config;
