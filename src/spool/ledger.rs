@@ -6,10 +6,12 @@ use super::tracks::{Replies, Track, Tracks};
 use super::{Mark, Progress};
 use crate::mail::MessageId;
 use crate::tables::{Indexed, Interned, Name, Slab, mix};
+use crate::units::Timestamp;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Where a record is: the segment's generation, then offset and length in units of 64 octets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -56,6 +58,8 @@ pub struct Segment {
     pub used: u64,
     pub live: u32,
     pub live_octets: u64,
+    /// When a record was last written to it, or a message in it ended.
+    pub touched: Timestamp,
 }
 
 /// One live message.
@@ -81,6 +85,8 @@ pub struct Known {
 #[derive(Debug, PartialEq, Eq)]
 pub struct Finished {
     pub large: bool,
+    /// Of the segment it was in.
+    pub generation: u32,
 }
 
 #[derive(Debug, Default)]
@@ -240,6 +246,7 @@ impl Ledger {
         self.release(slot.place);
         Some(Finished {
             large: slot.tracks.is_large(),
+            generation: slot.place.generation,
         })
     }
 
@@ -277,9 +284,24 @@ impl Ledger {
         self.segments.insert(generation, segment);
     }
 
-    pub fn set_used(&mut self, generation: u32, used: u64) {
+    /// Something happened that the event log may not have yet.
+    pub fn touch(&mut self, generation: u32, now: Timestamp) {
+        if let Some(segment) = self.segments.get_mut(&generation) {
+            segment.touched = now;
+        }
+    }
+
+    /// As [`Ledger::touch`], in every segment.
+    pub fn touch_all(&mut self, now: Timestamp) {
+        let segments = self.segments.values_mut();
+        segments.for_each(|segment| segment.touched = now);
+    }
+
+    /// Records were written up to `used`.
+    pub fn set_used(&mut self, generation: u32, used: u64, now: Timestamp) {
         if let Some(segment) = self.segments.get_mut(&generation) {
             segment.used = used;
+            segment.touched = now;
         }
     }
 
@@ -297,10 +319,13 @@ impl Ledger {
 
     /// Takes out the segments before `head` that hold no live message, oldest first and only as far as there is no
     /// gap: what is said of a message stands behind it in the log.
-    pub fn free_before(&mut self, head: u32) -> Vec<Segment> {
+    ///
+    /// Those touched less than `rest` before `now` stay: until then the event log may not have what they say.
+    pub fn free_before(&mut self, head: u32, now: Timestamp, rest: Duration) -> Vec<Segment> {
         let mut freed = Vec::new();
         while let Some(entry) = self.segments.first_entry() {
-            if *entry.key() >= head || entry.get().live > 0 {
+            let busy = entry.get().live > 0 || entry.get().touched + rest > now;
+            if *entry.key() >= head || busy {
                 break;
             }
             freed.push(entry.remove());
@@ -315,10 +340,13 @@ impl Ledger {
 
     /// The oldest segment, where over half of a log of at least `least` segments is dead.
     pub fn worth_compacting(&self, head: u32, least: usize) -> Option<u32> {
-        let oldest = self.oldest().filter(|oldest| *oldest < head)?;
+        let (oldest, segment) = self.segments.first_key_value()?;
+        if *oldest >= head || segment.live == 0 {
+            return None;
+        }
         let sum = |octets: fn(&Segment) -> u64| self.segments.values().map(octets).sum::<u64>();
         let dead_share = sum(|s| s.live_octets) * 2 < sum(|s| s.used);
-        (self.segments.len() >= least && dead_share).then_some(oldest)
+        (self.segments.len() >= least && dead_share).then_some(*oldest)
     }
 
     fn insert(&mut self, id: MessageId, place: Place, tracks: Tracks) {
