@@ -98,6 +98,7 @@ mod shared;
 mod steps;
 #[cfg(test)]
 mod tests;
+mod tracks;
 mod walk;
 
 pub use config::Config;
