@@ -10,6 +10,10 @@ use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 use tokio::runtime::{Builder, Runtime};
 
+/// As in the daemon.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 macro_rules! timed {
     ($($name:ident: $case:ty,)*) => {
         fn every_case(criterion: &mut Criterion) {

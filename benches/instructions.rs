@@ -6,11 +6,15 @@ use cases::Case;
 use gungraun::{LibraryBenchmarkConfig, library_benchmark, library_benchmark_group, main};
 use std::hint::black_box;
 
+/// As in the daemon.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 macro_rules! counted {
     ($($name:ident: $case:ty,)*) => {
         $(
             #[library_benchmark]
-            #[bench::of(setup = <$case as Case>::input)]
+            #[bench::of(setup = warm::<$case>)]
             fn $name(input: <$case as Case>::Input) -> <$case as Case>::Output {
                 <$case as Case>::run(black_box(input))
             }
@@ -20,6 +24,12 @@ macro_rules! counted {
 }
 
 every_case!(counted);
+
+/// An input, after a call that is not counted: what is made once, the allocator's pages among it, is there then.
+fn warm<C: Case>() -> C::Input {
+    drop(C::run(C::input()));
+    C::input()
+}
 
 main!(
     config = LibraryBenchmarkConfig::default().env("GLIBC_TUNABLES", NO_STRING_INSTRUCTIONS),

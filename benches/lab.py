@@ -5,11 +5,11 @@ import atexit, itertools, json, os, pathlib, random, re, shutil, signal, socket,
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 MAILWRIGHT = pathlib.Path(os.environ.get("MAILWRIGHT", ROOT / "target/release/mailwright"))
 SENDER = "bench@bench.example"
-started = []
+started, ports = [], set()
 
 
 def workspace(where):
-    """A directory that other users may pass through; removed at the end."""
+    """A directory that other users may pass through; removed at the end, where it is still there."""
     path = pathlib.Path(tempfile.mkdtemp(prefix="mailwright-bench-", dir=where))
     path.chmod(0o755)
     atexit.register(shutil.rmtree, path, True)
@@ -20,11 +20,12 @@ def workspace(where):
 
 
 def free_port():
-    """Below the ports that outgoing connections are given, so that none of them takes it meanwhile."""
+    """Below the ports that outgoing connections are given, so that none of them takes it meanwhile; none comes twice."""
     while True:
         port = random.randrange(15000, 32000)
         with socket.socket() as s:
-            if s.connect_ex(("127.0.0.1", port)) != 0:
+            if port not in ports and s.connect_ex(("127.0.0.1", port)) != 0:
+                ports.add(port)
                 return port
 
 
@@ -48,7 +49,11 @@ def stop_all():
     while started:
         stop(started.pop(), patience=10)
     while Group.made:
-        Group.made[-1].remove()
+        try:
+            Group.made[-1].remove()
+        except SystemExit as stuck:
+            # The others are to go all the same.
+            print(stuck, flush=True)
 
 
 def wait_for(what, seconds, why):

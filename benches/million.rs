@@ -4,6 +4,9 @@
 //! DIR, `open` starts with it, `queue` works a queue of the same depth in memory alone. `MILLION_MESSAGES` and
 //! `MILLION_SIZE` (octets) make it smaller. A cold start wants the page cache dropped before `open`.
 
+#[path = "spool/process.rs"]
+mod process;
+
 use mailwright::clock::Clock;
 use mailwright::mail::{BodyType, Disposition, Envelope, Labels, MessageId, Recipient, Reply};
 use mailwright::queue::{Queue, Selector};
@@ -13,6 +16,10 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
+
+/// As in the daemon.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 const PRODUCERS: u64 = 64;
 const DOMAINS: u64 = 1000;
@@ -151,17 +158,10 @@ fn open(dir: &Path) {
         first.unwrap_or_default().as_secs_f64(),
         before >> 20,
         resident() >> 20,
-        cpu()
+        process::cpu_time().as_secs_f64()
     );
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     runtime.block_on(spool.close()).expect("the spool closes");
-}
-
-/// CPU seconds of this process, its threads and the kernel's work for it included.
-fn cpu() -> f64 {
-    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    let ticks = stat.split(' ').skip(13).take(2);
-    ticks.filter_map(|t| t.parse::<f64>().ok()).sum::<f64>() / 100.0
 }
 
 // The queue.

@@ -69,7 +69,7 @@ class Unsynced(Mailwright):
 
 
 class Postfix:
-    """Its own configuration, queue and data directories; opendkim signs as a milter."""
+    """Its own configuration, queue and data directories; opendkim signs as a milter, installed where one is to sign."""
 
     synced, signs = True, ("off", "rsa")
 
@@ -106,6 +106,7 @@ class Postfix:
             raise SystemExit((directory / "out").read_text())
 
     def opendkim(self):
+        lab.install(("opendkim", "opendkim"))
         port, key = lab.free_port(), self.directory / "key.pem"
         shutil.copy(rsa_key(self.directory.parent), key)
         shutil.chown(key, "opendkim")
@@ -143,7 +144,10 @@ exec chroot "$root" "$@"
 
 
 class Exim:
-    """Exim 4 with its own DKIM. It runs without root, as is advised for a relay, and starts delivery at once on every 250."""
+    """Exim 4 with its own DKIM. It runs without root, as is advised for a relay, and starts delivery at once on every 250.
+
+    What Exim has by default stays: a log of its own for each message (`message_logs`), not synced. Its programs are read
+    through overlayfs; the spool is not."""
 
     name, synced, signs = "exim", True, ("off", "rsa", "ed25519")
 

@@ -8,6 +8,12 @@ mod harness;
 mod ours;
 #[path = "spool/plain.rs"]
 mod plain;
+#[path = "spool/process.rs"]
+mod process;
+
+/// As in the daemon.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() {
     harness::compare(&[

@@ -21,8 +21,8 @@ use mailwright::tls::client::{self, ClientTls};
 use mailwright::units::{Live, Timestamp};
 use std::path::Path;
 use std::pin::pin;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, LazyLock};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 use tempfile::TempDir;
 use tokio::runtime::{Builder, Runtime};
@@ -44,7 +44,8 @@ impl Case for QueueLife {
                 };
                 queue.insert(&stored(later), |_| EXPIRY);
             }
-            // The first look at a queue goes over all of it, as one does every minute.
+            // The first look at a queue also looks over a chunk of it for what has expired, as it does for each once a
+            // minute.
             drop(QueueLife::run((queue.clone(), next_stored(), delivered())));
             queue
         });
@@ -85,28 +86,35 @@ impl Case for RouteAndSource {
     }
 }
 
-/// One message from due to its place in line: taken from the queue, route, site, source, its lane found, lined up
-/// behind one that is being sent.
+/// One message from the spool to its place in line: into the queue and due at once, route, site, source, its lane
+/// found, lined up behind one that is being sent.
 pub struct Admit;
 
 impl Case for Admit {
-    type Input = &'static World;
-    type Output = Admitted;
+    type Input = (Arc<World>, Stored);
+    type Output = (Admitted, Stored);
 
     fn input() -> Self::Input {
-        static WORLD: LazyLock<World> = LazyLock::new(World::new);
-        WORLD.queue.insert(&next_stored(), |_| EXPIRY);
-        &WORLD
+        static WORLD: LazyLock<Mutex<Arc<World>>> = LazyLock::new(Mutex::default);
+        let mut world = WORLD.lock().expect("no panic");
+        if world.inputs.fetch_add(1, Ordering::Relaxed) == LINED_UP {
+            *world = Arc::default();
+        }
+        (Arc::clone(&world), next_stored())
     }
 
-    fn run(world: Self::Input) -> Admitted {
+    fn run((world, stored): Self::Input) -> Self::Output {
+        world.queue.insert(&stored, |_| EXPIRY);
         world.dispatch();
-        Admitted(world)
+        (Admitted(world), stored)
     }
 }
 
+/// Nobody takes what lines up in a world's lanes; after so many messages there is a new one.
+const LINED_UP: usize = 1 << 16;
+
 /// Dropped, it takes the message out of the queue again.
-pub struct Admitted(&'static World);
+pub struct Admitted(Arc<World>);
 
 impl Drop for Admitted {
     fn drop(&mut self) {
@@ -116,14 +124,16 @@ impl Drop for Admitted {
 
 /// A delivery whose connections never run: nobody drives its runtime.
 pub struct World {
+    /// Messages made for it.
+    inputs: AtomicUsize,
     runtime: Runtime,
     delivery: Delivery,
     queue: Queue,
     _dir: TempDir,
 }
 
-impl World {
-    fn new() -> Self {
+impl Default for World {
+    fn default() -> Self {
         let runtime = Builder::new_current_thread()
             .enable_all()
             .build()
@@ -131,6 +141,7 @@ impl World {
         let dir = tempfile::tempdir().expect("a directory");
         let queue = Queue::new(Clock::manual(NOW));
         let world = Self {
+            inputs: AtomicUsize::new(0),
             delivery: runtime.block_on(async { delivery(dir.path(), queue.clone()) }),
             runtime,
             queue,
@@ -144,7 +155,9 @@ impl World {
         world.clear();
         world
     }
+}
 
+impl World {
     /// Lines up everything that is due.
     fn dispatch(&self) {
         let _context = self.runtime.enter();

@@ -75,6 +75,9 @@ impl Drop for Accepting {
 
 /// Reading back a spool of [`MESSAGES`] newsletters, stopped cleanly: every octet is checked, as in the segment that a
 /// daemon wrote last.
+///
+/// Readers on threads of their own check and decode the log. Callgrind counts the thread that follows them alone: which
+/// segments are needed, the ledger, the messages told.
 pub struct Recover;
 
 /// As many newsletters as nearly fill a segment of 4 MiB.

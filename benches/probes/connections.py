@@ -46,7 +46,7 @@ def hanging(args, here):
     """Half of the sites accept connections and say nothing; the others are measured beside them and alone."""
     good, silent = lab.Receiver(here, host="0.0.0.0"), lab.free_port()
     hole, held = socket.create_server(("0.0.0.0", silent), backlog=4096), []
-    threading.Thread(target=lambda: [held.append(hole.accept()) for _ in iter(int, 1)], daemon=True).start()
+    threading.Thread(target=hold, args=(hole, held), daemon=True).start()
     half = args.sites // 2
     routes = "".join(route(f"d{n}.load.example", f"127.0.2.{n + 1}:{good.port}") for n in range(half))
     routes += "".join(route(f"h{n}.load.example", f"127.0.3.{n + 1}:{silent}") for n in range(half))
@@ -60,6 +60,18 @@ def hanging(args, here):
     for one in (mta, twin):
         answering(one)
     in_turn(args.rounds, {f"{half} sites that answer, alone": lambda: answering(twin), "beside as many that hang": lambda: answering(mta)})
+    hole.shutdown(socket.SHUT_RDWR)
+    for s in [hole, *held]:
+        s.close()
+
+
+def hold(listener, held):
+    """Accepts connections and says nothing on them, until the listener is shut down."""
+    while True:
+        try:
+            held.append(listener.accept()[0])
+        except OSError:
+            return
 
 
 def hand_in(mta, domains, each):

@@ -28,9 +28,11 @@ def measure(args, here, kind, dkim):
             report = load(mta, "--sessions", SESSIONS, "--size", f"{args.size}B", "--duration", f"{args.seconds}s",
                           "--rate", f"{highest * share:.0f}")
             lab.wait_for(lambda: receiver.seen() >= report["accepted"], 120, "the mail did not arrive")
-            transit = receiver.stop()["transit_ms"]
-            print(f"  {share:.0%} round {number + 1}: accepted {percentiles(report['latency_ms'])}   through {percentiles(transit)}   "
-                  f"failed {report['failed']}", flush=True)
+            end = receiver.stop()
+            untimed = end["messages"] - end["transit_messages"]
+            print(f"  {share:.0%} round {number + 1}: accepted {percentiles(report['latency_ms'])}   "
+                  f"through {percentiles(end['transit_ms'])}   failed {report['failed']}"
+                  f"{f', arrived without a time {untimed}' if untimed else ''}", flush=True)
     mta.stop()
 
 

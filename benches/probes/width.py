@@ -41,7 +41,8 @@ def serve(directory, records):
     port = lab.free_port()
     (directory / "zone").write_text(ZONE + "\n".join(records) + "\n")
     (directory / "nsd.conf").write_text(
-        f'server:\n ip-address: 127.0.0.1@{port}\n receive-buffer-size: 4194304\n send-buffer-size: 4194304\n username: ""\n zonesdir: "{directory}"\n database: ""\n pidfile: ""\n'
+        f'server:\n ip-address: 127.0.0.1@{port}\n receive-buffer-size: 4194304\n send-buffer-size: 4194304\n'
+        f' username: ""\n zonesdir: "{directory}"\n database: ""\n pidfile: ""\n'
         f' zonelistfile: "{directory}/zones"\n xfrdfile: ""\n logfile: "{directory}/log"\n xfrdir: "{directory}"\n'
         "remote-control:\n control-enable: no\nzone:\n name: load.example\n zonefile: zone\n")
     lab.start(["/usr/sbin/nsd", "-d", "-c", directory / "nsd.conf"], open(directory / "out", "wb"))

@@ -1,5 +1,6 @@
 //! What every contender has in common: producers that wait for durability, turns, and the table.
 
+use crate::process::cpu_time;
 use hdrhistogram::Histogram;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -78,19 +79,6 @@ fn number(name: &str, default: u64) -> u64 {
 
 fn default_dir() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("target/spool-bench")
-}
-
-/// User and system time of this process so far, from /proc (10 ms ticks).
-fn cpu_time() -> Duration {
-    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    let fields = stat.rsplit(") ").next().unwrap_or_default();
-    let ticks: u64 = fields
-        .split(' ')
-        .skip(11)
-        .take(2)
-        .filter_map(|f| f.parse::<u64>().ok())
-        .sum();
-    Duration::from_millis(ticks * 10)
 }
 
 pub fn histogram() -> Latencies {

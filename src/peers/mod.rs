@@ -1,8 +1,8 @@
 //! The other side of the wire: an SMTP sink that plays any receiver, and a generator that plays any platform.
 //!
 //! Both are commands (`mailwright sink`, `mailwright load`) and both are the world of the tests: [`sink::Sink`] is
-//! every MX host of the small internet, [`dns::DnsServer`] tells who they are, [`load`] keeps the daemon busy while it is killed. Nothing the daemon does
-//! depends on them.
+//! every MX host of the small internet, [`dns::DnsServer`] tells who they are, [`load`] keeps the daemon busy while it
+//! is killed. Nothing the daemon does depends on them.
 
 pub mod dns;
 mod latency;

@@ -5,22 +5,27 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Microseconds since 1970 follow, in decimal digits.
-const FIELD: &[u8] = b"X-Load-Due: ";
+const FIELD: &str = "X-Load-Due: ";
+/// What was due longer ago is not of a run that is under way.
+const LONGEST: Duration = Duration::from_secs(24 * 3600);
 
 /// The header field, with its CRLF.
 pub(super) fn field(due: SystemTime) -> String {
     let since = due.duration_since(UNIX_EPOCH).unwrap_or_default();
-    format!(
-        "{}{}\r\n",
-        String::from_utf8_lossy(FIELD),
-        since.as_micros()
-    )
+    format!("{FIELD}{}\r\n", since.as_micros())
+}
+
+/// How long a message was on its way that arrives `now`; `None` where it bears no stamp, or one that lies ahead or more
+/// than a day back.
+pub(super) fn transit(content: &[u8], now: SystemTime) -> Option<Duration> {
+    let transit = now.duration_since(read(content)?).ok()?;
+    (transit <= LONGEST).then_some(transit)
 }
 
 /// The instant in the header section of `content`; `None` where the message bears no stamp.
-pub(super) fn read(content: &[u8]) -> Option<SystemTime> {
+fn read(content: &[u8]) -> Option<SystemTime> {
     let head = &content[..memchr::memmem::find(content, b"\r\n\r\n")?];
-    let begins = |line: &&[u8]| line.starts_with(FIELD);
+    let begins = |line: &&[u8]| line.starts_with(FIELD.as_bytes());
     let line = head.split(|octet| *octet == b'\n').find(begins)?;
     let digits = std::str::from_utf8(&line[FIELD.len()..]).ok()?;
     let micros = digits.trim_end().parse().ok()?;
@@ -42,6 +47,20 @@ mod tests {
         ] {
             let content = format!("{head}Subject: x\r\n\r\ntext\r\n");
             assert_eq!(read(content.as_bytes()), Some(due));
+        }
+    }
+
+    #[test]
+    fn only_what_was_due_within_the_last_day_was_on_its_way() {
+        let now = UNIX_EPOCH + Duration::from_secs(1_764_000_000);
+        let transit = |due| transit(format!("{}\r\n", field(due)).as_bytes(), now);
+        for known in [Duration::ZERO, Duration::from_millis(190), LONGEST] {
+            assert_eq!(transit(now - known), Some(known));
+        }
+        let ahead = now + Duration::from_micros(1);
+        let long_ago = now - LONGEST - Duration::from_micros(1);
+        for due in [ahead, long_ago, UNIX_EPOCH] {
+            assert_eq!(transit(due), None, "{due:?}");
         }
     }
 

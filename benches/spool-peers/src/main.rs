@@ -8,12 +8,18 @@ mod ours;
 #[path = "../../spool/plain.rs"]
 #[allow(dead_code)]
 mod plain;
+#[path = "../../spool/process.rs"]
+mod process;
 
 use fjall::{Database, KeyspaceCreateOptions, KvSeparationOptions, PersistMode};
 use harness::{Latencies, grouped};
 use redb::{Durability, TableDefinition};
 use std::path::Path;
 use std::time::Duration;
+
+/// As in the daemon.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 const MESSAGES: TableDefinition<u64, &[u8]> = TableDefinition::new("messages");
 

@@ -27,8 +27,8 @@ pub struct Args {
     /// Octets of a message, about
     #[arg(long, default_value = "10KiB")]
     pub size: Size,
-    /// Messages a second whatever the server does (open loop): 500 or 500/s. Without it each session sends its next
-    /// message when the last was answered
+    /// Messages a second whatever the server does (open loop): 500 or 500/s, at least one a day. Without it each
+    /// session sends its next message when the last was answered
     #[arg(long, value_parser = per_second)]
     pub rate: Option<f64>,
     /// Messages on one connection before it is closed
@@ -99,12 +99,36 @@ impl From<Args> for LoadConfig {
 fn per_second(text: &str) -> Result<f64, String> {
     let number = text.strip_suffix("/s").unwrap_or(text);
     match number.parse::<f64>() {
-        Ok(rate) if rate > 0.0 && rate.is_finite() => Ok(rate),
+        Ok(rate) if rate.is_finite() && rate >= ONE_A_DAY => Ok(rate),
+        Ok(rate) if rate > 0.0 && rate.is_finite() => {
+            Err("that is less than one message a day".to_owned())
+        }
         _ => Err("write messages a second, such as 500 or 500/s".to_owned()),
     }
 }
 
+/// Messages a second; at less there is nothing to measure.
+const ONE_A_DAY: f64 = 1.0 / 86_400.0;
+
 fn credentials(text: &str) -> Result<(Box<str>, Box<str>), String> {
     let (user, password) = text.split_once(':').ok_or("write user:password")?;
     Ok((user.into(), password.into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rate_is_messages_a_second_and_at_least_one_a_day() {
+        for (text, rate) in [("500", 500.0), ("500/s", 500.0), ("0.5/s", 0.5)] {
+            assert_eq!(per_second(text), Ok(rate));
+        }
+        for tiny in ["0.00001", "1e-300/s"] {
+            assert!(per_second(tiny).unwrap_err().contains("one message a day"));
+        }
+        for other in ["0", "-1", "inf", "NaN", "fast", ""] {
+            assert!(per_second(other).unwrap_err().contains("500/s"), "{other}");
+        }
+    }
 }

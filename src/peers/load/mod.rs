@@ -5,9 +5,9 @@
 //! server which stalls cannot hide the messages it kept from being sent (coordinated omission).
 //!
 //! Every message has an id of its own in `X-Load-Id` and Message-ID, and says in `X-Load-Due` when it was due, from
-//! which a [`super::sink`] on the same machine tells how long it was on its way. With a [`LoadConfig::ledger`] the fate of each
-//! is on record: `dot ID` before its final dot is sent, `250 ID` once its 250 was read. After a crash of either side
-//! an id with both lines must arrive, one with `dot` alone may, one with neither must not.
+//! which a [`super::sink`] on the same machine tells how long it was on its way. With a [`LoadConfig::ledger`] the fate
+//! of each is on record: `dot ID` before its final dot is sent, `250 ID` once its 250 was read. After a crash of either
+//! side an id with both lines must arrive, one with `dot` alone may, one with neither must not.
 
 mod command;
 mod session;
@@ -211,14 +211,17 @@ struct Pace {
 }
 
 impl Pace {
-    /// Waits until the next message is due; `None` when the run is over.
+    /// Waits until the next message is due; `None` when the run is over, or the rate so low that no clock gets there.
     async fn next(&self) -> Option<(u64, Instant)> {
         let number = self.next.fetch_add(1, Relaxed);
         if number >= self.limit {
             return None;
         }
         let due = match self.rate {
-            Some(rate) => self.started + Duration::from_secs_f64(number as f64 / rate),
+            Some(rate) => {
+                let after = Duration::try_from_secs_f64(number as f64 / rate).ok()?;
+                self.started.checked_add(after)?
+            }
             None => Instant::now(),
         };
         if self.end.is_some_and(|end| due >= end) {

@@ -48,7 +48,7 @@ pub struct Args {
     #[arg(long)]
     pub lax: bool,
     /// Tell at the end how long messages of `mailwright load` on this machine were on their way, from when each was due
-    /// to its final dot here
+    /// to its final dot here, and how many said when they were due
     #[arg(long)]
     pub transit: bool,
     /// Print the counts this often
@@ -130,6 +130,9 @@ impl Args {
 struct Counted<'a> {
     #[serde(flatten)]
     totals: &'a Totals,
+    /// Messages whose time is within `transit_ms`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    transit_messages: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     transit_ms: Option<Latency>,
 }
@@ -142,8 +145,12 @@ fn print(
     transit: Option<(u64, Latency)>,
 ) -> io::Result<()> {
     if format == Format::Json {
-        let transit_ms = transit.map(|(_, latency)| latency);
-        let counted = Counted { totals, transit_ms };
+        let (transit_messages, transit_ms) = transit.unzip();
+        let counted = Counted {
+            totals,
+            transit_messages,
+            transit_ms,
+        };
         writeln!(out, "{}", serde_json::to_string(&counted)?)?;
         return out.flush();
     }
@@ -183,4 +190,29 @@ pub fn self_signed(name: &str) -> io::Result<Arc<rustls::ServerConfig>> {
         .with_single_cert(vec![made.cert.into()], key.into())
         .map_err(io::Error::other)?;
     Ok(Arc::new(config))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_of_json_tells_times_only_with_how_many_they_are_of() {
+        let line = |transit| {
+            let mut out = Vec::new();
+            print(&mut out, Format::Json, &Totals::default(), 0, transit).unwrap();
+            serde_json::from_slice::<serde_json::Value>(&out).unwrap()
+        };
+        let asked = line(Some((3, Latency::default())));
+        assert_eq!(asked["transit_messages"], 3);
+        assert_eq!(asked["transit_ms"]["p50"], 0.0);
+        let not_asked = line(None);
+        assert!(
+            not_asked
+                .as_object()
+                .unwrap()
+                .keys()
+                .all(|key| !key.starts_with("transit"))
+        );
+    }
 }

@@ -24,7 +24,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
@@ -234,7 +234,8 @@ impl Sink {
         self.shared.counts.totals()
     }
 
-    /// Messages with a stamp, and the time from when each was due to the arrival of its end of data here.
+    /// Messages that say when they were due, and the time from then to the arrival of each one's end of data here.
+    /// Those that claim to be due later, or more than a day ago, are left out.
     pub fn transit(&self) -> (u64, Latency) {
         let transit = self.shared.transit.lock();
         (transit.count(), transit.latency())
@@ -323,8 +324,7 @@ impl Shared {
         if !self.config.transit {
             return;
         }
-        if let Some(due) = stamp::read(content) {
-            let transit = due.elapsed().unwrap_or_default();
+        if let Some(transit) = stamp::transit(content, SystemTime::now()) {
             self.transit.lock().record(transit);
         }
     }

@@ -143,3 +143,22 @@ async fn dumped_messages_lie_beside_their_envelopes() {
         );
     }
 }
+
+#[tokio::test]
+async fn only_messages_with_a_sensible_stamp_count_as_timed() {
+    let config = SinkConfig {
+        transit: true,
+        ..SinkConfig::default()
+    };
+    let now = stamp::field(SystemTime::now());
+    let ahead = stamp::field(SystemTime::now() + Duration::from_secs(3600));
+    let epoch = stamp::field(SystemTime::UNIX_EPOCH);
+    let mut octets = "EHLO c\r\n".to_owned();
+    for stamp in ["", &now, &ahead, &epoch] {
+        octets += "MAIL FROM:<a@x>\r\nRCPT TO:<b@x>\r\nDATA\r\n";
+        octets += &format!("{stamp}Subject: x\r\n\r\n.\r\n");
+    }
+    octets += "QUIT\r\n";
+    let (sink, _) = converse(config, &[], octets.as_bytes()).await;
+    assert_eq!((sink.totals().messages, sink.transit().0), (4, 1));
+}
