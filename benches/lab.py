@@ -1,6 +1,6 @@
 """What the benchmarks share: processes and what they cost, sources and sinks."""
 
-import atexit, itertools, json, os, pathlib, random, shutil, signal, socket, statistics, subprocess, tempfile, threading, time
+import atexit, itertools, json, os, pathlib, random, re, shutil, signal, socket, statistics, subprocess, tempfile, threading, time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 MAILWRIGHT = pathlib.Path(os.environ.get("MAILWRIGHT", ROOT / "target/release/mailwright"))
@@ -229,8 +229,9 @@ class Sink:
     def seen(self):
         with open(self.counts, "rb") as file:
             file.seek(max(0, os.fstat(file.fileno()).st_size - 200))
-            last = file.read().rstrip(b"\r").rpartition(b"\r")[2].decode()
-        return int(last.partition("mesg=")[2].split()[0]) if "mesg=" in last else 0
+            # A count that is being written may be cut short: the one before it is whole.
+            counts = re.findall(rb"mesg=(\d+)\s", file.read())
+        return int(counts[-1]) if counts else 0
 
     def stop(self):
         self.group.kill()

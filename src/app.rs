@@ -277,6 +277,7 @@ impl Ground {
         recover::tell(&report);
         recover::tell_owed(&report, &directory, &events)
             .map_err(failed("reading the event log back"))?;
+        log.flush_blocking();
         Ok(Self {
             clock,
             events,

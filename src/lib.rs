@@ -40,7 +40,7 @@
 //!
 //! | layer | modules | owns |
 //! |---|---|---|
-//! | 0 values and parsers | [`units`] [`problem`] [`tables`] [`mail`] [`smtp::codec`] [`bounce`] | values; lines and octets; no clock, no I/O |
+//! | 0 values and parsers | [`units`] [`problem`] [`tables`] [`mail`] [`smtp::codec`] [`bounce`] | values; lines and octets; tables for millions; no clock, no I/O |
 //! | 1 ground services | [`clock`] [`events`] [`spool`] [`dns`] [`tls`] | time, telling, durable messages, names, certificates |
 //! | 2 identity | [`auth`] | DKIM keys and signatures; who may send |
 //! | 3 policy | [`policy`] | why mail waits |

@@ -166,7 +166,7 @@ impl World {
     }
 
     fn clear(&self) {
-        for job in self.queue.take(&Selector::default()) {
+        for job in self.queue.take(&Selector::default()).flatten() {
             self.queue.forget(job.key);
         }
     }

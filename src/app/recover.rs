@@ -35,7 +35,7 @@ pub fn tell(report: &RecoveryReport) {
 }
 
 /// Tells what the spool has and the event log has not, so that each recipient has one `accepted` and exactly one terminal
-/// event.
+/// event. The caller sees to it that this is in the log before anything else happens.
 pub fn tell_owed(report: &RecoveryReport, log: &Path, events: &Events) -> std::io::Result<()> {
     let arrived = report.arrivals.iter().map(|arrived| arrived.at);
     let ended = report.finals.iter().map(|last| last.at);
@@ -44,7 +44,9 @@ pub fn tell_owed(report: &RecoveryReport, log: &Path, events: &Events) -> std::i
     };
     let slack = u64::try_from(SLACK.as_millis()).unwrap_or(0);
     let since = Timestamp::from_millis(first.as_millis().saturating_sub(slack));
-    let told = told_since(log, since)?;
+    let arrived = report.arrivals.iter().map(|arrived| arrived.meta.id);
+    let wanted = arrived.chain(report.finals.iter().map(|last| last.id));
+    let told = told_since(log, since, &wanted.collect())?;
     let arrivals = report.arrivals.iter().flat_map(accepted);
     let owed = arrivals.filter(|event| !is_in(&told.accepted, event));
     owed.for_each(|event| events.emit(&event));
@@ -78,7 +80,7 @@ fn accepted(arrived: &Arrived) -> impl Iterator<Item = Event> {
     })
 }
 
-/// `None` where the message's record is gone: its segment is in another use, so its outcome is long told.
+/// `None` where the message's record cannot be read.
 fn outcome(last: &Final) -> Option<Event> {
     let meta = last.meta.as_ref()?;
     let recipient = meta.envelope.recipients.get(usize::from(last.recipient))?;

@@ -3,9 +3,9 @@
 use super::lane::{Bounds, Lane, Offered, Ready};
 use super::routing::{Route, Routing, Terms};
 use super::settle::Via;
-use super::{AGAIN, Batch, Delivery};
+use super::{AGAIN, Delivery};
 use crate::dns::DnsFailure;
-use crate::mail::{BounceClass, Disposition, EnhancedCode, Reply};
+use crate::mail::{BounceClass, EnhancedCode, Reply};
 use crate::policy::Held;
 use crate::queue::{Due, Place};
 use parking_lot::Mutex;
@@ -135,18 +135,6 @@ impl Delivery {
             None => "not delivered in time".to_owned(),
         };
         let why = Reply::local(554, EnhancedCode(5, 4, 7), text, "expire");
-        self.end(batch, BounceClass::Expired, &why);
-    }
-
-    /// Ends what is left of a batch without an attempt.
-    pub(super) fn end(&self, mut batch: Batch, class: BounceClass, why: &Reply) {
-        let left = batch.jobs.iter().flat_map(|job| job.recipients.iter());
-        let given_up = || Disposition::Bounced {
-            class,
-            why: why.clone(),
-        };
-        let outcomes = left.map(|position| (*position, given_up())).collect();
-        self.record(&mut batch, Via::default(), outcomes);
-        self.requeue(batch);
+        self.end(batch, BounceClass::Expired, &why).await;
     }
 }

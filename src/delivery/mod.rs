@@ -73,7 +73,10 @@ struct Shared {
     lanes: Mutex<HashMap<LaneKey, Arc<Lane>>>,
     waiting: Waiting,
     room: Room,
-    /// Connections and records under way, for shutdown to wait for.
+    /// Held by an operator's command until the spool has been told: two that come at a time must not reach queue and
+    /// spool in different orders.
+    command: tokio::sync::Mutex<()>,
+    /// Connections, records and commands under way, for shutdown to wait for.
     tasks: TaskTracker,
     stop: CancellationToken,
 }
@@ -115,6 +118,7 @@ impl Delivery {
             with,
             lanes: Mutex::default(),
             waiting: Waiting::default(),
+            command: tokio::sync::Mutex::default(),
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
         }))

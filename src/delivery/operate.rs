@@ -5,9 +5,9 @@ use crate::events::{About, Event};
 use crate::mail::{BounceClass, EnhancedCode, MessageId, Reply};
 use crate::policy::Held;
 use crate::queue::{Selector, View};
-use crate::spool::Stored;
-use std::collections::HashMap;
+use crate::spool::{SpoolError, Stored};
 use std::sync::Arc;
+use tokio::task::JoinSet;
 
 /// One of the operator's commands on the queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,9 +21,23 @@ pub enum Action {
     Drop,
 }
 
+/// Messages that a command has under way, so that they share the spool's syncs and do not fill memory.
+const AT_ONCE: usize = 256;
+
 impl Delivery {
-    /// Carries out `action` on what matches; returns how many messages (retry: entries) it was.
+    /// Carries out `action` on what matches; returns how many messages (retry: entries) it was. What was begun goes on to
+    /// its end, whether or not anybody waits for the answer.
     pub async fn operate(&self, action: Action, selector: &Selector, why: &str) -> usize {
+        let (delivery, selector, why) = (self.clone(), selector.clone(), why.to_owned());
+        let command = async move { delivery.carry_out(action, &selector, &why).await };
+        self.0.tasks.spawn(command).await.unwrap_or_else(|error| {
+            tracing::error!(?action, %error, "an operator's command broke off by a fault of ours");
+            0
+        })
+    }
+
+    async fn carry_out(&self, action: Action, selector: &Selector, why: &str) -> usize {
+        let _turn = self.0.command.lock().await;
         let queue = &self.0.with.queue;
         match action {
             Action::Retry => {
@@ -31,53 +45,72 @@ impl Delivery {
                 self.0.lanes.lock().values().for_each(|lane| lane.forgive());
                 queue.retry(selector)
             }
-            Action::Hold => self.remember(&queue.hold(selector, why), Some(why)).await,
-            Action::Release => self.remember(&queue.release(selector), None).await,
+            Action::Hold => self.remember(queue.hold(selector, why), Some(why)).await,
+            Action::Release => self.remember(queue.release(selector), None).await,
             Action::Drop => self.discard(selector, why).await,
         }
     }
 
-    /// Makes a hold or a release durable, and tells it.
-    async fn remember(&self, ids: &[MessageId], why: Option<&str>) -> usize {
-        for id in ids {
-            if let Err(error) = self.0.with.spool.hold(*id, why).await {
-                tracing::error!(%id, %error, "a hold or release holds only until restart");
+    /// Makes a hold or a release durable, and tells it; returns of how many messages the spool has it.
+    async fn remember(&self, ids: Vec<MessageId>, why: Option<&str>) -> usize {
+        let why: Option<Arc<str>> = why.map(Into::into);
+        let steps = ids.into_iter().map(|id| {
+            let (delivery, why) = (self.clone(), why.clone());
+            async move { delivery.remember_one(id, why.as_deref()).await }
+        });
+        let (mut remembered, mut failed, mut last) = (0, 0, None);
+        let count = |step: Result<(), SpoolError>| match step {
+            Ok(()) => remembered += 1,
+            // Its last recipient was done meanwhile.
+            Err(SpoolError::NotFound) => {}
+            Err(error) => {
+                failed += 1;
+                last = Some(error);
             }
-            let Ok(stored) = self.0.with.spool.stored(*id).await else {
-                continue;
-            };
-            let about = about_message(&stored);
-            self.0.with.events.emit(&match why {
-                Some(why) => Event::Held {
-                    about,
-                    why: why.to_owned(),
-                },
-                None => Event::Released {
-                    about,
-                    why: "by the operator".to_owned(),
-                },
-            });
+        };
+        each(steps, count).await;
+        if let Some(error) = last {
+            tracing::error!(failed, %error, "holds or releases that last only until a restart");
         }
-        ids.len()
+        remembered
     }
 
+    async fn remember_one(&self, id: MessageId, why: Option<&str>) -> Result<(), SpoolError> {
+        let with = &self.0.with;
+        with.spool.hold(id, why).await?;
+        let Ok(stored) = with.spool.stored(id).await else {
+            return Ok(());
+        };
+        let about = about_message(&stored);
+        with.events.emit(&match why {
+            Some(why) => Event::Held {
+                about,
+                why: why.to_owned(),
+            },
+            None => Event::Released {
+                about,
+                why: "by the operator".to_owned(),
+            },
+        });
+        Ok(())
+    }
+
+    /// Ends what matches as dropped; returns how many messages it was, when all of them are in the books.
     async fn discard(&self, selector: &Selector, why: &str) -> usize {
-        let mut messages: HashMap<MessageId, Vec<_>> = HashMap::new();
-        for job in self.0.with.queue.take(selector) {
-            messages.entry(job.id).or_default().push(job);
-        }
-        let dropped = messages.len();
-        let reply = Reply::local(
-            550,
-            EnhancedCode(5, 0, 0),
-            format!("dropped by the operator: {why}"),
-            "drop",
-        );
-        for jobs in messages.into_values() {
-            if let Some(batch) = self.load(jobs).await {
-                self.end(batch, BounceClass::Dropped, &reply);
+        let text = format!("dropped by the operator: {why}");
+        let reply = Reply::local(550, EnhancedCode(5, 0, 0), text, "drop");
+        let steps = self.0.with.queue.take(selector).map(|jobs| {
+            let (delivery, reply) = (self.clone(), reply.clone());
+            async move {
+                let Some(batch) = delivery.load(jobs).await else {
+                    return false;
+                };
+                delivery.end(batch, BounceClass::Dropped, &reply).await;
+                true
             }
-        }
+        });
+        let mut dropped = 0;
+        each(steps, |ended| dropped += usize::from(ended)).await;
         dropped
     }
 
@@ -147,6 +180,28 @@ impl Delivery {
             };
             let lanes = shared.lanes.lock();
             lanes.values().map(|lane| f64::from(lane.load().0)).sum()
+        }
+    }
+}
+
+/// Takes all steps, [`AT_ONCE`] of them at a time, and hands on what each came to.
+async fn each<S>(steps: impl Iterator<Item = S>, mut done: impl FnMut(S::Output))
+where
+    S: Future<Output: Send + 'static> + Send + 'static,
+{
+    let mut under_way = JoinSet::new();
+    for step in steps {
+        under_way.spawn(step);
+        if under_way.len() >= AT_ONCE
+            && let Some(Ok(outcome)) = under_way.join_next().await
+        {
+            done(outcome);
+        }
+    }
+    while let Some(ended) = under_way.join_next().await {
+        // A fault has been told where it happened.
+        if let Ok(outcome) = ended {
+            done(outcome);
         }
     }
 }

@@ -8,7 +8,7 @@ use super::notify::Notice;
 use super::{Batch, Delivery};
 use crate::bounce;
 use crate::events::{About, Attempt, Event, Tls};
-use crate::mail::{Disposition, EnhancedCode, Reply};
+use crate::mail::{BounceClass, Disposition, EnhancedCode, Reply};
 use crate::queue::Job;
 use crate::smtp::client::{Failure, Transacted};
 use crate::spool::{Mark, Progress, SpoolError, Stored};
@@ -215,31 +215,33 @@ impl Delivery {
     /// Writes outcomes into the books in the background; the connection goes on with the next message. Failures are
     /// written apart: a notice that cannot be handed in now must not keep a delivery from being recorded.
     pub(super) fn record(&self, batch: &mut Batch, via: Via, outcomes: Vec<(u16, Disposition)>) {
-        let numbered = outcomes.iter();
-        let numbered =
-            numbered.map(|(position, d)| (*position, batch.attempt(*position).0, d.clone()));
-        let (bounced, others): (Vec<_>, Vec<_>) =
-            numbered.partition(|(_, _, d)| matches!(d, Disposition::Bounced { .. }));
+        let (bounced, others): (Vec<_>, Vec<_>) = batch
+            .numbered(&outcomes)
+            .partition(|(_, _, d)| matches!(d, Disposition::Bounced { .. }));
         for outcomes in [others, bounced] {
             if outcomes.is_empty() {
                 continue;
             }
-            let record = Record {
-                stored: Arc::clone(&batch.stored),
-                via: via.clone(),
-                at: self.0.with.clock.now(),
-                expires: batch
-                    .jobs
-                    .iter()
-                    .map(|job| job.expires)
-                    .min()
-                    .unwrap_or_default(),
-                outcomes,
-            };
+            let record = batch.record(via.clone(), self.0.with.clock.now(), outcomes);
             let delivery = self.clone();
             self.spawn(async move { delivery.write(record).await });
         }
         batch.outcomes.extend(outcomes);
+    }
+
+    /// Ends what is left of a batch without an attempt; returns when that is in the books.
+    pub(super) async fn end(&self, mut batch: Batch, class: BounceClass, why: &Reply) {
+        let given_up = || Disposition::Bounced {
+            class,
+            why: why.clone(),
+        };
+        let left = batch.jobs.iter().flat_map(|job| job.recipients.iter());
+        let outcomes: Vec<_> = left.map(|position| (*position, given_up())).collect();
+        let numbered = batch.numbered(&outcomes).collect();
+        let record = batch.record(Via::default(), self.0.with.clock.now(), numbered);
+        batch.outcomes.extend(outcomes);
+        self.requeue(batch);
+        self.write(record).await;
     }
 
     /// Tells the queue what is left of each entry. One of which nobody was tried goes back as it was.
@@ -370,5 +372,25 @@ impl Batch {
             .iter()
             .find(|job| job.recipients.contains(&position));
         job.map_or((1, ""), |job| (job.attempt, &*job.domain))
+    }
+
+    /// Outcomes with the number of their attempt.
+    fn numbered(
+        &self,
+        outcomes: &[(u16, Disposition)],
+    ) -> impl Iterator<Item = (u16, u16, Disposition)> {
+        let outcomes = outcomes.iter();
+        outcomes.map(move |(position, d)| (*position, self.attempt(*position).0, d.clone()))
+    }
+
+    fn record(&self, via: Via, at: Timestamp, outcomes: Vec<(u16, u16, Disposition)>) -> Record {
+        let expires = self.jobs.iter().map(|job| job.expires);
+        Record {
+            stored: Arc::clone(&self.stored),
+            via,
+            at,
+            expires: expires.min().unwrap_or_default(),
+            outcomes,
+        }
     }
 }

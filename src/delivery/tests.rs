@@ -3,10 +3,12 @@
 use super::*;
 use crate::auth::{credentials::Tenants, dkim::Signers};
 use crate::mail::{BodyType, Envelope, Recipient, Reply};
+use crate::queue::{Depth, Selector};
 use crate::spool::{Commit, Meta, Progress};
 use crate::units::Timestamp;
 use crate::{bounce, dns, intake, queue, spool, tls};
 use arc_swap::ArcSwap;
+use std::task::Poll;
 
 fn live<T>(value: T) -> Live<T> {
     Arc::new(ArcSwap::from_pointee(value))
@@ -134,4 +136,76 @@ async fn an_outcome_that_took_effect_after_all_is_not_recorded_for_ever() {
     delivery.requeue(batch);
     delivery.stop(Duration::from_secs(5)).await;
     assert!(delivery.0.tasks.is_empty());
+}
+
+/// A client that stopped waiting took the command with it: the spool had been told a part of a hold, and what a drop had
+/// taken was left with nobody.
+#[tokio::test]
+async fn a_command_goes_on_without_its_client() {
+    let dir = tempfile::TempDir::new().unwrap();
+    let delivery = delivery(dir.path());
+    let mut ids = Vec::new();
+    for _ in 0..5 {
+        ids.push(accept(&delivery).await);
+    }
+    let with = &delivery.0.with;
+    begin_and_leave(&delivery, Action::Hold).await;
+    // Begun later, it is carried out later.
+    assert_eq!(delivery.operate(Action::Retry, &all(), "").await, 0);
+    assert_eq!(with.queue.depth().held, ids.len());
+    for id in &ids {
+        let held = with.spool.stored(*id).await.unwrap().held;
+        assert_eq!(held.as_deref(), Some("looks odd"));
+    }
+    begin_and_leave(&delivery, Action::Drop).await;
+    delivery.stop(Duration::from_secs(60)).await;
+    assert_eq!(with.queue.depth(), Depth::default());
+    for id in ids {
+        let gone = with.spool.stored(id).await;
+        assert!(matches!(gone, Err(SpoolError::NotFound)), "{gone:?}");
+    }
+}
+
+fn all() -> Selector {
+    Selector::default()
+}
+
+/// The client sends its command and does not wait for the answer.
+async fn begin_and_leave(delivery: &Delivery, action: Action) {
+    let which = all();
+    let mut answer = std::pin::pin!(delivery.operate(action, &which, "looks odd"));
+    let is_early =
+        std::future::poll_fn(|cx| Poll::Ready(answer.as_mut().poll(cx).is_ready())).await;
+    assert!(!is_early, "nothing was done yet");
+}
+
+/// A release that overtook a hold on its way to the spool: sent now, held after the next start.
+#[tokio::test]
+async fn a_command_waits_until_the_spool_has_been_told_of_the_one_before() {
+    let dir = tempfile::TempDir::new().unwrap();
+    let delivery = delivery(dir.path());
+    let id = accept(&delivery).await;
+    let with = &delivery.0.with;
+    let before = delivery.0.command.lock().await;
+    begin_and_leave(&delivery, Action::Hold).await;
+    begin_and_leave(&delivery, Action::Release).await;
+    tokio::task::yield_now().await;
+    assert_eq!(with.queue.depth().scheduled, 1, "neither has begun");
+    drop(before);
+    assert_eq!(delivery.operate(Action::Retry, &all(), "").await, 0);
+    assert_eq!(with.queue.depth().scheduled, 1);
+    assert_eq!(with.spool.stored(id).await.unwrap().held, None);
+}
+
+#[tokio::test]
+async fn a_hold_counts_what_the_spool_took() {
+    let dir = tempfile::TempDir::new().unwrap();
+    let delivery = delivery(dir.path());
+    for _ in 0..3 {
+        accept(&delivery).await;
+    }
+    assert_eq!(delivery.operate(Action::Hold, &all(), "looks odd").await, 3);
+    assert_eq!(delivery.operate(Action::Hold, &all(), "still").await, 3);
+    delivery.0.with.spool.close().await.unwrap();
+    assert_eq!(delivery.operate(Action::Release, &all(), "").await, 0);
 }

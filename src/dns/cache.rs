@@ -15,7 +15,7 @@ pub(super) struct Answer<V> {
     pub ttl: Duration,
 }
 
-/// How long a failure of the name servers stands before they are asked again (RFC 2308 §7 allows five minutes).
+/// How long a failure of the name servers stands before they are asked again (RFC 2308 §7 allows five minutes; RFC 9520 §3.2 asks for a second at least).
 pub(super) const FAILURE_HOLD: Duration = Duration::from_secs(5);
 
 /// Keeps at most `capacity` answers; the least recently asked for go first.

@@ -44,7 +44,8 @@ pub struct Attempt {
 /// Everything that happens to mail.
 #[derive(Debug, Clone)]
 pub enum Event {
-    /// One a recipient, when the message is durable and before the 250.
+    /// One a recipient, when the message is durable and before the 250; after a kill told by the next start, without
+    /// `peer`, where the log does not have it.
     Accepted {
         about: About,
         peer: Option<std::net::IpAddr>,

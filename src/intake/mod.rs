@@ -190,17 +190,17 @@ impl Reception {
             eight_bit_body: body.eight_bit,
             ..meta
         };
-        let signatures = match &body.hash {
-            Some(hash) => {
-                let order = Order {
-                    from_domain: author.domain(),
-                    tenant: meta.labels.tenant.as_deref(),
-                    head: &head,
-                    body: hash,
-                    now: meta.received,
-                };
-                sign(&self.signers, &order, meta.id).await?
-            }
+        let order = body.hash.as_ref().map(|body| Order {
+            from_domain: author.domain(),
+            tenant: meta.labels.tenant.as_deref(),
+            head: &head,
+            body,
+            now: meta.received,
+        });
+        let signatures = match &order {
+            Some(order) => sign(&self.signers, order, meta.id).await?,
+            // Never unsigned although there is a key.
+            None if self.signers.concern(author.domain()) => return Err(unsigned()),
             None => Vec::new(),
         };
         let commit = Commit {
@@ -299,9 +299,13 @@ impl Parts {
 async fn sign(signers: &Signers, order: &Order<'_>, id: MessageId) -> Result<Vec<u8>, Reply> {
     signers.sign(order).await.map_err(|error| {
         tracing::error!(%id, %error, "no signature");
-        let text = "the message cannot be signed now";
-        refuse(451, EnhancedCode(4, 7, 5), text)
+        unsigned()
     })
+}
+
+fn unsigned() -> Reply {
+    let text = "the message cannot be signed now";
+    refuse(451, EnhancedCode(4, 7, 5), text)
 }
 
 /// Adds to `head` what of `octets` belongs to the header section. Where that ends there, gives what is behind it.

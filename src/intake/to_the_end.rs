@@ -7,7 +7,8 @@ use tokio::runtime::Handle;
 /// Runs in its caller, which costs no task, and goes on as a task of its own where the caller is dropped: a connection
 /// that is lost during the commit must not leave a durable message in no queue.
 ///
-/// Where the runtime itself stops, or the work panicked, the next start finds what it left.
+/// Where the runtime itself stops, or the work panicked, the next start finds what it left; so it does where the caller is
+/// dropped outside a runtime.
 pub(super) struct ToTheEnd<F: Future + Send + 'static>(Option<Pin<Box<F>>>)
 where
     F::Output: Send + 'static;
@@ -45,6 +46,11 @@ where
     F::Output: Send + 'static,
 {
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            tracing::error!(
+                "a message was not handed on; where it is in the spool a restart finds it"
+            );
+        }
         if let (Some(work), Ok(runtime)) = (self.0.take(), Handle::try_current()) {
             runtime.spawn(work);
         }

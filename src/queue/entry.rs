@@ -17,7 +17,7 @@ pub type Recipients = SmallVec<[u16; 4]>;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Key {
     slot: u32,
-    /// Entries inserted before it, modulo 2^32: tells it from those that had the slot before.
+    /// Entries inserted so far, itself included, modulo 2^32: tells it from those that had the slot before.
     serial: u32,
 }
 
@@ -51,7 +51,6 @@ pub(super) struct New<'a> {
     pub id: MessageId,
     pub group: &'a Group,
     pub labels: &'a Arc<Labels>,
-    pub expires: Timestamp,
     pub state: State,
 }
 
@@ -135,14 +134,17 @@ fn boxed(others: &[u16]) -> Option<Box<Recipients>> {
 
 /// Recipients of a stored message that will share an entry.
 pub(super) struct Group {
-    pub domain: Arc<str>,
-    pub recipients: Recipients,
-    pub attempts: u16,
+    domain: Arc<str>,
+    first: u16,
+    others: Recipients,
+    attempts: u16,
     pub until: Timestamp,
+    expires: Timestamp,
 }
 
-/// Unfinished recipients by domain; after a restart also by how far they have come.
-pub(super) fn group(stored: &Stored) -> Vec<Group> {
+/// Unfinished recipients by domain; after a restart also by how far they have come. `expires` says when those of a
+/// domain are given up.
+pub(super) fn group(stored: &Stored, expires: impl Fn(&str) -> Timestamp) -> Vec<Group> {
     let mut groups: Vec<Group> = Vec::new();
     let mut seen: HashMap<(&str, u16, Timestamp), usize> = HashMap::new();
     let recipients = stored.meta.envelope.recipients.iter().zip(&stored.progress);
@@ -153,17 +155,17 @@ pub(super) fn group(stored: &Stored) -> Vec<Group> {
         let domain = recipient.address.domain();
         let at = *seen
             .entry((domain, progress.attempts, progress.until))
-            .or_insert_with(|| {
-                groups.push(Group {
-                    domain: domain.into(),
-                    recipients: Recipients::new(),
-                    attempts: progress.attempts,
-                    until: progress.until,
-                });
-                groups.len() - 1
-            });
-        if let Some(group) = groups.get_mut(at) {
-            group.recipients.push(position);
+            .or_insert(groups.len());
+        match groups.get_mut(at) {
+            Some(group) => group.others.push(position),
+            None => groups.push(Group {
+                domain: domain.into(),
+                first: position,
+                others: Recipients::new(),
+                attempts: progress.attempts,
+                until: progress.until,
+                expires: expires(domain),
+            }),
         }
     }
     groups
@@ -184,16 +186,12 @@ impl Entries {
     pub fn insert(&mut self, new: New<'_>) -> Key {
         *self.depth.of(&new.state) += 1;
         self.inserted = self.inserted.wrapping_add(1);
-        let (first, others) = match new.group.recipients.split_first() {
-            Some((first, others)) => (*first, boxed(others)),
-            None => (0, None),
-        };
         let entry = Entry {
             id: new.id,
-            expires: new.expires,
+            expires: new.group.expires,
             state: new.state,
-            first,
-            others,
+            first: new.group.first,
+            others: boxed(&new.group.others),
             attempts: new.group.attempts,
             serial: self.inserted,
             domain: self.domains.share(&new.group.domain),

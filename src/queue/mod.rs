@@ -2,8 +2,8 @@
 //!
 //! An [`Entry`] is the recipients of one message at one domain; they share a retry state. It is small and fixed (the
 //! envelope and the content stay in the spool), so that a million can wait: each takes about 100 octets, however many
-//! there are, and gives them back. Nothing that is done to all of them holds the lock for longer than a chunk of a
-//! thousand takes. Its states:
+//! there are, and leaves them to others. Nothing that is done to all of them holds the lock for longer than a chunk of
+//! a thousand takes. Its states:
 //!
 //! | state       | who has it             | leaves by |
 //! |-------------|------------------------|-----------|
@@ -21,6 +21,7 @@ mod select;
 mod timetable;
 
 pub use entry::{Job, Key, Place, View};
+pub use operate::Taken;
 pub use retry::{Config, Schedule};
 pub use select::Selector;
 
@@ -37,10 +38,12 @@ use std::time::Duration;
 use timetable::Timetable;
 use tokio::sync::Notify;
 
-/// Most entries that one [`Queue::due`] hands out, so that the dispatcher yields now and then.
+/// Keys that are looked at in one go for what is due, so that the dispatcher yields now and then.
 const DUE_BATCH: usize = 1024;
 /// How often an entry that waits in a ready queue is looked at for expiry.
 const SWEEP: Duration = Duration::from_secs(60);
+/// Between the looks at two chunks at least: with over six million entries a round takes longer.
+const LEAST_SHARE: Duration = Duration::from_millis(10);
 /// Room that the line of what is due keeps when it has been longer.
 const SHORT_LINE: usize = 4096;
 
@@ -100,23 +103,23 @@ impl Queue {
     /// domain are given up.
     pub fn insert(&self, stored: &Stored, expires: impl Fn(&str) -> Timestamp) {
         let now = self.0.clock.now();
+        let groups = entry::group(stored, expires);
+        let not_before = stored.meta.send_at.unwrap_or_default();
+        let held = stored.held.as_ref().map(|why| Held::Operator {
+            why: why.to_string(),
+        });
         let mut inner = self.0.inner.lock();
-        for group in entry::group(stored) {
-            let due = group.until.max(stored.meta.send_at.unwrap_or_default());
+        let held = held.map(|why| inner.reason(why));
+        for group in &groups {
             let key = inner.entries.insert(New {
                 id: stored.meta.id,
-                expires: expires(&group.domain),
                 labels: &stored.meta.labels,
                 state: State::Ready,
-                group: &group,
+                group,
             });
-            match &stored.held {
-                Some(why) => {
-                    let why = why.to_string();
-                    let why = inner.reason(Held::Operator { why });
-                    inner.set(key, State::Held { why });
-                }
-                None => inner.schedule(key, due, None, now),
+            match held.clone() {
+                Some(why) => inner.set(key, State::Held { why }),
+                None => inner.schedule(key, group.until.max(not_before), None, now),
             }
         }
         drop(inner);
@@ -126,9 +129,14 @@ impl Queue {
     /// Waits until entries are due and hands them out; they are `Ready` then, and the caller's to place.
     pub async fn due(&self) -> Vec<Due> {
         loop {
-            let (due, next) = self.0.inner.lock().take_due(self.0.clock.now());
+            let now = self.0.clock.now();
+            let (due, next) = self.0.inner.lock().take_due(now);
             if !due.is_empty() {
                 return due;
+            }
+            if next <= now {
+                tokio::task::yield_now().await;
+                continue;
             }
             tokio::select! {
                 () = self.0.wake.notified() => {}
@@ -173,17 +181,7 @@ impl Queue {
     pub fn put_back(&self, job: &Job, until: Timestamp, why: Held) {
         let now = self.0.clock.now();
         let mut inner = self.0.inner.lock();
-        let hold = match inner.entries.get(job.key).map(Entry::state) {
-            Some(State::Sending { hold }) => hold.clone(),
-            _ => return,
-        };
-        match hold {
-            Some(why) => inner.set(job.key, State::Held { why }),
-            None => {
-                let why = inner.reason(why);
-                inner.schedule(job.key, until, Some(why), now);
-            }
-        }
+        inner.give_back(job.key, until, Some(why), now);
         drop(inner);
         self.0.wake.notify_one();
     }
@@ -270,6 +268,21 @@ impl Inner {
         }
     }
 
+    /// What was taken for sending and not tried is due at `until`, or held where that was asked for meanwhile.
+    fn give_back(&mut self, key: Key, until: Timestamp, why: Option<Held>, now: Timestamp) {
+        let hold = match self.entries.get(key).map(Entry::state) {
+            Some(State::Sending { hold }) => hold.clone(),
+            _ => return,
+        };
+        match hold {
+            Some(why) => self.set(key, State::Held { why }),
+            None => {
+                let why = why.map(|why| self.reason(why));
+                self.schedule(key, until, why, now);
+            }
+        }
+    }
+
     /// One copy of what is said of many in a row: a site that is down holds all its mail.
     fn reason(&mut self, why: Held) -> Arc<Held> {
         match &self.reason {
@@ -278,19 +291,21 @@ impl Inner {
         }
     }
 
-    /// What is due at `now`, and when to look again.
+    /// What is due at `now`, and when to look again: at once where there may be more. Little or nothing of what was
+    /// looked at may be due, where the line is out of date.
     fn take_due(&mut self, now: Timestamp) -> (Vec<Due>, Timestamp) {
         self.sweep(now);
         let mut due = Vec::new();
-        while due.len() < DUE_BATCH {
+        for _ in 0..DUE_BATCH {
             let Some(key) = self.next_key(now) else { break };
             due.extend(self.make_ready(key, now));
         }
         let sweep = self.sweep.1;
-        (
-            due,
-            self.timetable.first().map_or(sweep, |at| at.min(sweep)),
-        )
+        let next = match self.now_due.is_empty() {
+            true => self.timetable.first().map_or(sweep, |at| at.min(sweep)),
+            false => now,
+        };
+        (due, next)
     }
 
     /// Looks over one chunk of entries for those that expired in a ready queue, so that each has its turn once in
@@ -306,7 +321,7 @@ impl Inner {
         }
         let chunks = self.entries.chunks().max(1);
         let share = SWEEP / u32::try_from(chunks).unwrap_or(u32::MAX);
-        self.sweep = ((chunk + 1) % chunks, now + share);
+        self.sweep = ((chunk + 1) % chunks, now + share.max(LEAST_SHARE));
     }
 
     fn next_key(&mut self, now: Timestamp) -> Option<Key> {

@@ -9,8 +9,8 @@ use parking_lot::MutexGuard;
 use std::collections::BinaryHeap;
 use std::sync::Arc;
 
-/// Entries shown under one hold of the lock.
-const SHOWN: usize = 256;
+/// Entries shown, or given back, under one hold of the lock.
+const AT_ONCE: usize = 256;
 
 impl Queue {
     /// Holds every message that matches; returns their ids, for the spool to remember. What is being sent is held
@@ -19,90 +19,86 @@ impl Queue {
         let why = Arc::new(Held::Operator {
             why: why.to_owned(),
         });
-        let mut held = Vec::new();
-        self.each_of_messages(selector, |inner, key, id| {
+        self.each_of_messages(selector, |inner, key| {
             let why = Arc::clone(&why);
-            let sending = is_sending(inner, key);
-            inner.set(
-                key,
-                if sending {
-                    State::Sending { hold: Some(why) }
-                } else {
-                    State::Held { why }
-                },
-            );
-            held.push(id);
-        });
-        distinct(held)
+            let state = match is_sending(inner, key) {
+                true => State::Sending { hold: Some(why) },
+                false => State::Held { why },
+            };
+            inner.set(key, state);
+            true
+        })
     }
 
     /// Lets go of held messages that match, to be tried at once; returns their ids.
     pub fn release(&self, selector: &Selector) -> Vec<MessageId> {
         let now = self.0.clock.now();
-        let mut released = Vec::new();
-        self.each_of_messages(selector, |inner, key, id| {
+        let released = self.each_of_messages(selector, |inner, key| {
             match inner.entries.get(key).map(|entry| entry.state()) {
                 Some(State::Held { .. }) => inner.schedule(key, now, None, now),
                 Some(State::Sending { hold: Some(_) }) => {
                     inner.set(key, State::Sending { hold: None })
                 }
-                _ => return,
+                _ => return false,
             }
-            released.push(id);
+            true
         });
         self.0.wake.notify_one();
-        distinct(released)
+        released
     }
 
-    /// Makes matching scheduled entries due now; returns how many.
+    /// Makes matching scheduled entries due now; returns how many were not yet.
     pub fn retry(&self, selector: &Selector) -> usize {
         let now = self.0.clock.now();
         let mut count = 0;
-        self.each(selector, |inner, key| {
-            let entry = inner.entries.get(key);
-            if entry.is_some_and(|entry| matches!(entry.state(), State::Scheduled { .. })) {
-                inner.schedule(key, now, None, now);
-                count += 1;
-            }
-        });
+        let bring_forward = |inner: &mut Inner, key| {
+            let state = inner.entries.get(key)?.state();
+            let waits = matches!(state, State::Scheduled { due, .. } if *due > now);
+            waits.then(|| inner.schedule(key, now, None, now))
+        };
+        self.each(selector, bring_forward, |some| count += some.len());
         self.0.wake.notify_one();
         count
     }
 
-    /// Takes matching entries out of waiting, as jobs to be settled as dropped. What is being sent is not touched.
-    #[must_use = "these entries are nobody's until they are settled"]
-    pub fn take(&self, selector: &Selector) -> Vec<Job> {
-        let mut taken = Vec::new();
-        self.each(selector, |inner, key| {
-            if is_sending(inner, key) {
-                return;
-            }
-            if let Some(job) = inner.entries.job(key) {
-                inner.set(key, State::Sending { hold: None });
-                taken.push(job);
-            }
-        });
-        taken
+    /// Takes matching entries out of waiting, to be settled as dropped. What is being sent is not touched.
+    pub fn take(&self, selector: &Selector) -> Taken {
+        let mut left = Vec::new();
+        let take_out = |inner: &mut Inner, key| {
+            let entry = inner.entries.get(key)?;
+            let (id, hold) = match entry.state() {
+                State::Sending { .. } => return None,
+                State::Held { why } => (entry.id, Some(Arc::clone(why))),
+                State::Scheduled { .. } | State::Ready => (entry.id, None),
+            };
+            inner.set(key, State::Sending { hold });
+            Some((id, key))
+        };
+        self.each(selector, take_out, |some| left.extend(some));
+        left.sort_unstable_by(|a, b| b.cmp(a));
+        let queue = self.clone();
+        Taken { queue, left }
     }
 
     /// What matches, in order of acceptance, at most `limit` of it.
     pub fn list(&self, selector: &Selector, limit: usize) -> Vec<View> {
         // The largest on top, to make room for a smaller one.
         let mut first: BinaryHeap<(MessageId, Key)> = BinaryHeap::new();
-        self.each(selector, |inner, key| {
-            let Some(id) = inner.entries.get(key).map(|entry| entry.id) else {
-                return;
-            };
-            if first.len() < limit {
-                first.push((id, key));
-            } else if let Some(mut last) = first.peek_mut()
-                && (id, key) < *last
-            {
-                *last = (id, key);
+        let keep_first = |some: Vec<(MessageId, Key)>| {
+            for one in some {
+                if first.len() < limit {
+                    first.push(one);
+                } else if let Some(mut last) = first.peek_mut()
+                    && one < *last
+                {
+                    *last = one;
+                }
             }
-        });
+        };
+        let name = |inner: &mut Inner, key| Some((id_of(inner, key)?, key));
+        self.each(selector, name, keep_first);
         let mut views = Vec::with_capacity(first.len());
-        for some in first.into_sorted_vec().chunks(SHOWN) {
+        for some in first.into_sorted_vec().chunks(AT_ONCE) {
             let inner = self.0.inner.lock();
             views.extend(some.iter().filter_map(|(_, key)| inner.entries.view(*key)));
             MutexGuard::unlock_fair(inner);
@@ -110,51 +106,97 @@ impl Queue {
         views
     }
 
-    /// Every entry of every message of which one matches.
+    /// Every entry of every message of which one matches; returns the messages to which `visit` did something.
     fn each_of_messages(
         &self,
         selector: &Selector,
-        mut visit: impl FnMut(&mut Inner, Key, MessageId),
-    ) {
+        mut visit: impl FnMut(&mut Inner, Key) -> bool,
+    ) -> Vec<MessageId> {
         let mut ids = Vec::new();
-        self.each(selector, |inner, key| {
-            ids.extend(inner.entries.get(key).map(|entry| entry.id));
-        });
+        let name = |inner: &mut Inner, key| id_of(inner, key);
+        self.each(selector, name, |some| ids.extend(some));
         let ids = distinct(ids);
         if ids.is_empty() {
-            return;
+            return ids;
         }
-        self.each(&Selector::default(), |inner, key| {
-            let id = inner.entries.get(key).map(|entry| entry.id);
-            if let Some(id) = id.filter(|id| ids.binary_search(id).is_ok()) {
-                visit(inner, key, id);
-            }
-        });
+        let mut visited = Vec::new();
+        let visit_one = |inner: &mut Inner, key| {
+            let id = id_of(inner, key).filter(|id| ids.binary_search(id).is_ok())?;
+            visit(inner, key).then_some(id)
+        };
+        self.each(&Selector::default(), visit_one, |some| visited.extend(some));
+        distinct(visited)
     }
 
-    fn each(&self, selector: &Selector, mut visit: impl FnMut(&mut Inner, Key)) {
-        let mut chunk = 0;
-        loop {
+    /// Goes over what matches, a chunk at a time: `visit` has the lock; `gather` gets what it returned when others have
+    /// it, because a list of all grows by leaps.
+    fn each<T>(
+        &self,
+        selector: &Selector,
+        mut visit: impl FnMut(&mut Inner, Key) -> Option<T>,
+        mut gather: impl FnMut(Vec<T>),
+    ) {
+        for chunk in 0.. {
             let mut inner = self.0.inner.lock();
-            if chunk == inner.entries.chunks() {
+            if chunk >= inner.entries.chunks() {
                 return;
             }
             let wanted = selector.among(&inner.entries);
             let keys = wanted.map(|wanted| inner.entries.keys_where(chunk, |e| wanted.is(e)));
-            for key in keys.unwrap_or_default() {
-                visit(&mut inner, key);
-            }
+            let keys = keys.unwrap_or_default().into_iter();
+            let some = keys.filter_map(|key| visit(&mut inner, key)).collect();
             MutexGuard::unlock_fair(inner);
-            chunk += 1;
+            gather(some);
         }
     }
 }
 
-/// In order. Lists are gathered under the lock and ordered after it, because a set would grow by leaps.
+/// Entries taken out of waiting, message by message in order of acceptance. Those not asked for go back when this is
+/// dropped: due at once, or held as they were.
+#[must_use = "what was taken goes back when this is dropped"]
+pub struct Taken {
+    queue: Queue,
+    /// The next one last.
+    left: Vec<(MessageId, Key)>,
+}
+
+impl Iterator for Taken {
+    /// The entries of one message, as jobs to be settled.
+    type Item = Vec<Job>;
+
+    fn next(&mut self) -> Option<Vec<Job>> {
+        let (id, _) = *self.left.last()?;
+        let others = self.left.iter().rposition(|(of, _)| *of != id);
+        let keys = self.left.split_off(others.map_or(0, |last| last + 1));
+        let inner = self.queue.0.inner.lock();
+        let jobs = keys.iter().filter_map(|(_, key)| inner.entries.job(*key));
+        Some(jobs.collect())
+    }
+}
+
+impl Drop for Taken {
+    fn drop(&mut self) {
+        let now = self.queue.0.clock.now();
+        for some in self.left.rchunks(AT_ONCE) {
+            let mut inner = self.queue.0.inner.lock();
+            for (_, key) in some.iter().rev() {
+                inner.give_back(*key, now, None, now);
+            }
+            MutexGuard::unlock_fair(inner);
+        }
+        self.queue.0.wake.notify_one();
+    }
+}
+
+/// In order.
 fn distinct(mut ids: Vec<MessageId>) -> Vec<MessageId> {
     ids.sort_unstable();
     ids.dedup();
     ids
+}
+
+fn id_of(inner: &Inner, key: Key) -> Option<MessageId> {
+    inner.entries.get(key).map(|entry| entry.id)
 }
 
 fn is_sending(inner: &Inner, key: Key) -> bool {

@@ -157,10 +157,11 @@ fn what_an_operator_takes_away_no_delivery_begins() {
     let world = World::new();
     world.insert(&stored(1, &["a@x.test"]));
     let due = world.due_now();
-    let taken = world.queue.take(&Selector {
+    let domain = Selector {
         domain: Some("x.test".into()),
         ..Selector::default()
-    });
+    };
+    let taken: Vec<Job> = world.queue.take(&domain).flatten().collect();
     assert_eq!(taken.len(), 1);
     assert!(world.queue.begin(due[0].key).is_none());
     let class = BounceClass::Dropped;
@@ -175,6 +176,108 @@ fn what_an_operator_takes_away_no_delivery_begins() {
         )],
     );
     assert_eq!(world.queue.depth(), Depth::default());
+}
+
+/// A drop that broke off left what it had taken with nobody.
+#[test]
+fn what_was_taken_and_not_asked_for_goes_back_as_it_was() {
+    let world = World::new();
+    for id in 1..=3 {
+        world.insert(&stored(id, &["a@x.test", "b@y.test"]));
+    }
+    world.queue.hold(&Selector::of(MessageId(3)), "looks odd");
+    let mut taken = world.queue.take(&Selector::default());
+    assert_eq!(world.queue.depth().sending, 6);
+    let first = taken.next().unwrap();
+    let ids: Vec<u64> = first.iter().map(|job| job.id.0).collect();
+    assert_eq!(ids, [1, 1], "all of one message, the oldest first");
+    drop(taken);
+    let depth = world.queue.depth();
+    assert_eq!((depth.sending, depth.scheduled, depth.held), (2, 2, 2));
+    let back: Vec<u64> = world.due_now().iter().map(|due| due.id.0).collect();
+    assert_eq!(back, [2, 2]);
+}
+
+/// Thousands of entries: several chunks, and more than are looked at in one go.
+fn crowd() -> (World, usize) {
+    let (world, count) = (World::new(), 3000);
+    // Ids in no order, each once.
+    for n in 0..count as u64 {
+        let domain = if n % 3 == 0 { "a@x.test" } else { "a@y.test" };
+        world.insert(&stored(n * 1009 % count as u64, &[domain]));
+    }
+    (world, count)
+}
+
+#[test]
+fn a_command_reaches_every_chunk() {
+    let (world, count) = crowd();
+    let all = Selector::default();
+    let listed = |limit| world.queue.list(&all, limit).into_iter();
+    let ids: Vec<u64> = listed(2000).map(|view| view.id.0).collect();
+    assert!(ids.into_iter().eq(0..2000), "the oldest, in order");
+    let domain = Selector {
+        domain: Some("x.test".into()),
+        ..Selector::default()
+    };
+    assert_eq!(world.queue.hold(&domain, "looks odd").len(), count / 3);
+    assert_eq!(world.queue.depth().held, count / 3);
+    assert_eq!(listed(count).filter(|v| v.state == "held").count(), 1000);
+    assert_eq!(world.queue.release(&all).len(), count / 3);
+    assert_eq!(world.queue.hold(&all, "looks odd").len(), count);
+    assert_eq!(world.queue.take(&all).flatten().count(), count);
+}
+
+/// Every one of a million stale keys was looked at in one hold of the lock, and each retry added as many.
+#[test]
+fn a_line_that_is_out_of_date_is_gone_through_a_piece_at_a_time() {
+    let (world, count) = crowd();
+    let all = Selector::default();
+    assert_eq!(world.queue.retry(&all), 0, "they are due already");
+    world.queue.hold(&all, "looks odd");
+    let line = || world.queue.0.inner.lock().now_due.len();
+    assert_eq!(line(), count);
+    let (due, next) = world.queue.0.inner.lock().take_due(world.clock.now());
+    assert!(due.is_empty());
+    assert_eq!((line(), next), (count - DUE_BATCH, world.clock.now()));
+    while line() > 0 {
+        assert!(world.due_now().is_empty());
+    }
+    world.queue.release(&all);
+    let due = std::iter::from_fn(|| Some(world.due_now()).filter(|due| !due.is_empty()));
+    assert_eq!(due.flatten().count(), count);
+}
+
+#[test]
+fn a_sweep_comes_by_all_entries_in_its_time() {
+    let (world, count) = crowd();
+    while !world.due_now().is_empty() {}
+    assert_eq!(world.queue.depth().ready, count);
+    world.clock.advance(73 * HOUR);
+    let (start, mut expired) = (world.clock.now(), 0);
+    while expired < count {
+        let (due, next) = world.queue.0.inner.lock().take_due(world.clock.now());
+        assert!(due.iter().all(|due| due.expired));
+        expired += due.len();
+        world.clock.advance(next.since(world.clock.now()));
+        assert!(world.clock.now().since(start) <= SWEEP);
+    }
+}
+
+/// After a peak the sweep went on over the empty chunks, seventeen times a second.
+#[test]
+fn an_empty_queue_has_nothing_to_look_at_but_once_a_minute() {
+    let (world, _) = crowd();
+    for key in world.queue.list_keys_for_tests() {
+        world.queue.forget(key);
+    }
+    while !world.queue.0.inner.lock().now_due.is_empty() {
+        assert!(world.due_now().is_empty());
+    }
+    world.clock.advance(SWEEP);
+    let now = world.clock.now();
+    let (_, next) = world.queue.0.inner.lock().take_due(now);
+    assert_eq!(next.since(now), SWEEP);
 }
 
 #[test]
@@ -208,7 +311,7 @@ fn retry_now_brings_a_waiting_entry_forward_once() {
     world.clock.advance(2 * HOUR);
     assert!(
         world.due_now().is_empty(),
-        "the old note in the heap finds nothing"
+        "the time that it had before has no meaning"
     );
 }
 
@@ -234,12 +337,16 @@ proptest! {
     #[test]
     fn no_entry_is_lost(steps in proptest::collection::vec((0u8..8, 0u64..4), 1..60)) {
         let world = World::new();
+        let place = |n: u64| Arc::new(Place { site: format!("mx{n}.test").into(), source: "default".into() });
         let mut sending: Vec<Job> = Vec::new();
         let (mut inserted, mut finished) = (0usize, 0usize);
         for (step, n) in steps {
             match step {
-                0 => { world.insert(&stored(n, &["a@x.test"])); inserted += 1; }
-                1 => for due in world.due_now() { sending.extend(world.queue.begin(due.key)); },
+                0 => { world.insert(&stored(n, &[format!("a@d{n}.test").as_str()])); inserted += 1; }
+                1 => for due in world.due_now() {
+                    world.queue.place(due.key, &place(n));
+                    sending.extend(world.queue.begin(due.key));
+                },
                 2 => if let Some(job) = sending.pop() {
                     world.queue.settle(job.key, &[(0, deferred(world.clock.now() + HOUR))]);
                 },
@@ -261,5 +368,12 @@ proptest! {
             prop_assert!(notes <= depth.scheduled, "a note of what is not scheduled");
             prop_assert!(depth.scheduled <= notes + line, "scheduled, and nothing will bring it up");
         }
+        for job in sending.into_iter().chain(world.queue.take(&Selector::default()).flatten()) {
+            world.queue.settle(job.key, &[(0, delivered())]);
+        }
+        prop_assert_eq!(world.queue.depth(), Depth::default());
+        let inner = world.queue.0.inner.lock();
+        let entries = &inner.entries;
+        prop_assert!(entries.domains.is_empty() && entries.labels.is_empty() && entries.places.is_empty());
     }
 }

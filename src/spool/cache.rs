@@ -16,6 +16,17 @@ pub struct Fresh {
     pub content: Held,
 }
 
+/// What a recipient and all the rest of a message's description take, about.
+const RECIPIENT: usize = 128;
+const META: usize = 512;
+
+impl Fresh {
+    /// Memory that it takes, about.
+    fn octets(&self) -> usize {
+        self.content.len() + META + RECIPIENT * self.meta.envelope.recipients.len()
+    }
+}
+
 /// A message that was not asked for within this time waits for something; others use its room.
 const KEPT: Duration = Duration::from_secs(10);
 
@@ -42,15 +53,19 @@ impl Cache {
         }
     }
 
-    pub fn insert(&self, id: MessageId, fresh: Fresh, now: Timestamp) {
+    /// Keeps what there is room for.
+    pub fn insert(&self, fresh: Vec<Fresh>, now: Timestamp) {
         let mut held = self.held.lock();
         held.let_go(now);
-        if held.octets + fresh.content.len() > self.most {
-            return;
+        for fresh in fresh {
+            if held.octets + fresh.octets() > self.most {
+                continue;
+            }
+            let id = fresh.meta.id;
+            held.octets += fresh.octets();
+            held.order.push_back((id, now));
+            held.by_id.insert(id, fresh);
         }
-        held.octets += fresh.content.len();
-        held.order.push_back((id, now));
-        held.by_id.insert(id, fresh);
     }
 
     pub fn get(&self, id: MessageId) -> Option<Fresh> {
@@ -75,7 +90,7 @@ impl Contents {
 
     fn remove(&mut self, id: MessageId) -> Option<Fresh> {
         let fresh = self.by_id.remove(&id)?;
-        self.octets -= fresh.content.len();
+        self.octets -= fresh.octets();
         if self.by_id.is_empty() {
             self.order.clear();
         }
@@ -90,7 +105,7 @@ mod tests {
 
     #[test]
     fn the_bound_holds_and_nothing_is_kept_for_long() {
-        let cache = Cache::new(100);
+        let cache = Cache::new(2 * (40 + META + RECIPIENT) as u64);
         let start = Timestamp::from_millis(1_800_000_000_000);
         let fresh = |id: u64| {
             let content = Held {
@@ -100,7 +115,7 @@ mod tests {
             let meta = super::super::tests::meta(MessageId(id), 1);
             Fresh { meta, content }
         };
-        let insert = |id, now| cache.insert(MessageId(id), fresh(id), now);
+        let insert = |id, now| cache.insert(vec![fresh(id)], now);
         (1..=3).for_each(|id| insert(id, start));
         assert!(cache.get(MessageId(1)).is_some() && cache.get(MessageId(2)).is_some());
         assert!(cache.get(MessageId(3)).is_none(), "there was no room");

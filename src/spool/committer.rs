@@ -4,11 +4,13 @@
 //! outcomes, doubts and holds of it, which are facts, are written again to the next segment (they are *owed*).
 
 use super::SpoolError;
+use super::cache::Fresh;
 use super::compactor::Orders;
-use super::ledger::{Place, Segment};
+use super::ledger::{Ledger, Place, Segment};
 use super::pool::{NoSpare, Spare};
 use super::queue::{Batch, Effect, Entry, Move};
-use super::record::{Draw, Kind, Stamp, Start, UNIT, Void, stamp};
+use super::record::{Draw, Kind, Stamp, Start, UNIT, Void, date, stamp};
+use super::replay::WINDOW;
 use super::shared::Shared;
 use crate::mail::MessageId;
 use std::fs::File;
@@ -209,9 +211,14 @@ impl Committer {
 
     fn stamp(&self, head: &Head, part: &mut Batch) {
         let place = self.stamp_at(head, if head.start.is_some() { 0 } else { head.used });
+        let now = self.shared.clock.now();
         let mut at = 0;
         for entry in &part.entries {
             if let Some(record) = part.bytes.get_mut(at..) {
+                // Callers may have waited for room: start-up goes by when a record was written. A copy has its own time.
+                if !matches!(entry.effect, Effect::Move(_)) {
+                    date(record, now);
+                }
                 stamp(record, place);
             }
             at += entry.len;
@@ -246,21 +253,23 @@ impl Committer {
     /// The records are durable.
     fn count(&mut self, head: &Head, from: u64, mut part: Batch) {
         self.recovered();
+        let now = self.shared.clock.now();
         let mut answers = Vec::with_capacity(part.entries.len());
-        let mut permits = 0;
+        let (mut permits, mut fresh) = (0, Vec::new());
         let mut at = from;
         {
             let mut ledger = self.shared.ledger.lock();
-            ledger.set_used(head.generation, head.used);
+            ledger.set_used(head.generation, head.used, now);
             for mut entry in part.entries.drain(..) {
                 let place = Place::new(head.generation, at, entry.len as u64);
                 at += entry.len as u64;
                 permits += entry.permits;
                 let effect = std::mem::replace(&mut entry.effect, Effect::None);
-                self.apply(&mut ledger, entry.id, place, effect);
+                fresh.extend(self.apply(&mut ledger, entry.id, place, effect));
                 answers.extend(entry.answer.take());
             }
         }
+        self.shared.cache.insert(fresh, now);
         self.shared.queue.settled(permits);
         self.shared.queue.reuse(part);
         for answer in answers {
@@ -275,13 +284,14 @@ impl Committer {
         }
     }
 
+    /// Gives back a message to keep in memory for its first attempt.
     fn apply(
         &self,
-        ledger: &mut super::ledger::Ledger,
+        ledger: &mut Ledger,
         id: MessageId,
         place: Place,
         effect: Effect,
-    ) {
+    ) -> Option<Fresh> {
         match effect {
             Effect::None | Effect::Close => {}
             Effect::Accept {
@@ -290,9 +300,7 @@ impl Committer {
                 fresh,
             } => {
                 ledger.accept(id, place, recipients, large);
-                if let Some(fresh) = fresh {
-                    self.shared.cache.insert(id, fresh, self.shared.clock.now());
-                }
+                return fresh;
             }
             Effect::Doubt(doubt) => ledger.doubt(id, &doubt),
             Effect::Hold(why) => ledger.hold(id, why),
@@ -307,11 +315,13 @@ impl Committer {
             }
             Effect::Mark(mark) => {
                 self.shared.cache.remove(id);
-                if ledger.mark(&mark).is_some_and(|finished| finished.large) {
-                    self.doom_bodies(vec![id]);
+                if let Some(finished) = ledger.mark(&mark) {
+                    ledger.touch(finished.generation, self.shared.clock.now());
+                    self.doom_bodies(finished.large.then_some(id));
                 }
             }
         }
+        None
     }
 
     /// The segment is not trusted any more: the next records go to another.
@@ -370,7 +380,7 @@ impl Committer {
         self.owed.extend(owed);
     }
 
-    fn doom_bodies(&self, of: Vec<MessageId>) {
+    fn doom_bodies(&self, of: impl IntoIterator<Item = MessageId>) {
         let (pool, layout) = (&self.shared.pool, &self.shared.layout);
         of.into_iter().for_each(|id| pool.doom(layout.body(id)));
     }
@@ -442,6 +452,7 @@ impl Committer {
             used: 0,
             live: 0,
             live_octets: 0,
+            touched: self.shared.clock.now(),
         };
         self.shared
             .ledger
@@ -472,8 +483,11 @@ impl Committer {
         let Some(head) = self.head.as_ref().map(|head| head.generation) else {
             return;
         };
+        // Where room is short, mail matters more than events.
+        let short = !self.shared.pool.has_room() || self.shared.health.low.load(Ordering::Relaxed);
+        let rest = if short { Duration::ZERO } else { WINDOW };
         let mut ledger = self.shared.ledger.lock();
-        let freed = ledger.free_before(head);
+        let freed = ledger.free_before(head, self.shared.clock.now(), rest);
         let compact = ledger.worth_compacting(head, LEAST_SEGMENTS);
         drop(ledger);
         if !freed.is_empty() {

@@ -6,7 +6,9 @@ use super::read;
 use super::record::{Accept, Kind};
 use super::shared::Shared;
 use super::walk::{Found, Walk};
+use crate::mail::MessageId;
 use parking_lot::{Condvar, Mutex};
+use std::collections::HashSet;
 use std::sync::Arc;
 
 /// Which segment to empty.
@@ -79,6 +81,7 @@ fn empty(shared: &Shared, generation: u32) -> bool {
         generation,
         segment.salt,
     );
+    let mut handed_over = HashSet::new();
     while let Some(found) = walk.next() {
         let Found::Record(record) = found else {
             continue;
@@ -86,31 +89,33 @@ fn empty(shared: &Shared, generation: u32) -> bool {
         let place = Place::new(generation, record.offset, record.header.len());
         let live = matches!(record.header.kind, Kind::Accept | Kind::Move)
             && shared.ledger.lock().place(record.header.id) == Some(place);
-        if live && !move_one(shared, place) {
-            return false;
+        if live && let Some(message) = message_at(shared, place) {
+            handed_over.insert(message.id);
+            if !shared.queue.submit_move(message) {
+                return false;
+            }
         }
     }
-    drop_unreadable(shared, generation);
+    let mut left = Vec::new();
+    let parts = shared.ledger.lock().parts();
+    for part in 0..parts {
+        left.extend(shared.ledger.lock().part_of_segment(part, generation));
+    }
+    left.retain(|(_, id)| !handed_over.contains(id));
+    left.into_iter()
+        .for_each(|(place, id)| give_up_unreadable(shared, place, id));
     true
 }
 
-fn move_one(shared: &Shared, place: Place) -> bool {
-    let Some(file) = shared.ledger.lock().file(place) else {
-        return true;
-    };
-    let Some((header, accept)) = read::accept(&file, place) else {
-        return true;
-    };
-    let (Ok(content), Ok(octets)) = (
-        read::content_octets(&file, place, &header),
-        postcard::to_allocvec::<Accept>(&accept),
-    ) else {
-        return true;
-    };
+/// The message at `place`; `None` where it cannot be read.
+fn message_at(shared: &Shared, place: Place) -> Option<Move> {
+    let file = shared.ledger.lock().file(place)?;
+    let (header, accept) = read::accept(&file, place)?;
     // Content that is damaged is copied with the checksum that says so.
-    shared.queue.submit_move(Move {
+    let content = read::content_octets(&file, place, &header).ok()?;
+    Some(Move {
         from: place,
-        accept: octets,
+        accept: postcard::to_allocvec::<Accept>(&accept).ok()?,
         large: accept.large.is_some(),
         content,
         head_len: header.head_len as usize,
@@ -120,22 +125,24 @@ fn move_one(shared: &Shared, place: Place) -> bool {
     })
 }
 
-/// Messages whose record became unreadable since start-up: their recipients are not known any more.
-fn drop_unreadable(shared: &Shared, generation: u32) {
-    let mut here = Vec::new();
-    let parts = shared.ledger.lock().parts();
-    for part in 0..parts {
-        here.extend(shared.ledger.lock().part_of_segment(part, generation));
+/// Gives up a message that is still at `place` where its record became unreadable since start-up: its recipients are
+/// not known any more.
+fn give_up_unreadable(shared: &Shared, place: Place, id: MessageId) {
+    let Some(file) = shared.ledger.lock().file(place) else {
+        return;
+    };
+    if read::accept(&file, place).is_some() || shared.ledger.lock().place(id) != Some(place) {
+        return;
     }
-    for (place, id) in here {
-        let Some(file) = shared.ledger.lock().file(place) else {
-            continue;
-        };
-        if read::accept(&file, place).is_some() {
-            continue;
-        }
-        let aside = read::set_aside(&shared.layout, &file, place);
-        tracing::error!(%id, %place, ?aside, "a message became unreadable on disk and is lost; set aside");
-        shared.ledger.lock().forget(id);
+    // First: without live messages the segment may be in another use at once.
+    let aside = read::set_aside(&shared.layout, &file, place);
+    let Some(lost) = shared.ledger.lock().forget_at(id, place) else {
+        return;
+    };
+    tracing::error!(%id, %place, ?aside, "a message became unreadable on disk and is lost; set aside");
+    if lost.large {
+        let (body, corrupt) = (shared.layout.body(id), shared.layout.corrupt());
+        read::keep_link(&body, &corrupt.join(format!("{id}.body")));
+        shared.pool.doom(body);
     }
 }

@@ -20,7 +20,8 @@ pub struct Config {
     pub recycle_segments: u16,
     /// Bodies up to this size are kept in the log, larger ones in a file each.
     pub inline_limit: Size,
-    /// Memory for the content of messages just accepted, so that their first attempt reads no disk.
+    /// Memory for messages just accepted, so that their first attempt reads no disk. One that is not tried within ten
+    /// seconds is no longer kept.
     pub cache: Size,
     /// With less free disk space than this new mail is refused with 452; delivery goes on.
     pub reserve_space: Size,

@@ -46,15 +46,14 @@ impl Disk for Machine {
     /// memory that is wanted there.
     fn zero(&self, file: &File, path: &Path, size: u64) -> io::Result<()> {
         let zeros = vec![0; ZEROS + ALIGNMENT];
-        let start = zeros.as_ptr().align_offset(ALIGNMENT);
-        let zeros = zeros.get(start..start + ZEROS).unwrap_or_default();
+        let start = zeros.as_ptr().align_offset(ALIGNMENT).min(ALIGNMENT);
+        let zeros = &zeros[start..start + ZEROS];
         // Only to have it in one piece: where that cannot be done the writes make it.
         let _unsupported = rustix::fs::fallocate(file, FallocateFlags::empty(), 0, size);
         let direct = direct(path).filter(|_| size.is_multiple_of(ALIGNMENT as u64));
         let mut at = 0;
         while at < size {
-            let piece = zeros.get(..(size - at).min(ZEROS as u64) as usize);
-            let piece = piece.unwrap_or_default();
+            let piece = &zeros[..(size - at).min(ZEROS as u64) as usize];
             let written = direct.as_ref().map(|direct| direct.write_all_at(piece, at));
             if !matches!(written, Some(Ok(()))) {
                 file.write_all_at(piece, at)?;

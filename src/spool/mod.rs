@@ -9,9 +9,13 @@
 //! in the file is never read. [`record`] has the form of records.
 //!
 //! One thread writes: all records that wait go down with one write and one sync, then count in memory ([`ledger`]),
-//! then their callers are answered. While one batch is synced the next one fills. Segments are freed strictly oldest
-//! first; a record about a message therefore never goes before the message. When over half of the log is dead, what is
-//! live in the oldest segment is copied to the end (`Move`, with all that was known of the message).
+//! then their callers are answered. While one batch is synced the next one fills; behind a batch of many records the
+//! thread rests for half a millisecond, so that a busy log needs few syncs and an idle one waits for nothing. A batch is
+//! padded with zeros to the end of its last page, which the kernel would otherwise read first; the next batch begins
+//! where the records ended. Segments are freed strictly oldest first, so that a record about a message never goes before
+//! the message, and not before two seconds have passed since anything happened in them: until then a start may have to
+//! tell it to the event log. When over half of the log is dead, what is live in the oldest segment is copied to the end
+//! (`Move`, with all that was known of the message).
 //!
 //! ```text
 //! spool/lock                    held while a daemon runs
@@ -94,6 +98,7 @@ mod shared;
 mod steps;
 #[cfg(test)]
 mod tests;
+mod tracks;
 mod walk;
 
 pub use config::Config;

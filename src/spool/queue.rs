@@ -20,6 +20,7 @@ const MOVES: usize = 2 << 20;
 const FULL: usize = 512 << 10;
 /// Room that an emptied batch keeps for its next use.
 const KEPT: usize = 4 << 20;
+const KEPT_ENTRIES: usize = 4096;
 
 pub type Answer = oneshot::Sender<Result<(), SpoolError>>;
 
@@ -272,7 +273,8 @@ impl Queue {
         }
         pending.idle = false;
         if let Some(rest) = rest {
-            while !pending.is_urgent() && !self.work.wait_until(&mut pending, rest).timed_out() {}
+            let gathers = |pending: &mut Pending| !pending.is_urgent();
+            self.work.wait_while_until(&mut pending, gathers, rest);
         }
         pending.move_octets = 0;
         self.taken.notify_all();
@@ -288,7 +290,8 @@ impl Queue {
     pub fn reuse(&self, mut batch: Batch) {
         batch.bytes.clear();
         batch.entries.clear();
-        if batch.bytes.capacity() <= KEPT {
+        let small = batch.bytes.capacity() <= KEPT && batch.entries.capacity() <= KEPT_ENTRIES;
+        if small {
             self.pending.lock().emptied = batch;
         }
     }

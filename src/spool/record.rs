@@ -188,6 +188,13 @@ pub struct Stamp {
     pub batch: u32,
 }
 
+/// Says when the record at the start of `record` was written; to be completed with [`stamp`].
+pub fn date(record: &mut [u8], at: Timestamp) {
+    if let Some(field) = record.get_mut(32..40) {
+        field.copy_from_slice(&at.as_millis().to_le_bytes());
+    }
+}
+
 /// Completes the header at the start of `record`.
 pub fn stamp(record: &mut [u8], stamp: Stamp) {
     let Some(header) = record.first_chunk_mut::<UNIT>() else {

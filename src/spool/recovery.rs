@@ -27,6 +27,8 @@ use std::sync::Arc;
 
 /// Messages that a reader hands over at once.
 const PIECE: usize = 256;
+/// Octets of their records, which bound what their envelopes take.
+const PIECE_OCTETS: u64 = 1 << 20;
 /// Messages so many octets apart are read faster with all that lies between them.
 const NEAR: u64 = 256 << 10;
 
@@ -145,7 +147,9 @@ pub struct Recovery<'a> {
 }
 
 impl<'a> Recovery<'a> {
-    pub fn new(layout: &'a Layout, now: Timestamp, replay: Replay) -> Self {
+    pub fn new(layout: &'a Layout, now: Timestamp, mut replay: Replay) -> Self {
+        // Should this start be cut off, the next one has to tell the same.
+        replay.ledger.touch_all(now);
         let report = RecoveryReport {
             clean: replay.clean || replay.newest.is_none(),
             torn: replay.torn,
@@ -179,10 +183,7 @@ impl<'a> Recovery<'a> {
     pub fn tell(&mut self, mut on_message: impl FnMut(Stored)) {
         let (ledger, mut unreadable) = (&self.replay.ledger, Vec::new());
         let messages = ledger.in_order();
-        let pieces: Vec<_> = messages
-            .chunk_by(|(a, _), (b, _)| a.generation == b.generation)
-            .flat_map(|segment| segment.chunks(PIECE))
-            .collect();
+        let pieces = pieces(&messages);
         let job = |number: usize, give: &mut dyn FnMut(_)| {
             let piece = pieces.get(number).copied().unwrap_or_default();
             read_ahead(ledger, piece);
@@ -247,7 +248,6 @@ impl<'a> Recovery<'a> {
         }
     }
 
-    /// Those whose segment is in another use are done, and so told, for long.
     fn arrivals(&mut self, fresh: &[Arrival]) {
         let arrived = fresh.iter().filter_map(|arrival| {
             let file = self.replay.ledger.file(arrival.place)?;
@@ -424,6 +424,23 @@ pub fn stored_at(file: &impl Records, known: Known) -> Option<Stored> {
         progress: known.progress,
         held: known.held,
     })
+}
+
+/// Messages to be read at once: of one segment, and no more than there is memory for however many recipients they have.
+fn pieces(messages: &[(Place, MessageId)]) -> Vec<&[(Place, MessageId)]> {
+    let (mut pieces, mut rest) = (Vec::new(), messages);
+    while let Some((first, _)) = rest.first() {
+        let mut octets = 0;
+        let fits = |(place, _): &&(Place, MessageId)| {
+            octets += place.len();
+            place.generation == first.generation && octets <= PIECE_OCTETS
+        };
+        let count = rest.iter().take(PIECE).take_while(fits).count();
+        let (piece, behind) = rest.split_at(count.max(1));
+        pieces.push(piece);
+        rest = behind;
+    }
+    pieces
 }
 
 /// Messages of one segment, in order, are about to be read. After a start-up with much memory they still are in it.

@@ -76,6 +76,8 @@ pub struct Replay {
     /// The last record says so.
     pub clean: bool,
     pub last_id: MessageIdOrNone,
+    /// Of the last record that a caller asked for. What a start writes does not count: were that start killed too, what
+    /// the kill before it swallowed would be too old to be told.
     pub last_at: Timestamp,
     /// Files whose use is over, or that were never used.
     pub spare: Vec<SegmentFile>,
@@ -237,6 +239,7 @@ impl Replay {
             used: 0,
             live: 0,
             live_octets: 0,
+            touched: Timestamp::default(),
         };
         self.ledger.add_segment(segment.generation, new);
     }
@@ -270,7 +273,8 @@ impl Replay {
     }
 
     fn end(&mut self, segment: &Segment, progress: Progress, ended: bool) {
-        self.ledger.set_used(segment.generation, progress.used);
+        let at = Timestamp::default();
+        self.ledger.set_used(segment.generation, progress.used, at);
         self.newest = Some(Newest {
             generation: segment.generation,
             salt: segment.salt,
@@ -295,7 +299,7 @@ impl Replay {
             let here =
                 place.is_some_and(|p| p.generation == hole.generation && p.offset() == hole.from);
             if here {
-                self.ledger.forget(id);
+                self.never_came(id);
             }
         }
     }
@@ -309,7 +313,6 @@ impl Replay {
         said: Option<Said>,
     ) -> Option<Hole> {
         self.last_id = self.last_id.max(Some(header.id));
-        self.last_at = self.last_at.max(header.at);
         self.clean = header.kind == Kind::Close;
         let (from, to) = (place.offset(), place.offset() + header.len());
         let mut bad = hole(place.generation, from, to, Some(header));
@@ -322,6 +325,9 @@ impl Replay {
             bad.why = "the record is of a kind or form that this version cannot read";
             return Some(bad);
         };
+        if said.is_of_callers() {
+            self.last_at = header.at;
+        }
         self.apply(place, &header, said);
         bad.message_known = true;
         bad.why = "the message's content does not match its checksum";
@@ -366,12 +372,18 @@ impl Replay {
 
     fn void(&mut self, void: &Void) {
         for id in &void.refused {
-            self.ledger.forget(*id);
+            self.never_came(*id);
         }
         let inside = |hole: &Hole| {
             hole.generation == void.generation && void.from <= hole.from && hole.to <= void.to
         };
         self.holes.retain(|hole| !inside(hole));
+    }
+
+    /// A message that was refused, or not written whole.
+    fn never_came(&mut self, id: MessageId) {
+        self.ledger.forget(id);
+        self.fresh.retain(|arrival| arrival.id != id);
     }
 
     fn prune(&mut self) {

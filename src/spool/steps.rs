@@ -6,8 +6,9 @@ use super::replay::SegmentFile;
 use super::walk::{Found, Record, Walk};
 use std::sync::Arc;
 
-/// Steps handed over at once.
+/// Steps handed over at once, and octets of metas that they may be made of.
 const PIECE: usize = 256;
+const PIECE_OCTETS: usize = 256 << 10;
 
 /// A segment that still counts.
 pub struct Segment {
@@ -46,6 +47,17 @@ pub enum Said {
     Void(Void),
 }
 
+impl Said {
+    /// Whether a caller asked for the record, rather than the spool itself. Start-up settles doubts as attempt 0.
+    pub fn is_of_callers(&self) -> bool {
+        match self {
+            Self::Accept { .. } | Self::Mark(_) | Self::Hold(_) => true,
+            Self::Doubt(doubt) => doubt.attempt > 0,
+            Self::Nothing | Self::Move { .. } | Self::Void(_) => false,
+        }
+    }
+}
+
 /// Reads a segment to its end.
 pub fn read(segment: &Segment, give: &mut dyn FnMut(Vec<Step>)) {
     let file = &segment.file;
@@ -54,16 +66,16 @@ pub fn read(segment: &Segment, give: &mut dyn FnMut(Vec<Step>)) {
     } else {
         Walk::unsealed
     };
-    let mut walk = new(
-        Arc::clone(&file.file),
-        file.size,
-        segment.generation,
-        segment.salt,
-    );
-    let mut steps = Vec::with_capacity(PIECE);
+    let file_of_it = Arc::clone(&file.file);
+    let mut walk = new(file_of_it, file.size, segment.generation, segment.salt).ahead();
+    let (mut steps, mut octets) = (Vec::with_capacity(PIECE), 0);
     while let Some(found) = walk.next() {
+        if let Found::Record(record) = &found {
+            octets += record.meta.len();
+        }
         steps.push(step(found));
-        if steps.len() == PIECE {
+        if steps.len() == PIECE || octets >= PIECE_OCTETS {
+            octets = 0;
             give(std::mem::replace(&mut steps, Vec::with_capacity(PIECE)));
         }
     }

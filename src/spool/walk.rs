@@ -10,7 +10,6 @@ const STRIDE: usize = 1 << 20;
 /// Octets read at once in the hope that header and meta are in them. More of them would be copied for nothing, record
 /// after record; fewer would take more reads where records are small.
 const GUESS: usize = 1024;
-
 /// Octets that the kernel is told to read before they are asked for. Even where every record is as large as can be, one
 /// read of all is no slower than one for each.
 const AHEAD: u64 = 4 << 20;
@@ -47,8 +46,8 @@ pub struct Walk {
     /// A window of the file, to save a read for each small record.
     window: Vec<u8>,
     window_at: u64,
-    /// As far as the kernel was told to read.
-    told: u64,
+    /// As far as the kernel was told to read; `None`: it is not told.
+    told: Option<u64>,
 }
 
 impl Walk {
@@ -64,7 +63,7 @@ impl Walk {
             ended: false,
             window: Vec::new(),
             window_at: 0,
-            told: 0,
+            told: None,
         }
     }
 
@@ -73,6 +72,14 @@ impl Walk {
         Self {
             verify: true,
             ..Self::sealed(file, size, generation, salt)
+        }
+    }
+
+    /// Has the kernel read all of the segment ahead: where most of it is wanted, and nobody else wants the disk.
+    pub fn ahead(self) -> Self {
+        Self {
+            told: Some(0),
+            ..self
         }
     }
 
@@ -162,10 +169,12 @@ impl Walk {
     }
 
     fn tell_kernel(&mut self, at: u64) {
-        if self.told < (at + AHEAD).min(self.size) {
-            let from = self.told.max(at);
-            self.told = (from + AHEAD).min(self.size);
-            read_ahead(&self.file, from, self.told);
+        if let Some(told) = &mut self.told
+            && *told < (at + AHEAD).min(self.size)
+        {
+            let from = (*told).max(at);
+            *told = (from + AHEAD).min(self.size);
+            read_ahead(&self.file, from, *told);
         }
     }
 

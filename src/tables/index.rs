@@ -7,8 +7,8 @@ const SHARDS: usize = 1024;
 /// Below this a shard is left as large as it was.
 const SMALL: usize = 64;
 
-/// Finds slots of a [`super::Slab`] by what is in them, in 6 to 12 octets a slot. Keeps neither keys nor hashes: the
-/// caller says what a slot's hash is and whether it is the one sought.
+/// Finds slots of a [`super::Slab`] by what is in them, in 6 to 12 octets a slot while it grows, up to 23 when many
+/// have left. Keeps neither keys nor hashes: the caller says what a slot's hash is and whether it is the one sought.
 #[derive(Debug)]
 pub struct Index {
     shards: Vec<HashTable<u32>>,

@@ -1,6 +1,6 @@
 //! One shared copy of equal values: most entries have one of few domains and campaigns.
 
-use super::{Index, Slab};
+use super::Indexed;
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hash};
 use std::marker::PhantomData;
@@ -13,8 +13,7 @@ pub struct Name<T: ?Sized>(NonZeroU32, PhantomData<fn(&T)>);
 /// Values that are in use, counted by their users.
 #[derive(Debug)]
 pub struct Interned<T: ?Sized> {
-    values: Slab<Value<T>>,
-    index: Index,
+    values: Indexed<Value<T>>,
     // Values come from outside, so their hashes must not be foreseeable.
     hashes: RandomState,
 }
@@ -28,8 +27,7 @@ struct Value<T: ?Sized> {
 impl<T: ?Sized> Default for Interned<T> {
     fn default() -> Self {
         Self {
-            values: Slab::default(),
-            index: Index::default(),
+            values: Indexed::default(),
             hashes: RandomState::new(),
         }
     }
@@ -54,9 +52,16 @@ impl<T: ?Sized + Hash + Eq> Interned<T> {
         self.slot(value).map(Name::of)
     }
 
-    /// `None` where the name was released by all its users.
+    /// What a name of the caller's own stands for. One that was released may stand for nothing, or by now for another
+    /// value.
     pub fn get(&self, name: Name<T>) -> Option<&Arc<T>> {
-        self.values.get(name.slot()).map(|known| &known.value)
+        let known = self.values.values().get(name.slot());
+        known.map(|known| &known.value)
+    }
+
+    #[cfg(test)]
+    pub fn is_empty(&self) -> bool {
+        self.values.values().is_empty()
     }
 
     /// One user less; a value that has none is let go.
@@ -65,35 +70,25 @@ impl<T: ?Sized + Hash + Eq> Interned<T> {
             return;
         };
         known.users = known.users.saturating_sub(1);
-        if known.users > 0 {
-            return;
+        if known.users == 0 {
+            let hash_of = hash_in(&self.hashes);
+            self.values.remove(name.slot(), hash_of);
         }
-        let hash = self.hashes.hash_one(&*known.value);
-        let (values, hashes) = (&self.values, &self.hashes);
-        let hash_of = |slot| hash_of(values, hashes, slot);
-        self.index.remove(hash, name.slot(), hash_of);
-        self.values.remove(name.slot());
     }
 
     fn slot(&self, value: &T) -> Option<u32> {
-        let is_it = |slot| self.values.get(slot).is_some_and(|v| *v.value == *value);
-        self.index.find(self.hashes.hash_one(value), is_it)
+        let is_it = |known: &Value<T>| *known.value == *value;
+        self.values.find(self.hashes.hash_one(value), is_it)
     }
 
     fn add(&mut self, value: Arc<T>) -> u32 {
-        let hash = self.hashes.hash_one(&*value);
-        let slot = self.values.insert(Value { value, users: 0 });
-        let (values, hashes) = (&self.values, &self.hashes);
-        let hash_of = |slot| hash_of(values, hashes, slot);
-        self.index.insert(hash, slot, hash_of);
-        slot
+        let hash_of = hash_in(&self.hashes);
+        self.values.insert(Value { value, users: 0 }, hash_of)
     }
 }
 
-fn hash_of<T: ?Sized + Hash>(values: &Slab<Value<T>>, hashes: &RandomState, slot: u32) -> u64 {
-    values
-        .get(slot)
-        .map_or(0, |known| hashes.hash_one(&*known.value))
+fn hash_in<T: ?Sized + Hash>(hashes: &RandomState) -> impl Fn(&Value<T>) -> u64 {
+    move |known| hashes.hash_one(&*known.value)
 }
 
 impl<T: ?Sized> Name<T> {
@@ -154,7 +149,7 @@ mod tests {
                 let mut texts: Vec<&str> = users.iter().map(|(text, _)| text.as_str()).collect();
                 texts.sort_unstable();
                 texts.dedup();
-                prop_assert_eq!(interned.values.len(), texts.len());
+                prop_assert_eq!(interned.values.values().len(), texts.len());
             }
         }
     }

@@ -2,9 +2,11 @@
 //! rises evenly and nobody waits for a lock while a table doubles; and they give back what has become empty.
 
 mod index;
+mod indexed;
 mod interned;
 mod slab;
 
 pub use index::{Index, mix};
+pub use indexed::Indexed;
 pub use interned::{Interned, Name};
 pub use slab::Slab;

@@ -2,12 +2,14 @@
 
 use std::collections::BTreeSet;
 
-/// Slots of a chunk: what one allocation is for, and as much as is done under a lock when all values are gone over.
-const CHUNK: usize = 1024;
+/// Slots of a chunk: what one allocation is for, and as much as is done under a lock when all values are gone over. Few
+/// in tests, so that their stories go over several.
+const CHUNK: usize = if cfg!(test) { 16 } else { 1024 };
 
 /// Values under numbers of its choosing; the number of one that left is given to another. A value never moves.
 ///
-/// New values fill the lowest chunks, so that the highest run empty when fewer are there. Of empty chunks one is kept.
+/// New values fill the lowest chunks, so that the highest run empty when fewer are there, and are gone over no more. Of
+/// empty chunks one is kept.
 #[derive(Debug)]
 pub struct Slab<T> {
     chunks: Vec<Chunk<T>>,
@@ -114,6 +116,12 @@ impl<T> Slab<T> {
         if let Some(chunk) = given_back.and_then(|number| self.chunks.get_mut(number)) {
             *chunk = Chunk::new();
         }
+        while self.chunks.last().is_some_and(Chunk::is_empty)
+            && self.spare.is_none_or(|spare| spare + 1 < self.chunks.len())
+        {
+            self.chunks.pop();
+            self.room.remove(&self.chunks.len());
+        }
     }
 }
 
@@ -176,6 +184,7 @@ mod tests {
                 assert!(slab.remove(slot).is_some());
             }
             assert_eq!((slab.len(), held(&slab)), (0, CHUNK));
+            assert_eq!(slab.chunks(), 1, "there is nothing else to go over");
         }
     }
 
@@ -212,6 +221,8 @@ mod tests {
                 prop_assert_eq!(slab.len(), model.len());
                 prop_assert!(slab.iter().all(|(slot, value)| model.get(&slot) == Some(value)));
                 prop_assert_eq!(slab.iter().count(), model.len());
+                let last = slab.chunks().saturating_sub(1);
+                prop_assert!(slab.chunk(last).next().is_some() || slab.spare == Some(last) || last == 0);
             }
         }
     }

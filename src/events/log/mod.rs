@@ -6,7 +6,7 @@
 //! ```
 //!
 //! An event is never dropped, and nobody waits for the disk to take one: lines wait in memory. Where more than
-//! 65,536 do, because the disk is too slow or refuses, [`Sink::is_behind`] says so and intake takes no new mail;
+//! [`waiting::MOST`] do, because the disk is too slow or refuses, [`Sink::is_behind`] says so and intake takes no new mail;
 //! what is in the queue goes on and bounds what can still come. (The spool stops taking mail below its reserve of disk
 //! space, which the log shares.)
 //!
@@ -28,7 +28,9 @@ use parking_lot::Mutex;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::mpsc::channel;
 use std::thread::JoinHandle;
+use tokio::sync::oneshot;
 use waiting::Waiting;
 
 /// The log as a sink. Clones share it.
@@ -64,7 +66,20 @@ impl EventLog {
 
     /// Returns when every event taken before the call is written: a kill of the process does not lose it any more.
     pub async fn flush(&self) {
-        let _closed = self.0.waiting.flush().await;
+        let (done, written) = oneshot::channel();
+        self.0.waiting.flush(Box::new(move || {
+            let _nobody_waits_any_more = done.send(());
+        }));
+        let _closed = written.await;
+    }
+
+    /// As [`EventLog::flush`], blocking.
+    pub fn flush_blocking(&self) {
+        let (done, written) = channel();
+        self.0.waiting.flush(Box::new(move || {
+            let _nobody_waits_any_more = done.send(());
+        }));
+        let _closed = written.recv();
     }
 
     /// Writes and syncs what is waiting and ends the threads; compression under way is finished first. Blocks.

@@ -18,25 +18,34 @@ pub struct Told {
     pub ended: HashSet<(MessageId, Box<str>)>,
 }
 
-/// What was told at `since` or later.
+/// What was told of the `wanted` messages at `since` or later.
 ///
 /// For the start after an unclean stop: what came in or ended may be told already or may not, and no recipient may get
 /// a second such event. Lines that cannot be read are skipped.
 ///
 /// # Errors
 /// The directory or a file of it cannot be read; a directory that is not there has no events.
-pub fn told_since(dir: &Path, since: Timestamp) -> io::Result<Told> {
-    let mut told = Told::default();
+pub fn told_since(dir: &Path, since: Timestamp, wanted: &HashSet<MessageId>) -> io::Result<Told> {
+    let (mut told, earliest) = (Told::default(), earliest(since));
     for path in files_since(dir, since)? {
         for line in open(&path)?.split(b'\n') {
-            told.read(&line?, since);
+            let line = line?;
+            // Times sort as text: lines of long before are not worth parsing.
+            if line.len() > earliest.len() && *line >= *earliest {
+                told.read(&line, since, wanted);
+            }
         }
     }
     Ok(told)
 }
 
+/// How a line of `since` begins: every line begins with its time.
+fn earliest(since: Timestamp) -> Vec<u8> {
+    format!("{{\"time\":\"{since}").into_bytes()
+}
+
 impl Told {
-    fn read(&mut self, line: &[u8], since: Timestamp) -> Option<()> {
+    fn read(&mut self, line: &[u8], since: Timestamp, wanted: &HashSet<MessageId>) -> Option<()> {
         let read: Read = serde_json::from_slice(line).ok()?;
         let kind = read.kind.as_str();
         let told = match kind {
@@ -44,8 +53,9 @@ impl Told {
             _ if TERMINAL.contains(&kind) => &mut self.ended,
             _ => return None,
         };
-        if read.time >= since {
-            told.insert((read.id.parse().ok()?, read.recipient));
+        let id = read.id.parse().ok()?;
+        if read.time >= since && wanted.contains(&id) {
+            told.insert((id, read.recipient));
         }
         Some(())
     }

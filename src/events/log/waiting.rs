@@ -8,15 +8,14 @@ use crate::units::Timestamp;
 use parking_lot::{Condvar, Mutex};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
-use tokio::sync::oneshot;
 
-/// How long the first line waits for others. A kill within it costs nothing but time: start-up tells from the spool
-/// what the log does not have.
+/// How long the first line waits for others. What a kill within it takes start-up tells from the spool, where it is an
+/// arrival or an outcome; lines of other types are gone.
 const GATHER: Duration = Duration::from_millis(5);
 /// Octets after which a new batch is begun: as much as is written at once.
 const BATCH: usize = 256 << 10;
 /// Lines that may wait for the writer before new mail is kept out.
-const MOST: usize = 65_536;
+pub const MOST: usize = 65_536;
 
 #[derive(Default)]
 pub struct Waiting {
@@ -30,7 +29,7 @@ pub struct Waiting {
 #[derive(Default)]
 struct State {
     batches: Vec<Batch>,
-    flushes: Vec<oneshot::Sender<()>>,
+    flushes: Vec<Answer>,
     /// The writer sleeps until somebody brings work.
     idle: bool,
     /// Nothing is taken any more.
@@ -46,12 +45,14 @@ pub struct Batch {
     pub began: Timestamp,
 }
 
+/// Called when what was asked for is done; dropped where it never will be.
+pub type Answer = Box<dyn FnOnce() + Send>;
+
 /// Everything that waited.
-#[derive(Default)]
 pub struct Work {
     pub batches: Vec<Batch>,
     /// To be answered when the batches are written.
-    pub flushes: Vec<oneshot::Sender<()>>,
+    pub flushes: Vec<Answer>,
     /// Nothing comes after this.
     pub last: bool,
 }
@@ -81,15 +82,20 @@ impl Waiting {
         Ok(())
     }
 
-    /// Answered when all lines before this are written; at once where nobody writes any more.
-    pub fn flush(&self) -> oneshot::Receiver<()> {
-        let (done, written) = oneshot::channel();
+    /// Calls `done` when all lines before this are written.
+    pub fn flush(&self, done: Answer) {
         let mut state = self.state.lock();
         if !state.closed {
             state.flushes.push(done);
             self.changed.notify_one();
         }
-        written
+    }
+
+    /// Nobody writes any more: takes nothing, and answers nobody.
+    pub fn abandon(&self) {
+        let mut state = self.state.lock();
+        state.closed = true;
+        state.flushes.clear();
     }
 
     /// Lets the writer end. A disk that takes nothing does not keep it then.
@@ -178,6 +184,8 @@ mod tests {
         let work = waiting.take();
         assert!(work.last && work.batches.len() == 1);
         assert!(add(&waiting, 2).is_err());
-        assert!(waiting.flush().blocking_recv().is_err(), "nobody writes");
+        let (done, written) = std::sync::mpsc::channel();
+        waiting.flush(Box::new(move || done.send(()).unwrap()));
+        assert!(written.recv().is_err(), "nobody writes");
     }
 }

@@ -13,6 +13,7 @@ const LAST_ATTEMPTS: u32 = 4;
 
 /// Writes what waits until the log is closed.
 pub fn run(waiting: &Waiting, file: LogFile, archive: Archive) {
+    let _gone = Gone(waiting);
     let mut writer = Writer {
         file,
         archive,
@@ -25,14 +26,21 @@ pub fn run(waiting: &Waiting, file: LogFile, archive: Archive) {
         for batch in work.batches {
             writer.write(batch);
         }
-        for done in work.flushes {
-            let _nobody_waits_any_more = done.send(());
-        }
+        work.flushes.into_iter().for_each(|done| done());
     }
     if let Err(error) = writer.file.sync() {
         tracing::error!(%error, "the event log could not be synced");
     }
     writer.archive.finish();
+}
+
+/// However the writer ends, nobody waits for it.
+struct Gone<'a>(&'a Waiting);
+
+impl Drop for Gone<'_> {
+    fn drop(&mut self) {
+        self.0.abandon();
+    }
 }
 
 struct Writer<'a> {
@@ -92,7 +100,9 @@ mod tests {
         let waiting = Waiting::default();
         std::thread::scope(|scope| {
             let writer = scope.spawn(|| run(&waiting, file, archive));
-            waiting.flush().blocking_recv().unwrap();
+            let (done, written) = std::sync::mpsc::channel();
+            waiting.flush(Box::new(move || done.send(()).unwrap()));
+            written.recv().unwrap();
             // The writer is at this line when the order to close comes.
             let about = sample::about(1);
             let event = Event::Accepted { about, peer: None };

@@ -312,10 +312,13 @@ impl<D: Door> Connection<D> {
                 buffers.give(std::mem::take(&mut self.input));
                 buffers.give(std::mem::take(&mut self.out.content));
             }
-            Phase::Content if self.out.content.capacity() == 0 => {
-                self.out.content = buffers.take();
+            Phase::Content if self.input.capacity() <= MAX_LINE => {
                 let commands = std::mem::replace(&mut self.input, buffers.take());
                 self.input.extend_from_slice(&commands);
+                // Content that came with the commands is in it already.
+                if self.out.content.capacity() == 0 {
+                    self.out.content = buffers.take();
+                }
             }
             Phase::Command | Phase::Content => {}
         }

@@ -201,6 +201,12 @@ async fn check(found: &Found, messages: &mut Messages, round: usize) {
     for id in found.stored.keys() {
         assert!(messages.contains_key(id), "{id} was never handed in");
     }
+    for arrived in &found.report.arrivals {
+        let (id, states) = (arrived.meta.id, &messages[&arrived.meta.id]);
+        let never_came =
+            states.len() == 2 && states[0].is_none() && !found.stored.contains_key(&id);
+        assert!(!never_came, "{id} was refused and is told as accepted");
+    }
     for (id, states) in messages.iter_mut() {
         let stored = found.stored.get(id);
         let fits = |state: &Option<Model>| match (state, stored) {

@@ -240,3 +240,27 @@ async fn a_segment_that_was_not_begun_in_full_is_read_as_far_as_it_goes() {
     assert!(!unfinished.exists());
     assert_eq!(found.stored.keys().copied().collect::<Vec<_>>(), ids);
 }
+
+/// What could be read of its body stays beside what was set aside of its record.
+#[tokio::test]
+async fn a_message_that_became_unreadable_is_given_up_when_its_segment_is_emptied() {
+    let world = World::new();
+    let spool = world.start().spool;
+    let lost = commit(&spool, 1, 200_000).await.unwrap();
+    let kept = commit(&spool, 1, 3000).await.unwrap();
+    let (path, offset, _) = world.record_of(lost);
+    world.flip(&path, offset + 10);
+    let mut passed = 0;
+    while !matches!(spool.stored(lost).await, Err(SpoolError::NotFound)) {
+        assert!(passed < 4000, "it is listed still");
+        let passing = commit(&spool, 1, 3000).await.unwrap();
+        outcome(&spool, passing, 0, 1, delivered()).await;
+        passed += 1;
+    }
+    assert_eq!(read_all(&spool, kept).await.unwrap(), whole(kept, 3000));
+    let body = world.layout().body(lost);
+    while body.exists() {
+        std::thread::yield_now();
+    }
+    assert_eq!(world.aside(), 2, "its record and its body");
+}

@@ -151,10 +151,10 @@ async fn after_close_nothing_is_taken() {
     ));
 }
 
-/// A few old messages among many that come and go: the log stays small, the old ones keep everything.
-/// Messages of 3 KB that come and go.
-async fn pass(spool: &Spool, count: usize) {
+/// Messages of 3 KB that come and go, ten a second.
+async fn pass(world: &World, spool: &Spool, count: usize) {
     for _ in 0..count {
+        world.clock.advance(Duration::from_millis(100));
         let passing = commit(spool, 1, 3000).await.unwrap();
         outcome(spool, passing, 0, 1, delivered()).await;
     }
@@ -167,6 +167,7 @@ fn segments(world: &World) -> usize {
     segments.count()
 }
 
+/// A few old messages among many that come and go: the log stays small, the old ones keep everything.
 #[tokio::test]
 async fn compaction_under_load_keeps_what_is_live() {
     let world = World::new();
@@ -185,14 +186,14 @@ async fn compaction_under_load_keeps_what_is_live() {
         .await;
         spool.in_doubt(id, &[1], round + 2).await.unwrap();
         old.push((id, round));
-        pass(&spool, 20).await;
+        pass(&world, &spool, 20).await;
     }
     // 860 messages of 3 KB would fill 41. The compactor has a thread of its own, which may be late on a busy machine.
     let mut more = 0;
     while segments(&world) >= 20 {
         assert!(more < 200, "{} segments", segments(&world));
         more += 1;
-        pass(&spool, 20).await;
+        pass(&world, &spool, 20).await;
     }
     world.pass_time();
     commit(&spool, 1, 10).await.unwrap();
@@ -214,12 +215,35 @@ async fn compaction_under_load_keeps_what_is_live() {
     }
 }
 
+/// A segment was used again a millisecond after its last message was done; a kill within the time that events take to
+/// their log lost those events for good.
+#[tokio::test]
+async fn what_was_just_done_is_told_by_the_next_start_however_many_segments_it_filled() {
+    let world = World::new();
+    let spool = world.start().spool;
+    let mut done = Vec::new();
+    for _ in 0..60 {
+        let id = commit(&spool, 1, 3000).await.unwrap();
+        outcome(&spool, id, 0, 1, delivered()).await;
+        done.push(id);
+    }
+    drop(spool);
+    // A start that is cut off takes nothing from the next one.
+    drop(world.start());
+    let report = world.start().report;
+    let arrivals = report.arrivals.iter().map(|arrived| arrived.meta.id);
+    assert_eq!(arrivals.collect::<Vec<_>>(), done);
+    let finals = report.finals.iter().filter(|last| last.meta.is_some());
+    assert_eq!(finals.map(|last| last.id).collect::<Vec<_>>(), done);
+}
+
 #[tokio::test]
 async fn records_of_an_earlier_use_of_a_segment_never_come_back() {
     let world = World::new();
     let mut gone = Vec::new();
     for _ in 0..12 {
         let found = world.start();
+        world.pass_time();
         assert_eq!(found.report.damages, []);
         assert!(found.stored.is_empty(), "a finished message came back");
         for _ in 0..15 {

@@ -38,6 +38,9 @@ async fn when_space_is_short_emptied_segments_go_back_to_the_disk() {
     for id in ids {
         outcome(&spool, id, 0, 1, delivered()).await;
     }
+    world.pass_time();
+    let last = commit(&spool, 1, 6000).await.unwrap();
+    outcome(&spool, last, 0, 1, delivered()).await;
     spool.wait_for_spares(6);
     *world.disk.space.lock() = Space {
         bytes: 1 << 20,
@@ -163,11 +166,12 @@ async fn a_failed_sync_acknowledges_nothing_and_its_messages_do_not_come_back() 
     assert!(generations.contains(&(refused, 1)) && generations.contains(&(after, 2)));
     drop(spool);
     let found = world.start();
-    assert_eq!(
-        found.stored.keys().copied().collect::<Vec<_>>(),
-        [kept, after]
-    );
+    let taken = [kept, after];
+    assert_eq!(found.stored.keys().copied().collect::<Vec<_>>(), taken);
     assert_eq!(found.report.damages, []);
+    let arrivals = found.report.arrivals.iter();
+    let arrivals: Vec<_> = arrivals.map(|arrived| arrived.meta.id).collect();
+    assert_eq!(arrivals, taken, "what was refused is not told as accepted");
 }
 
 #[tokio::test]
