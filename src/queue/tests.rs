@@ -306,6 +306,7 @@ fn retry_now_brings_a_waiting_entry_forward_once() {
         .queue
         .settle(job.key, &[(0, deferred(world.clock.now() + HOUR))]);
     assert_eq!(world.queue.retry(&Selector::default()), 1);
+    assert_eq!(world.queue.retry(&Selector::default()), 0, "it is due");
     let job = world.send_only();
     world.queue.settle(job.key, &[(0, delivered())]);
     world.clock.advance(2 * HOUR);
