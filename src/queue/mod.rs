@@ -1,7 +1,7 @@
 //! The scheduled queue: when each message is tried, and what it waits for.
 //!
 //! An [`Entry`] is the recipients of one message at one domain; they share a retry state. It is small and fixed (the
-//! envelope and the content stay in the spool), so that a million can wait: each takes about 100 octets, however many
+//! envelope and the content stay in the spool), so that a million can wait: each takes about 120 octets, however many
 //! there are, and leaves them to others. Nothing that is done to all of them holds the lock for longer than a chunk of
 //! a thousand takes. Its states:
 //!
