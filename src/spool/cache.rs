@@ -27,7 +27,7 @@ impl Fresh {
     }
 }
 
-/// A message that was not asked for within this time waits for something; others use its room.
+/// A message that was not asked for within this time waits for something; the next that comes in may use its room.
 const KEPT: Duration = Duration::from_secs(10);
 
 /// Bounded by octets. Mail is tried in the order it came: what finds no room is read from disk when its turn comes,
@@ -104,7 +104,7 @@ mod tests {
     use bytes::Bytes;
 
     #[test]
-    fn the_bound_holds_and_nothing_is_kept_for_long() {
+    fn the_bound_holds_and_what_was_kept_long_enough_makes_room() {
         let cache = Cache::new(2 * (40 + META + RECIPIENT) as u64);
         let start = Timestamp::from_millis(1_800_000_000_000);
         let fresh = |id: u64| {

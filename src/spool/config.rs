@@ -21,7 +21,7 @@ pub struct Config {
     /// Bodies up to this size are kept in the log, larger ones in a file each.
     pub inline_limit: Size,
     /// Memory for messages just accepted, so that their first attempt reads no disk. One that is not tried within ten
-    /// seconds is no longer kept.
+    /// seconds makes room for newer ones.
     pub cache: Size,
     /// With less free disk space than this new mail is refused with 452; delivery goes on.
     pub reserve_space: Size,
