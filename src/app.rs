@@ -37,6 +37,9 @@ use tokio_util::task::TaskTracker;
 /// How long stopping waits for deliveries that are under way.
 const PATIENCE: Duration = Duration::from_secs(20);
 
+/// How long a start waits until what it told again is in the event log. Deliveries may be what makes room on its disk.
+const TELLING: Duration = Duration::from_secs(5);
+
 /// Connections that may wait to be accepted.
 const BACKLOG: i32 = 4096;
 
@@ -277,7 +280,9 @@ impl Ground {
         recover::tell(&report);
         recover::tell_owed(&report, &directory, &events)
             .map_err(failed("reading the event log back"))?;
-        log.flush_blocking();
+        if !log.flush_within(TELLING) {
+            tracing::warn!("the event log takes nothing yet; a kill now could cost events");
+        }
         Ok(Self {
             clock,
             events,

@@ -35,7 +35,7 @@ pub fn tell(report: &RecoveryReport) {
 }
 
 /// Tells what the spool has and the event log has not, so that each recipient has one `accepted` and exactly one terminal
-/// event. The caller sees to it that this is in the log before anything else happens.
+/// event. The caller waits until this is in the log.
 pub fn tell_owed(report: &RecoveryReport, log: &Path, events: &Events) -> std::io::Result<()> {
     let arrived = report.arrivals.iter().map(|arrived| arrived.at);
     let ended = report.finals.iter().map(|last| last.at);

@@ -30,6 +30,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::channel;
 use std::thread::JoinHandle;
+use std::time::Duration;
 use tokio::sync::oneshot;
 use waiting::Waiting;
 
@@ -73,13 +74,13 @@ impl EventLog {
         let _closed = written.await;
     }
 
-    /// As [`EventLog::flush`], blocking.
-    pub fn flush_blocking(&self) {
+    /// As [`EventLog::flush`], blocking, for `patience` at most; whether all is written.
+    pub fn flush_within(&self, patience: Duration) -> bool {
         let (done, written) = channel();
         self.0.waiting.flush(Box::new(move || {
             let _nobody_waits_any_more = done.send(());
         }));
-        let _closed = written.recv();
+        written.recv_timeout(patience).is_ok()
     }
 
     /// Writes and syncs what is waiting and ends the threads; compression under way is finished first. Blocks.

@@ -128,6 +128,22 @@ fn an_unclean_stop_leaves_whole_lines_and_no_half_archive() {
     assert_eq!(found[..2], ["{\"set\":\"aside\"}", "{\"whole\":1}"]);
 }
 
+/// A start that tells again what a kill swallowed waited for a full disk for ever, and no delivery made room on it.
+#[test]
+fn a_disk_that_takes_nothing_does_not_keep_a_start_waiting() {
+    let nobody_writes = EventLog(Arc::new(Shared {
+        waiting: Arc::default(),
+        writer: Mutex::new(None),
+    }));
+    nobody_writes.take(START, &numbered(1));
+    assert!(!nobody_writes.flush_within(Duration::from_millis(1)));
+    let dir = tempfile::tempdir().unwrap();
+    let log = EventLog::open(dir.path(), &Config::default(), START).unwrap();
+    log.take(START, &numbered(1));
+    assert!(log.flush_within(Duration::from_secs(60)));
+    log.close();
+}
+
 #[test]
 fn what_was_told_is_found_across_files_from_an_instant_on() {
     let dir = tempfile::tempdir().unwrap();
