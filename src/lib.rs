@@ -41,7 +41,7 @@
 //! | layer | modules | owns |
 //! |---|---|---|
 //! | 0 values and parsers | [`units`] [`problem`] [`tables`] [`mail`] [`smtp::codec`] [`bounce`] | values; lines and octets; tables for millions; no clock, no I/O |
-//! | 1 ground services | [`clock`] [`events`] [`spool`] [`dns`] [`tls`] | time, telling, durable messages, names, certificates |
+//! | 1 ground services | [`clock`] [`events`] [`store`] [`spool`] [`dns`] [`tls`] | time, telling, one truth that survives, durable messages, names, certificates |
 //! | 2 identity | [`auth`] | DKIM keys and signatures; who may send |
 //! | 3 policy | [`policy`] | why mail waits |
 //! | 4 time | [`queue`] [`smtp::client`] | when a message is tried; one SMTP conversation |
@@ -71,6 +71,7 @@ pub mod problem;
 pub mod queue;
 pub mod smtp;
 pub mod spool;
+pub mod store;
 pub mod tables;
 pub mod tls;
 pub mod units;

@@ -61,6 +61,7 @@ fn attempt() -> Attempt {
         number: 1,
         site: Some("mx.example.net".into()),
         source: Some("ip-a".into()),
+        provider: Some("google".into()),
         tls: Some(Tls {
             version: "TLSv1.3",
             policy: "opportunistic",

@@ -96,6 +96,7 @@ fn outcome(last: &Final) -> Option<Event> {
             number: last.attempts,
             site: None,
             source: None,
+            provider: None,
             tls: None,
             latency: last.at.since(meta.received),
             possible_duplicate: last.in_doubt,

@@ -44,6 +44,7 @@ impl Link {
         Via {
             site: Some(Arc::clone(&lane.place.site)),
             source: Some(Arc::clone(&lane.place.source)),
+            provider: None,
             tls: self.0.as_ref().map(|open| Tls {
                 version: open.connection.tls_version().unwrap_or("none"),
                 policy: open.policy.name(),

@@ -55,6 +55,7 @@ pub(super) enum Verdict<'a> {
 pub(super) struct Via {
     pub site: Option<Arc<str>>,
     pub source: Option<Arc<str>>,
+    pub provider: Option<Arc<str>>,
     pub tls: Option<Tls>,
     /// The host that answered.
     pub host: Option<Box<str>>,
@@ -323,6 +324,7 @@ impl Record {
                         number: *number,
                         site: self.via.site.clone(),
                         source: self.via.source.clone(),
+                        provider: self.via.provider.clone(),
                         tls: self.via.tls.clone(),
                         latency: self.at.since(meta.received),
                         possible_duplicate: progress.is_some_and(|progress| progress.in_doubt),

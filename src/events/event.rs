@@ -1,6 +1,7 @@
 //! The events. Their JSON form is in `line`.
 
 use crate::mail::{Address, BounceClass, Disposition, Labels, MessageId, Reply};
+use crate::units::Timestamp;
 use serde::Serialize;
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,6 +34,8 @@ pub struct Attempt {
     pub number: u16,
     pub site: Option<Arc<str>>,
     pub source: Option<Arc<str>>,
+    /// Who has the mailbox, by its MX.
+    pub provider: Option<Arc<str>>,
     pub tls: Option<Tls>,
     /// From acceptance to this outcome.
     pub latency: Duration,
@@ -72,6 +75,28 @@ pub enum Event {
         about: About,
         why: String,
     },
+    /// Something was decided about the warm-up of a source.
+    Warmup {
+        source: Arc<str>,
+        /// `*` for the source's mail to all of them.
+        provider: Arc<str>,
+        /// When what holds it ends, where that is known.
+        until: Option<Timestamp>,
+        /// The decision, and the numbers it rests on.
+        why: String,
+    },
+    /// A source is kept from a site or a provider for a time, or let at it again.
+    Breaker {
+        source: Arc<str>,
+        /// `None`: all sites of the provider.
+        site: Option<Arc<str>>,
+        provider: Arc<str>,
+        /// `None`: it may send again.
+        until: Option<Timestamp>,
+        /// What the site had said.
+        reply: Option<Reply>,
+        why: String,
+    },
     /// A configuration was loaded, or refused.
     Config {
         ok: bool,
@@ -100,6 +125,8 @@ impl Event {
             },
             Self::Held { .. } => "held",
             Self::Released { .. } => "released",
+            Self::Warmup { .. } => "warmup",
+            Self::Breaker { .. } => "breaker",
             Self::Config { .. } => "config",
         }
     }

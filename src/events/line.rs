@@ -60,6 +60,34 @@ impl Serialize for Line<'_> {
                 why: Some(why.clone()),
                 ..Fields::about(about)
             },
+            Event::Warmup {
+                source,
+                provider,
+                until,
+                why,
+            } => Fields {
+                source: Some(source),
+                provider: Some(provider),
+                until: *until,
+                why: Some(why.clone()),
+                ..Fields::default()
+            },
+            Event::Breaker {
+                source,
+                site,
+                provider,
+                until,
+                reply,
+                why,
+            } => Fields {
+                source: Some(source),
+                site: site.as_deref(),
+                provider: Some(provider),
+                until: *until,
+                reply: reply.as_ref(),
+                why: Some(why.clone()),
+                ..Fields::default()
+            },
             Event::Config { ok, why } => Fields {
                 ok: Some(*ok),
                 why: Some(why.clone()),
@@ -86,6 +114,9 @@ struct Fields<'a> {
     sender: Option<&'a str>,
     recipient: Option<&'a Address>,
     attempt: Option<&'a Attempt>,
+    site: Option<&'a str>,
+    provider: Option<&'a str>,
+    source: Option<&'a str>,
     reply: Option<&'a Reply>,
     class: Option<BounceClass>,
     until: Option<Timestamp>,
@@ -113,6 +144,9 @@ impl<'a> Fields<'a> {
         };
         Self {
             attempt: Some(attempt),
+            site: attempt.site.as_deref(),
+            provider: attempt.provider.as_deref(),
+            source: attempt.source.as_deref(),
             reply: Some(disposition.reply()),
             class,
             until,
@@ -151,8 +185,9 @@ impl<'a> Fields<'a> {
     /// What became of it.
     fn write_outcome<M: SerializeMap>(&self, map: &mut M) -> Result<(), M::Error> {
         let attempt = self.attempt;
-        optional(map, "site", attempt.and_then(|a| a.site.as_ref()))?;
-        optional(map, "source", attempt.and_then(|a| a.source.as_ref()))?;
+        optional(map, "site", self.site)?;
+        optional(map, "provider", self.provider)?;
+        optional(map, "source", self.source)?;
         optional(map, "attempt", attempt.map(|a| a.number).as_ref())?;
         optional(map, "reply", self.reply.map(Said::from).as_ref())?;
         optional(map, "class", self.class.as_ref())?;

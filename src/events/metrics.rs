@@ -163,7 +163,9 @@ impl Sink for Metrics {
                     shared.latency.observe(attempt.latency.as_secs_f64());
                 }
             }
-            Event::Config { .. } => shared.count(event, None, None),
+            Event::Warmup { .. } | Event::Breaker { .. } | Event::Config { .. } => {
+                shared.count(event, None, None)
+            }
         }
     }
 }

@@ -11,6 +11,19 @@ impl Sink for Operators {
         match event {
             Event::Config { ok: true, why } => tracing::info!(%why, "configuration taken"),
             Event::Config { ok: false, why } => tracing::error!(%why, "configuration refused"),
+            Event::Warmup {
+                source,
+                provider,
+                why,
+                ..
+            } => tracing::info!(%source, %provider, %why, "warm-up"),
+            Event::Breaker {
+                source,
+                provider,
+                until: Some(until),
+                why,
+                ..
+            } => tracing::warn!(%source, %provider, %until, %why, "kept from sending"),
             mail if tracing::enabled!(tracing::Level::DEBUG) => {
                 let line = Line { at, event: mail }.to_json();
                 let text = String::from_utf8_lossy(&line);

@@ -25,6 +25,7 @@ pub fn attempt(possible_duplicate: bool) -> Attempt {
         number: 2,
         site: Some("mx.example.net".into()),
         source: Some("ip-a".into()),
+        provider: Some("google".into()),
         tls: Some(Tls {
             version: "TLSv1.3",
             policy: "opportunistic",
@@ -63,6 +64,7 @@ pub fn deferred() -> Event {
         attempt: Attempt {
             tls: None,
             source: None,
+            provider: None,
             ..attempt(false)
         },
         disposition: Disposition::Deferred { until, why },

@@ -20,7 +20,7 @@ const LAYERS: &[(usize, &[&str])] = &[
         ],
     ),
     // Ground services.
-    (1, &["clock", "events", "spool", "dns", "tls"]),
+    (1, &["clock", "events", "store", "spool", "dns", "tls"]),
     // Identity.
     (2, &["auth"]),
     // Policy.

@@ -1,0 +1,1 @@
+//! Who has the mailboxes, and what they want.

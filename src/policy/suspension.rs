@@ -1,0 +1,1 @@
+//! Who is kept from sending where, and until when.

@@ -1,0 +1,1 @@
+//! How a new address earns its reputation.

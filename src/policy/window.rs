@@ -1,0 +1,1 @@
+//! At which hours mail may go.
