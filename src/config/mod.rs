@@ -30,6 +30,8 @@ pub struct Config {
     pub hostname: String,
     /// Directory of everything the node keeps: spool, event log, keys it makes for itself.
     pub data_dir: PathBuf,
+    /// Where budgets, stages, windows and suspensions are kept.
+    pub state: store::Config,
     /// How mail is kept on disk.
     pub spool: spool::Config,
     /// Name servers, and how long answers are used.
@@ -47,9 +49,17 @@ pub struct Config {
     /// The keys that sign, one entry each.
     pub dkim: Vec<auth::dkim::Config>,
     /// Our addresses that mail leaves from.
-    pub source: Vec<delivery::SourceConfig>,
+    pub source: Vec<sources::SourceConfig>,
     /// Sources that share the mail of tenants.
-    pub pool: Vec<delivery::PoolConfig>,
+    pub pool: Vec<sources::PoolConfig>,
+    /// Who has the mailboxes, beside the providers that are known already; an entry with a known name changes it.
+    pub provider: Vec<providers::ProviderConfig>,
+    /// What replies of any provider ask for.
+    pub rule: Vec<providers::RuleConfig>,
+    /// How fast and how many at once, where a source, provider or tenant has no limits of its own.
+    pub limits: limits::Defaults,
+    /// How new sources earn their reputation.
+    pub warmup: warmup::Config,
     /// What overrides DNS and `[delivery]` for some domains. The most specific entry wins.
     pub route: Vec<delivery::RouteConfig>,
     /// How mail leaves.
@@ -71,6 +81,7 @@ impl Default for Config {
         Self {
             hostname: "localhost".to_owned(),
             data_dir: PathBuf::from("./data"),
+            state: store::Config::default(),
             spool: spool::Config::default(),
             dns: dns::Config::default(),
             listener: vec![listener::Config::default()],
@@ -81,6 +92,10 @@ impl Default for Config {
             dkim: Vec::new(),
             source: Vec::new(),
             pool: Vec::new(),
+            provider: Vec::new(),
+            rule: Vec::new(),
+            limits: limits::Defaults::default(),
+            warmup: warmup::Config::default(),
             route: Vec::new(),
             delivery: delivery::Config::default(),
             retry: queue::Config::default(),
@@ -117,7 +132,11 @@ impl Config {
         self.auth.validate("auth", problems);
         self.intake.validate("intake", problems);
         auth::dkim::validate_all(&self.dkim, "dkim", problems);
-        delivery::validate_sources(&self.source, &self.pool, problems);
+        sources::validate(&self.source, &self.pool, problems);
+        self.state.validate("state", problems);
+        self.limits.validate("limits", problems);
+        self.warmup.validate("warmup", problems);
+        providers::validate(&self.provider, &self.rule, problems);
         self.validate_pools_named(problems);
         each(&self.route, "route", |r, at| r.validate(at, problems));
         self.delivery.validate("delivery", problems);

@@ -1,10 +1,170 @@
-//! What is asked before mail moves, and why it waits.
+//! What is asked before mail moves: from which source, whether now, and if not, until when and why.
+//!
+//! | question | asked by | answer |
+//! |---|---|---|
+//! | may it come in? | the intake | [`Policy::receive`]: yes, or a reply that says what is known already |
+//! | from which source? | the dispatcher | [`Policy::choose`]: a source, or nowhere and why |
+//! | may the next one go? | a lane, before each message | [`Way::admit`]: a [`Lease`], or [`Wait`] and why |
+//! | may a connection open? | a lane | [`Way::connect`]: [`Seats`], or [`Wait`] and why |
+//! | what would happen? | people | [`Policy::explain`]: all of it, nothing taken |
+//!
+//! Capacity is a guard that is held: a [`Lease`] or [`Seats`] that is dropped gives back what was not used.
 
+mod choice;
+pub mod explain;
+mod hours;
 pub mod limits;
 pub mod providers;
+mod receive;
+mod settings;
+pub mod sources;
 pub mod suspension;
 pub mod verdict;
 pub mod warmup;
+mod way;
 pub mod window;
 
+pub use choice::{Ask, Choice};
+pub use receive::Arrival;
+pub use settings::{Parts, Settings, TenantRules};
 pub use verdict::Held;
+pub use way::{Admission, Flow, Lease, Seats, Wait, Way};
+
+use crate::clock::Clock;
+use crate::events::Events;
+use crate::mail::{Labels, Stream};
+use crate::store::{Store, StoreError};
+use crate::units::Live;
+use arc_swap::{ArcSwap, Guard};
+use limits::{Limit, Limits, Of};
+use providers::Provider;
+use sources::Source;
+use std::sync::Arc;
+use suspension::Suspensions;
+use tokio::sync::Notify;
+use warmup::Warmup;
+
+/// All of it. Cheap to clone.
+#[derive(Clone)]
+pub struct Policy(Arc<Shared>);
+
+struct Shared {
+    settings: Live<Settings>,
+    limits: Limits,
+    warmup: Warmup,
+    suspensions: Suspensions,
+    /// Somebody changed what mail waits for.
+    changed: Notify,
+}
+
+impl Policy {
+    /// Reads back what the store remembers.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn open(
+        settings: Settings,
+        store: Store,
+        clock: Clock,
+        events: Events,
+    ) -> Result<Self, StoreError> {
+        let limits = Limits::new(clock.clone());
+        limits.configure(settings.limits.clone());
+        settings.sources.look();
+        let suspensions = Suspensions::load(store.clone(), clock.clone(), events.clone()).await?;
+        let warmup = Warmup::open(settings.warmup.clone(), store, clock, events).await?;
+        Ok(Self(Arc::new(Shared {
+            settings: Arc::new(ArcSwap::from_pointee(settings)),
+            limits,
+            warmup,
+            suspensions,
+            changed: Notify::new(),
+        })))
+    }
+
+    /// Takes over a new configuration; what is under way keeps what it has been given.
+    pub fn configure(&self, settings: Settings) {
+        self.0.limits.configure(settings.limits.clone());
+        self.0.warmup.configure(settings.warmup.clone());
+        settings.sources.look();
+        self.0.settings.store(Arc::new(settings));
+        self.0.changed.notify_waiters();
+    }
+
+    pub fn settings(&self) -> Guard<Arc<Settings>> {
+        self.0.settings.load()
+    }
+
+    pub fn warmup(&self) -> &Warmup {
+        &self.0.warmup
+    }
+
+    pub fn suspensions(&self) -> &Suspensions {
+        &self.0.suspensions
+    }
+
+    /// What is said of mail from `source` to `site`.
+    pub fn way(&self, source: &Arc<Source>, site: &Arc<str>, provider: &Arc<Provider>) -> Arc<Way> {
+        let (name, of_provider) = (Arc::clone(&source.name), Arc::clone(&provider.name));
+        let limit = |of: Of| self.0.limits.of(&of);
+        Arc::new(Way {
+            limits: [
+                limit(Of::Site {
+                    source: Arc::clone(&name),
+                    site: Arc::clone(site),
+                }),
+                limit(Of::Provider {
+                    source: Arc::clone(&name),
+                    provider: of_provider,
+                }),
+                limit(Of::Source {
+                    source: Arc::clone(&name),
+                }),
+            ],
+            warmup: self.0.warmup.pair(&name, &provider.name),
+            suspensions: self.0.suspensions.clone(),
+            hours: self.settings().provider_hours(&provider.name),
+            source: Arc::clone(source),
+            site: Arc::clone(site),
+            provider: Arc::clone(provider),
+        })
+    }
+
+    /// What is said of mail with these labels, wherever it goes.
+    pub fn flow(&self, labels: &Labels) -> Flow {
+        let tenant: Option<Arc<str>> = labels.tenant.as_deref().map(Into::into);
+        let campaign: Option<Arc<str>> = labels.campaign.as_deref().map(Into::into);
+        let of_tenant = tenant.clone().map(|tenant| Of::Tenant { tenant });
+        let of_campaign = campaign.map(|campaign| Of::Campaign { tenant, campaign });
+        let of: [Option<Of>; 2] = [of_tenant, of_campaign];
+        Flow {
+            stream: labels.stream.unwrap_or(Stream::Marketing),
+            has_tenant: labels.tenant.is_some(),
+            terms: self.settings().tenant(labels.tenant.as_deref()),
+            limits: of.iter().flatten().map(|of| self.0.limits.of(of)).collect(),
+        }
+    }
+
+    /// Why marketing mail of this tenant may not go at this hour, where it may not.
+    pub fn tenant_hours(&self, labels: &Labels, now: crate::units::Timestamp) -> Result<(), Held> {
+        let terms = self.settings().tenant(labels.tenant.as_deref());
+        let stream = labels.stream.unwrap_or(Stream::Marketing);
+        let hours = terms.hours.as_ref();
+        hours.map_or(Ok(()), |hours| hours.open(stream, now))
+    }
+
+    /// Every limit that is known, for `explain` and metrics.
+    pub(crate) fn limit(&self, of: &Of) -> Arc<Limit> {
+        self.0.limits.of(of)
+    }
+
+    /// Tells who waits that something has changed.
+    pub fn tell_changed(&self) {
+        self.0.changed.notify_waiters();
+    }
+
+    /// Returns when something has changed that mail may wait for.
+    pub async fn changed(&self) {
+        self.0.changed.notified().await;
+    }
+}

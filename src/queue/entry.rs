@@ -108,6 +108,11 @@ impl Entry {
         &self.state
     }
 
+    fn count(&self) -> u16 {
+        let others = self.others.as_ref().map_or(0, |others| others.len());
+        u16::try_from(others + 1).unwrap_or(u16::MAX)
+    }
+
     fn recipients(&self) -> Recipients {
         let others = self.others.iter().flat_map(|others| others.iter());
         std::iter::once(self.first).chain(others.copied()).collect()
@@ -274,6 +279,8 @@ impl Entries {
             id: entry.id,
             domain: self.domain(entry)?,
             labels: self.labels(entry)?,
+            recipients: entry.count(),
+            last: self.place(entry).filter(|_| entry.attempts > 0).cloned(),
             expired: entry.expires <= now,
         })
     }

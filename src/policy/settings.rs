@@ -1,0 +1,127 @@
+//! What policy decides by: the configuration, compiled.
+
+use super::hours::Hours;
+use super::limits::{self, Rules};
+use super::providers::{self, Provider, Providers};
+use super::sources::{PoolConfig, SourceConfig, Sources};
+use super::warmup;
+use super::window::SendWindows;
+use crate::problem::Problems;
+use parking_lot::Mutex;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// Sites whose providers are remembered.
+const MOST_SITES: usize = 200_000;
+
+/// What it is made of.
+#[derive(Debug, Clone, Copy)]
+pub struct Parts<'a> {
+    pub hostname: &'a str,
+    pub sources: &'a [SourceConfig],
+    pub pools: &'a [PoolConfig],
+    pub providers: &'a providers::Config,
+    pub limits: &'a limits::Defaults,
+    pub warmup: &'a warmup::Config,
+    pub tenants: &'a [TenantRules<'a>],
+}
+
+/// What a tenant is held to, and what it has been promised.
+#[derive(Debug, Clone, Copy)]
+pub struct TenantRules<'a> {
+    pub name: &'a str,
+    /// Its share where tenants take turns.
+    pub weight: u32,
+    pub limits: &'a limits::Config,
+    /// Of each of its campaigns.
+    pub campaign_limits: &'a limits::Config,
+    pub send_window: &'a SendWindows,
+}
+
+/// Built whole or not at all; a reload swaps it.
+#[derive(Debug)]
+pub struct Settings {
+    pub sources: Sources,
+    pub providers: Providers,
+    pub(super) limits: Rules,
+    pub(super) warmup: warmup::Settings,
+    tenants: HashMap<Box<str>, Arc<Terms>>,
+    stranger: Arc<Terms>,
+    hours: HashMap<Arc<str>, Arc<Hours>>,
+    /// Providers of sites that have been asked for.
+    sites: Mutex<HashMap<Arc<str>, Arc<Provider>>>,
+}
+
+/// A tenant's, as its mail meets them in a line.
+#[derive(Debug)]
+pub struct Terms {
+    pub weight: u32,
+    pub hours: Option<Arc<Hours>>,
+}
+
+impl Settings {
+    /// # Errors
+    /// What is wrong with the rules of providers or the schedules of warm-ups.
+    pub fn new(parts: Parts<'_>) -> Result<Self, Problems> {
+        let providers = Providers::new(parts.providers)?;
+        let stranger = Arc::new(Terms {
+            weight: 1,
+            hours: None,
+        });
+        let hours = providers.all().filter_map(provider_hours).collect();
+        let tenants = parts.tenants.iter().enumerate();
+        Ok(Self {
+            sources: Sources::new(parts.hostname, parts.sources, parts.pools),
+            limits: rules(&parts, &providers),
+            warmup: warmup::Settings::new(parts.warmup, warming(parts.sources))?,
+            tenants: tenants.map(|(i, rules)| terms(i, rules)).collect(),
+            providers,
+            stranger,
+            hours,
+            sites: Mutex::default(),
+        })
+    }
+
+    /// Who has the mailboxes of a site, by its hosts.
+    pub fn provider<'h>(
+        &self,
+        site: &Arc<str>,
+        hosts: impl Iterator<Item = &'h str>,
+    ) -> Arc<Provider> {
+        let mut sites = self.sites.lock();
+        if let Some(provider) = sites.get(site) {
+            return Arc::clone(provider);
+        }
+        let provider = Arc::clone(self.providers.of(hosts));
+        if sites.len() >= MOST_SITES {
+            sites.clear();
+        }
+        sites.insert(Arc::clone(site), Arc::clone(&provider));
+        provider
+    }
+
+    pub(super) fn tenant(&self, name: Option<&str>) -> Arc<Terms> {
+        let known = name.and_then(|name| self.tenants.get(name));
+        Arc::clone(known.unwrap_or(&self.stranger))
+    }
+
+    pub(super) fn provider_hours(&self, provider: &str) -> Option<Arc<Hours>> {
+        self.hours.get(provider).cloned()
+    }
+}
+
+/// The hours of a provider, where it keeps any.
+fn provider_hours(provider: &Arc<Provider>) -> Option<(Arc<str>, Arc<Hours>)> {
+    let (of, key) = (format!("provider {}", provider.name), format!("{}.send_window", provider.key));
+    let hours = Hours::new(&provider.send_window, &of, &key)?;
+    Some((Arc::clone(&provider.name), hours))
+}
+
+fn terms(i: usize, rules: &TenantRules<'_>) -> (Box<str>, Arc<Terms>) {
+    let (of, key) = (format!("tenant {}", rules.name), format!("tenant[{i}].send_window"));
+    let terms = Terms {
+        weight: rules.weight,
+        hours: Hours::new(rules.send_window, &of, &key),
+    };
+    (rules.name.into(), Arc::new(terms))
+}
