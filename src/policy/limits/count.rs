@@ -53,7 +53,7 @@ mod tests {
     #[test]
     fn a_count_is_of_this_period_of_the_clock() {
         let mut count = Count::new(Per::Minute);
-        let at = |millis| Timestamp::from_millis(1_700_000_040_000 + millis);
+        let at = |millis: u64| Timestamp::from_millis(1_700_000_040_000 + millis);
         count.add(at(0));
         count.add_many(2, at(59_999));
         count.take_away();

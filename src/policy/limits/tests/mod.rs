@@ -58,7 +58,7 @@ impl World {
         self.clock.advance(span);
     }
 
-    /// How many messages pass one after another, now.
+    /// How many messages pass one after another, now. The one that does not is told a turn.
     fn passing(&self, limit: &Limit) -> u32 {
         let passed = std::iter::repeat_with(|| limit.message(self.now()));
         let passed = passed.take_while(Result::is_ok).count();
