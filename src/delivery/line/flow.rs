@@ -15,7 +15,9 @@ const SIBLINGS: usize = 256;
 const UNLABELLED: u8 = 50;
 /// Below this a row keeps the memory that it has.
 const SMALL: usize = 256;
-const MILLIS_PER_HOUR: i128 = 3_600_000;
+const MILLIS_PER_HOUR: i64 = 3_600_000;
+/// The year 4199. So that what is multiplied by points an hour still fits.
+const LATEST: u64 = 1 << 46;
 
 /// The waiters of one flow. `kept` is the caller's.
 pub struct Flow<F> {
@@ -24,10 +26,11 @@ pub struct Flow<F> {
     len: usize,
 }
 
-/// Waiters of one engagement, in the order they came. Never empty between calls.
+/// Waiters of one engagement, in the order they came. Fronts are kept apart: to compare those of all rows they should
+/// lie close to each other.
 struct Row {
-    engagement: u8,
-    waiting: VecDeque<Item>,
+    front: Item,
+    behind: VecDeque<Item>,
 }
 
 /// A [`Waiter`], and its turn among all that came to the line.
@@ -62,16 +65,12 @@ impl<F> Flow<F> {
     /// `turn` is one more than that of whoever came before.
     pub fn push(&mut self, waiter: Waiter, turn: u32) {
         let item = Item::new(waiter, turn);
-        let engagement = item.engagement();
-        let row = self
-            .rows
-            .iter_mut()
-            .find(|row| row.engagement == engagement);
-        match row {
-            Some(row) => row.waiting.push_back(item),
+        let alike = |row: &&mut Row| row.front.engagement() == item.engagement();
+        match self.rows.iter_mut().find(alike) {
+            Some(row) => row.behind.push_back(item),
             None => self.rows.push(Row {
-                engagement,
-                waiting: VecDeque::from([item]),
+                front: item,
+                behind: VecDeque::new(),
             }),
         }
         self.len += 1;
@@ -79,113 +78,126 @@ impl<F> Flow<F> {
 
     /// Who goes next.
     pub fn front(&self, order: Order) -> Option<Waiter> {
-        let item = self.rows.get(self.next_row(order)?)?.waiting.front()?;
-        Some(item.waiter())
+        let row = self.rows.get(self.next_row(order)?)?;
+        Some(row.front.waiter())
     }
 
     /// Takes who goes next, and of the same message those that `join`, until one does not.
     #[must_use = "these entries are in no queue now"]
     pub fn take(&mut self, order: Order, join: impl FnMut(&Waiter) -> bool) -> Vec<Waiter> {
-        let Some(number) = self.next_row(order) else {
+        let number = self.next_row(order).unwrap_or_default();
+        let Some(row) = self.rows.get_mut(number) else {
             return Vec::new();
         };
-        let batch = self
-            .rows
-            .get_mut(number)
-            .map_or_else(Vec::new, |row| row.take(join));
-        self.taken(number, batch.len());
+        let mut batch = vec![row.front.waiter()];
+        batch.extend(row.take_siblings(join));
+        self.len -= batch.len();
+        self.move_up(number);
         batch
     }
 
     #[must_use = "this entry is in no queue now"]
     pub fn remove(&mut self, key: Key) -> Option<Waiter> {
         let (number, at) = self.position(key)?;
-        let item = self.rows.get_mut(number)?.waiting.remove(at)?;
-        self.taken(number, 1);
-        Some(item.waiter())
+        let row = self.rows.get_mut(number)?;
+        let waiter = match at.checked_sub(1) {
+            Some(behind) => row.behind.remove(behind)?.waiter(),
+            None => {
+                let front = row.front.waiter();
+                self.move_up(number);
+                front
+            }
+        };
+        self.len -= 1;
+        Some(waiter)
     }
 
     /// How many go before a waiter, should nobody else come.
     pub fn ahead_of(&self, key: Key, order: Order) -> Option<usize> {
         let (number, at) = self.position(key)?;
-        let own = &self.rows.get(number)?.waiting;
+        let own = self.rows.get(number)?.items().take(at + 1);
         // Its row comes to it once the last to go of those before it has gone. What goes before that one in the other
         // rows, without one between that goes after it, goes before the waiter too.
-        let last = own
-            .range(..=at)
-            .reduce(|last, item| if order.before(last, item) { item } else { last })?;
+        let last = own.reduce(|last, item| order.last(last, item))?;
         let others = self.rows.iter().enumerate().filter(|(n, _)| *n != number);
-        let ahead = others.map(|(_, row)| {
-            let before = row.waiting.iter().take_while(|i| order.before(i, last));
-            before.count()
-        });
-        Some(at + ahead.sum::<usize>())
+        let before = |row: &Row| row.items().take_while(|i| order.before(i, last)).count();
+        Some(at + others.map(|(_, row)| before(row)).sum::<usize>())
     }
 
     pub fn into_waiters(self) -> impl Iterator<Item = Waiter> {
-        let items = self.rows.into_iter().flat_map(|row| row.waiting);
+        let rows = self.rows.into_iter();
+        let items = rows.flat_map(|row| std::iter::once(row.front).chain(row.behind));
         items.map(|item| item.waiter())
     }
 
     fn position(&self, key: Key) -> Option<(usize, usize)> {
         let mut rows = self.rows.iter().enumerate();
         rows.find_map(|(number, row)| {
-            let at = row.waiting.iter().position(|item| item.key == key)?;
+            let at = row.items().position(|item| item.key == key)?;
             Some((number, at))
         })
     }
 
     /// The row whose front goes next.
     fn next_row(&self, order: Order) -> Option<usize> {
-        let fronts = self.rows.iter().enumerate();
-        let fronts = fronts.filter_map(|(number, row)| Some((number, row.waiting.front()?)));
-        let best = fronts.reduce(|best, next| {
-            if order.before(next.1, best.1) {
-                next
-            } else {
-                best
-            }
+        let rows = self.rows.iter().enumerate();
+        let best = rows.reduce(|best, row| {
+            let better = order.before(&row.1.front, &best.1.front);
+            if better { row } else { best }
         });
         best.map(|(number, _)| number)
     }
 
-    /// `count` have left a row.
-    fn taken(&mut self, number: usize, count: usize) {
-        self.len -= count;
+    /// The front of a row has gone.
+    fn move_up(&mut self, number: usize) {
         let Some(row) = self.rows.get_mut(number) else {
             return;
         };
-        let left = row.waiting.len();
-        if left == 0 {
-            self.rows.swap_remove(number);
-        } else if row.waiting.capacity() > SMALL.max(4 * left) {
-            row.waiting.shrink_to(2 * left);
+        match row.behind.pop_front() {
+            Some(next) => {
+                row.front = next;
+                row.give_memory_back();
+            }
+            None => {
+                self.rows.swap_remove(number);
+            }
         }
     }
 }
 
 impl Row {
-    fn take(&mut self, mut join: impl FnMut(&Waiter) -> bool) -> Vec<Waiter> {
-        let Some(front) = self.waiting.pop_front() else {
-            return Vec::new();
-        };
-        let mut batch = vec![front.waiter()];
-        let mut at = 0;
-        while let Some(found) = self.sibling(front.id, at) {
-            let joins = self.waiting.get(found).map(Item::waiter).filter(&mut join);
-            let Some(sibling) = joins else { break };
-            self.waiting.remove(found);
-            batch.push(sibling);
-            at = found;
-        }
-        batch
+    fn items(&self) -> impl Iterator<Item = &Item> {
+        std::iter::once(&self.front).chain(&self.behind)
     }
 
-    /// Where the next of a message stands, from a place on.
-    fn sibling(&self, id: MessageId, from: usize) -> Option<usize> {
-        let near = self.waiting.len().min(SIBLINGS);
-        let mut places = self.waiting.range(from.min(near)..near);
-        places.position(|item| item.id == id).map(|at| at + from)
+    /// Those near the front that are of its message and join it.
+    fn take_siblings(&mut self, mut join: impl FnMut(&Waiter) -> bool) -> Vec<Waiter> {
+        let (mut siblings, mut at) = (Vec::new(), 0);
+        while let Some(found) = self.sibling(at) {
+            let waiter = self.behind.get(found).map(Item::waiter);
+            let Some(sibling) = waiter.filter(&mut join) else {
+                break;
+            };
+            self.behind.remove(found);
+            siblings.push(sibling);
+            at = found;
+        }
+        siblings
+    }
+
+    /// Where behind the front the next of its message stands, from a place on.
+    fn sibling(&self, from: usize) -> Option<usize> {
+        let near = self.behind.len().min(SIBLINGS);
+        let mut places = self.behind.range(from.min(near)..near);
+        let found = places.position(|item| item.id == self.front.id)?;
+        Some(from + found)
+    }
+
+    fn give_memory_back(&mut self) {
+        let left = self.behind.len();
+        if self.behind.capacity() > SMALL.max(4 * left) {
+            self.behind.shrink_to(2 * left);
+        }
     }
 }
 
@@ -223,9 +235,10 @@ impl Item {
     ///
     /// At an instant `now` a waiter has `engagement + points × (now - since)` points. `now` is the same for all, so
     /// that who leads goes on leading: what counts is `engagement - points × since`, which stays as it is.
-    fn standing(&self, points_per_hour: u16) -> i128 {
-        let engagement = i128::from(self.engagement()) * MILLIS_PER_HOUR;
-        engagement - i128::from(points_per_hour) * i128::from(self.since.as_millis())
+    fn standing(&self, points_per_hour: u16) -> i64 {
+        let engagement = i64::from(self.engagement()) * MILLIS_PER_HOUR;
+        let since = self.since.as_millis().min(LATEST).cast_signed();
+        engagement - i64::from(points_per_hour) * since
     }
 }
 
@@ -239,6 +252,10 @@ impl Order {
             other.standing(points_per_hour),
         );
         mine > theirs || (mine == theirs && one.came_before(other))
+    }
+
+    fn last<'a>(self, one: &'a Item, other: &'a Item) -> &'a Item {
+        if self.before(one, other) { other } else { one }
     }
 }
 
@@ -287,6 +304,6 @@ mod tests {
         for _ in 0..99_000 {
             assert_eq!(flow.take(Order::Arrival, |_| true).len(), 1);
         }
-        assert!(flow.rows[0].waiting.capacity() <= 4_000);
+        assert!(flow.rows[0].behind.capacity() <= 4_000);
     }
 }
