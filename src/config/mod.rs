@@ -14,8 +14,9 @@ pub use change::restart_needed;
 pub use load::{Finding, Refused};
 
 use crate::problem::Problems;
+use crate::policy::{self, limits, providers, sources, warmup};
 use crate::smtp::{listener, session};
-use crate::{auth, bounce, delivery, dns, events, http, intake, queue, spool, tls};
+use crate::{auth, bounce, delivery, dns, events, http, intake, queue, spool, store, tls};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
@@ -132,7 +133,7 @@ impl Config {
         self.auth.validate("auth", problems);
         self.intake.validate("intake", problems);
         auth::dkim::validate_all(&self.dkim, "dkim", problems);
-        sources::validate(&self.source, &self.pool, problems);
+        sources::validate(&self.source, &self.pool, &self.warmup, problems);
         self.state.validate("state", problems);
         self.limits.validate("limits", problems);
         self.warmup.validate("warmup", problems);
@@ -163,6 +164,31 @@ impl Config {
                 );
             }
         }
+    }
+
+    /// What policy decides by.
+    ///
+    /// # Errors
+    /// What is wrong with the rules of providers.
+    pub fn policy(&self) -> Result<policy::Settings, Problems> {
+        let tenant = |tenant: &'_ auth::credentials::Config| policy::TenantRules {
+            name: &tenant.name,
+            weight: tenant.weight,
+            limits: &tenant.limits,
+            campaign_limits: &tenant.campaign_limits,
+            send_window: &tenant.send_window,
+        };
+        let tenants: Vec<_> = self.tenant.iter().map(tenant).collect();
+        policy::Settings::new(policy::Parts {
+            hostname: &self.hostname,
+            sources: &self.source,
+            pools: &self.pool,
+            providers: &self.provider,
+            rules: &self.rule,
+            limits: &self.limits,
+            warmup: &self.warmup,
+            tenants: &tenants,
+        })
     }
 
     /// Where the event log is.

@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 /// A reply, and the rule that it matches.
 pub(super) struct Heard {
-    rule: Arc<Rule>,
+    rule: Rule,
     reply: Reply,
 }
 
@@ -29,7 +29,7 @@ impl Delivery {
             }
             self.keep_away(&lane.way(), &rule, &reply);
             if rule.notify {
-                let (source, site, key) = (&lane.place.source, &lane.place.site, &rule.key);
+                let (source, site, key) = (&lane.place.source, &lane.place.site, &rule.place);
                 tracing::warn!(%source, %site, %reply, rule = %key, "a reply to look at");
             }
             if rule.fresh_connection {
@@ -42,7 +42,7 @@ impl Delivery {
     fn keep_away(&self, way: &Way, rule: &Rule, reply: &Reply) {
         let now = self.0.with.clock.now();
         if let Some(suspend) = &rule.suspend {
-            self.0.with.policy.suspend(way, suspend, reply, now);
+            self.0.with.policy.suspend(way, suspend, &rule.place, reply, now);
         }
         if rule.reputation {
             way.blocked(reply, now);
@@ -61,9 +61,9 @@ impl Batch {
             let Some(rule) = going.way.provider.judge(reply) else {
                 continue;
             };
-            if heard.iter().all(|heard| !Arc::ptr_eq(&heard.rule, rule)) {
+            if heard.iter().all(|heard| heard.rule.place != rule.place) {
                 heard.push(Heard {
-                    rule: Arc::clone(rule),
+                    rule: rule.clone(),
                     reply: reply.clone(),
                 });
             }

@@ -11,6 +11,7 @@ use crate::policy::sources::Source;
 use crate::smtp::client::{Connection, Failure, State, Target, Transaction};
 use crate::tls::client::Policy;
 use crate::units::Timestamp;
+use std::num::NonZeroU32;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -86,9 +87,9 @@ impl Link {
     }
 
     /// `most` messages are what its provider takes over one connection.
-    pub fn has_served_enough(&self, config: &Config, most: Option<u32>, now: Timestamp) -> bool {
+    pub fn has_served_enough(&self, config: &Config, most: Option<NonZeroU32>, now: Timestamp) -> bool {
         let configured = config.max_messages_per_connection;
-        let most = most.map_or(configured, |most| most.min(configured));
+        let most = most.map_or(configured, |most| most.get().min(configured));
         self.open.as_ref().is_some_and(|open| {
             open.connection.is_spent()
                 || open.messages >= most

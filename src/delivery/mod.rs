@@ -433,7 +433,7 @@ impl Batch {
 fn most_recipients(routing: &Routing, going: Option<&Going>) -> u16 {
     let asked = going.and_then(|going| going.way.provider.recipients_per_transaction);
     let most = routing.delivery.max_recipients;
-    asked.map_or(most, |asked| asked.min(most))
+    asked.map_or(most, |asked| asked.get().min(most))
 }
 
 #[cfg(test)]

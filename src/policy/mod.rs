@@ -32,16 +32,17 @@ pub use way::{Admission, Flow, Lease, Seats, Wait, Way};
 
 use crate::clock::Clock;
 use crate::events::Events;
-use crate::mail::{Labels, Stream};
+use crate::mail::{Labels, Reply, Stream};
 use crate::store::{Store, StoreError};
-use crate::units::Live;
+use crate::units::{Live, Timestamp};
 use arc_swap::{ArcSwap, Guard};
 use limits::{Limit, Limits, Of};
-use providers::Provider;
+use providers::{Provider, Scope, Suspend};
 use sources::Source;
 use std::sync::Arc;
-use suspension::Suspensions;
+use suspension::{At, Cause, Suspensions};
 use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
 use warmup::Warmup;
 
 /// All of it. Cheap to clone.
@@ -132,21 +133,16 @@ impl Policy {
 
     /// What is said of mail with these labels, wherever it goes.
     pub fn flow(&self, labels: &Labels) -> Flow {
-        let tenant: Option<Arc<str>> = labels.tenant.as_deref().map(Into::into);
-        let campaign: Option<Arc<str>> = labels.campaign.as_deref().map(Into::into);
-        let of_tenant = tenant.clone().map(|tenant| Of::Tenant { tenant });
-        let of_campaign = campaign.map(|campaign| Of::Campaign { tenant, campaign });
-        let of: [Option<Of>; 2] = [of_tenant, of_campaign];
         Flow {
             stream: labels.stream.unwrap_or(Stream::Marketing),
             has_tenant: labels.tenant.is_some(),
             terms: self.settings().tenant(labels.tenant.as_deref()),
-            limits: of.iter().flatten().map(|of| self.0.limits.of(of)).collect(),
+            limits: Of::of_labels(labels).map(|of| self.0.limits.of(&of)).collect(),
         }
     }
 
     /// Why marketing mail of this tenant may not go at this hour, where it may not.
-    pub fn tenant_hours(&self, labels: &Labels, now: crate::units::Timestamp) -> Result<(), Held> {
+    pub fn tenant_hours(&self, labels: &Labels, now: Timestamp) -> Result<(), Held> {
         let terms = self.settings().tenant(labels.tenant.as_deref());
         let stream = labels.stream.unwrap_or(Stream::Marketing);
         let hours = terms.hours.as_ref();
@@ -156,6 +152,55 @@ impl Policy {
     /// Every limit that is known, for `explain` and metrics.
     pub(crate) fn limit(&self, of: &Of) -> Arc<Limit> {
         self.0.limits.of(of)
+    }
+
+    /// The same way by what is configured now.
+    pub fn renewed(&self, way: &Way) -> Arc<Way> {
+        let settings = self.settings();
+        let source = settings.sources.all().find(|source| source.name == way.source.name);
+        let provider = settings.providers.get(&way.provider.name);
+        self.way(
+            source.unwrap_or(&way.source),
+            &way.site,
+            provider.unwrap_or(&way.provider),
+        )
+    }
+
+    /// A reply asks for the source of a way to stay away for a time.
+    pub fn suspend(&self, way: &Way, suspend: &Suspend, rule: &str, reply: &Reply, now: Timestamp) {
+        let at = match suspend.at {
+            Scope::Site => At::Site(Arc::clone(&way.site)),
+            Scope::Provider => At::Provider(Arc::clone(&way.provider.name)),
+        };
+        let cause = Cause {
+            provider: Arc::clone(&way.provider.name),
+            reply: Some(reply.clone()),
+            why: format!("{reply} (rule {rule})"),
+        };
+        self.0
+            .suspensions
+            .suspend(&way.source.name, at, now + suspend.span, cause);
+    }
+
+    /// Takes note of what other nodes have decided.
+    pub async fn refresh(&self) {
+        if let Err(error) = self.0.suspensions.refresh().await {
+            tracing::warn!(%error, "suspensions of other nodes are not known");
+        }
+        if let Err(error) = self.0.warmup.refresh().await {
+            tracing::warn!(%error, "decisions of other nodes about warm-ups are not known");
+        }
+    }
+
+    /// Keeps budgets filled and days counted, until `stop`.
+    pub async fn run(&self, stop: CancellationToken) {
+        self.0.warmup.run(stop).await;
+    }
+
+    /// Gives back what was taken in advance, and writes down what has not been.
+    pub async fn close(&self) {
+        self.0.warmup.close().await;
+        self.0.suspensions.close().await;
     }
 
     /// Tells who waits that something has changed.

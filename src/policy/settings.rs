@@ -1,8 +1,8 @@
 //! What policy decides by: the configuration, compiled.
 
 use super::hours::Hours;
-use super::limits::{self, Rules};
-use super::providers::{self, Provider, Providers};
+use super::limits::{self, Rules, Scope};
+use super::providers::{Provider, ProviderConfig, Providers, RuleConfig};
 use super::sources::{PoolConfig, SourceConfig, Sources};
 use super::warmup;
 use super::window::SendWindows;
@@ -20,7 +20,8 @@ pub struct Parts<'a> {
     pub hostname: &'a str,
     pub sources: &'a [SourceConfig],
     pub pools: &'a [PoolConfig],
-    pub providers: &'a providers::Config,
+    pub providers: &'a [ProviderConfig],
+    pub rules: &'a [RuleConfig],
     pub limits: &'a limits::Defaults,
     pub warmup: &'a warmup::Config,
     pub tenants: &'a [TenantRules<'a>],
@@ -44,7 +45,7 @@ pub struct Settings {
     pub sources: Sources,
     pub providers: Providers,
     pub(super) limits: Rules,
-    pub(super) warmup: warmup::Settings,
+    pub(super) warmup: warmup::Rules,
     tenants: HashMap<Box<str>, Arc<Terms>>,
     stranger: Arc<Terms>,
     hours: HashMap<Arc<str>, Arc<Hours>>,
@@ -63,17 +64,17 @@ impl Settings {
     /// # Errors
     /// What is wrong with the rules of providers or the schedules of warm-ups.
     pub fn new(parts: Parts<'_>) -> Result<Self, Problems> {
-        let providers = Providers::new(parts.providers)?;
+        let providers = Providers::new(parts.providers, parts.rules)?;
         let stranger = Arc::new(Terms {
             weight: 1,
             hours: None,
         });
-        let hours = providers.all().filter_map(provider_hours).collect();
+        let hours = providers.iter().filter_map(provider_hours).collect();
         let tenants = parts.tenants.iter().enumerate();
         Ok(Self {
             sources: Sources::new(parts.hostname, parts.sources, parts.pools),
             limits: rules(&parts, &providers),
-            warmup: warmup::Settings::new(parts.warmup, warming(parts.sources))?,
+            warmup: warmup::Rules::new(parts.warmup, warming(parts.sources)),
             tenants: tenants.map(|(i, rules)| terms(i, rules)).collect(),
             providers,
             stranger,
@@ -110,9 +111,46 @@ impl Settings {
     }
 }
 
+/// Every table of limits, with the key that it stands at.
+fn rules(parts: &Parts<'_>, providers: &Providers) -> Rules {
+    let mut rules = Rules::new(parts.limits);
+    for provider in providers.iter() {
+        let scope = Scope::Provider {
+            source: None,
+            provider: Some(Arc::clone(&provider.name)),
+        };
+        let key = format!("provider.{}.limits", provider.name);
+        rules.add(scope, &key, &provider.limits);
+    }
+    for (i, source) in parts.sources.iter().enumerate() {
+        let scope = Scope::Source {
+            source: Some(source.name.as_str().into()),
+        };
+        rules.add(scope, &format!("source[{i}].limits"), &source.limits);
+    }
+    for (i, tenant) in parts.tenants.iter().enumerate() {
+        let name: Arc<str> = tenant.name.into();
+        let of_all = Scope::Campaign {
+            tenant: Some(Arc::clone(&name)),
+            campaign: None,
+        };
+        let scope = Scope::Tenant { tenant: Some(name) };
+        rules.add(scope, &format!("tenant[{i}].limits"), tenant.limits);
+        let key = format!("tenant[{i}].campaign_limits");
+        rules.add(of_all, &key, tenant.campaign_limits);
+    }
+    rules
+}
+
+/// The sources that warm, and how.
+fn warming(sources: &[SourceConfig]) -> impl Iterator<Item = (&str, &warmup::SourceWarmup)> {
+    let warming = sources.iter();
+    warming.filter_map(|source| Some((source.name.as_str(), source.warmup.as_ref()?)))
+}
+
 /// The hours of a provider, where it keeps any.
 fn provider_hours(provider: &Arc<Provider>) -> Option<(Arc<str>, Arc<Hours>)> {
-    let (of, key) = (format!("provider {}", provider.name), format!("{}.send_window", provider.key));
+    let (of, key) = (format!("provider {}", provider.name), format!("provider.{}.send_window", provider.name));
     let hours = Hours::new(&provider.send_window, &of, &key)?;
     Some((Arc::clone(&provider.name), hours))
 }

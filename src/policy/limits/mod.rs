@@ -8,7 +8,7 @@
 //! saved up beyond a tenth of a second's worth ([`Rate::burst`]), and nothing is handed out at the start.
 
 mod cells;
-mod config;
+pub mod config;
 mod count;
 mod debt;
 mod full;

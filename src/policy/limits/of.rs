@@ -1,5 +1,6 @@
 //! What a limit is on.
 
+use crate::mail::Labels;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::sync::Arc;
@@ -25,6 +26,17 @@ pub enum Of {
         tenant: Option<Arc<str>>,
         campaign: Arc<str>,
     },
+}
+
+impl Of {
+    /// What mail with these labels is held to wherever it goes: its tenant, then its campaign.
+    pub fn of_labels(labels: &Labels) -> impl Iterator<Item = Self> {
+        let tenant: Option<Arc<str>> = labels.tenant.as_deref().map(Into::into);
+        let campaign: Option<Arc<str>> = labels.campaign.as_deref().map(Into::into);
+        let of_tenant = tenant.clone().map(|tenant| Self::Tenant { tenant });
+        let of_campaign = campaign.map(|campaign| Self::Campaign { tenant, campaign });
+        of_tenant.into_iter().chain(of_campaign)
+    }
 }
 
 impl fmt::Display for Of {

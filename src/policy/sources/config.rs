@@ -1,12 +1,14 @@
 //! `[[source]]` and `[[pool]]` as written.
 
+use crate::policy::limits;
+use crate::policy::warmup::{self, SourceWarmup};
 use crate::problem::Problems;
 use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
 use std::net::IpAddr;
 
 /// `[[source]]`: one of our addresses, and the name it says EHLO with.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SourceConfig {
     pub name: String,
@@ -14,6 +16,12 @@ pub struct SourceConfig {
     pub address: IpAddr,
     /// EHLO name; should be the address's PTR name.
     pub ehlo: String,
+    /// What it may do, to all sites together, in place of `[limits.source]`.
+    #[serde(default)]
+    pub limits: limits::Config,
+    /// How it earns its reputation; absent where it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub warmup: Option<SourceWarmup>,
 }
 
 impl SourceConfig {
@@ -23,6 +31,8 @@ impl SourceConfig {
             name: name.to_owned(),
             address,
             ehlo: format!("{name}.example.com"),
+            limits: limits::Config::default(),
+            warmup: None,
         }
     }
 }
@@ -49,50 +59,60 @@ fn one() -> u32 {
     1
 }
 
-/// Checks sources and pools together: names are unique and pools name sources that are there.
-pub fn validate(sources: &[SourceConfig], pools: &[PoolConfig], problems: &mut Problems) {
+/// Checks sources and pools together: names are unique, pools name sources that are there, and warm-ups schedules and
+/// pools.
+pub fn validate(
+    sources: &[SourceConfig],
+    pools: &[PoolConfig],
+    schedules: &warmup::Config,
+    problems: &mut Problems,
+) {
+    let named: Vec<&str> = pools.iter().map(|pool| pool.name.as_str()).collect();
     let mut names = HashSet::new();
     for (i, source) in sources.iter().enumerate() {
+        let at = format!("source[{i}]");
         if !names.insert(source.name.as_str()) {
             let message = format!("\"{}\" is the name of an earlier source", source.name);
-            problems.add(
-                format!("source[{i}].name"),
-                message,
-                "give each source its own name",
-            );
+            let remedy = "give each source its own name";
+            problems.add(format!("{at}.name"), message, remedy);
         }
-        if source.ehlo.is_empty()
-            || source
-                .ehlo
-                .contains(|c: char| c.is_whitespace() || c.is_control())
-        {
-            problems.add(
-                format!("source[{i}].ehlo"),
-                "is not a host name",
-                "write the address's PTR name",
-            );
+        source.validate(&at, problems);
+        if let Some(warmup) = &source.warmup {
+            warmup.validate(&format!("{at}.warmup"), schedules, &named, problems);
         }
     }
     for (i, pool) in pools.iter().enumerate() {
-        if pool.sources.iter().all(|member| member.weight == 0) {
-            problems.add(
-                format!("pool[{i}].sources"),
-                "no member has a weight over 0",
-                "give one a weight of 1",
-            );
+        pool.validate(&format!("pool[{i}]"), &names, problems);
+    }
+}
+
+impl SourceConfig {
+    fn validate(&self, at: &str, problems: &mut Problems) {
+        let odd = |c: char| c.is_whitespace() || c.is_control();
+        if self.ehlo.is_empty() || self.ehlo.contains(odd) {
+            let remedy = "write the address's PTR name";
+            problems.add(format!("{at}.ehlo"), "is not a host name", remedy);
         }
-        for (j, member) in pool
-            .sources
-            .iter()
-            .enumerate()
-            .filter(|(_, m)| !names.contains(m.name.as_str()))
-        {
-            let message = format!("there is no source \"{}\"", member.name);
-            problems.add(
-                format!("pool[{i}].sources[{j}].name"),
-                message,
-                "name a [[source]]",
-            );
+        // The names of sources are parts of keys in the store.
+        if self.name.is_empty() || self.name.contains(odd) || self.name.contains(['/', '*']) {
+            let remedy = "write a word without \"/\" and \"*\", such as \"ip-a\"";
+            problems.add(format!("{at}.name"), "is not a name", remedy);
+        }
+        self.limits.validate(&format!("{at}.limits"), problems);
+    }
+}
+
+impl PoolConfig {
+    fn validate(&self, at: &str, sources: &HashSet<&str>, problems: &mut Problems) {
+        if self.sources.iter().all(|member| member.weight == 0) {
+            let remedy = "give one a weight of 1";
+            problems.add(format!("{at}.sources"), "no member has a weight over 0", remedy);
+        }
+        for (j, member) in self.sources.iter().enumerate() {
+            if !sources.contains(member.name.as_str()) {
+                let message = format!("there is no source \"{}\"", member.name);
+                problems.add(format!("{at}.sources[{j}].name"), message, "name a [[source]]");
+            }
         }
     }
 }
