@@ -22,7 +22,7 @@ use crate::policy::{self, Policy};
 use crate::queue::Queue;
 use crate::smtp::listener::{self, Listener, Seats, TlsMode};
 use crate::spool::{self, Spool, Stored};
-use crate::store::{Store, StoreError};
+use crate::store::{self, Store, StoreError};
 use crate::tls::client::ClientTls;
 use crate::tls::server::{Identity, ServerTls};
 use crate::units::{Live, Timestamp};
@@ -74,7 +74,10 @@ pub enum StartError {
     #[error(transparent)]
     Spool(#[from] spool::OpenError),
     #[error(transparent)]
-    Store(#[from] StoreError),
+    Store(#[from] store::OpenError),
+    /// It is there, and cannot be read.
+    #[error(transparent)]
+    State(#[from] StoreError),
     #[error("{what}: {error}")]
     Io { what: String, error: std::io::Error },
 }

@@ -6,6 +6,7 @@ use super::pace::{Bounds, Pace, Saved};
 use super::routing::Terms;
 use crate::clock::Clock;
 use crate::mail::Reply;
+use crate::policy::explain::LineView;
 use crate::policy::{Admission, Flow, Held, Lease, Seats, Wait, Way};
 use crate::queue::{Key, Place};
 use crate::units::Timestamp;
@@ -43,8 +44,6 @@ pub struct Setup {
     pub bounds: Bounds,
     /// How long a site that does not answer is left alone at first.
     pub backoff: Duration,
-    /// What an hour of waiting counts for against engagement, while the source warms.
-    pub points_per_hour: u16,
     /// Its pace before the restart.
     pub saved: Option<Saved>,
 }
@@ -54,8 +53,6 @@ struct State {
     bounds: Bounds,
     backoff: Duration,
     line: Line<Flow, Wait>,
-    /// How waiting counts against engagement, while the source warms.
-    points_per_hour: u16,
     /// Connections, open or opening.
     open: u32,
     /// Of those, the ones with nothing to send.
@@ -145,7 +142,6 @@ impl Lane {
             bounds: setup.bounds,
             backoff: setup.backoff,
             line: Line::default(),
-            points_per_hour: setup.points_per_hour,
             open: 0,
             idle: 0,
             pace,
@@ -425,7 +421,7 @@ impl Lane {
 
     /// An entry that waits, one of the next to go.
     pub fn front(&self) -> Option<Waiter> {
-        self.state.lock().line.first()
+        self.state.lock().line.any()
     }
 
     /// Everything in line, to be dispatched anew.
@@ -450,6 +446,24 @@ impl Lane {
             Condition::Down { until, .. } => until + MAX_BACKOFF < now,
         };
         quiet && state.line.is_empty() && state.open == 0 && state.pace.saved().is_none()
+    }
+
+    /// As `explain` tells of it.
+    pub fn view(&self) -> LineView {
+        let now = self.with.clock.now();
+        let state = self.state.lock();
+        let down = match &state.condition {
+            Condition::Down { until, why, .. } if now < *until => Some(why.clone()),
+            _ => None,
+        };
+        let held = state.held.as_ref().filter(|wait| !wait.is_over(now));
+        LineView {
+            waiting: state.line.len() as u64,
+            open: state.open,
+            window: state.room(),
+            most: state.bounds.max,
+            held: down.or_else(|| held.map(|wait| wait.why.clone())),
+        }
     }
 
     /// Connections open, and entries in line.
@@ -484,7 +498,7 @@ impl State {
         let Self { way, line, .. } = self;
         line.set_order(match way.is_warming() {
             true => Order::Engagement {
-                points_per_hour: self.points_per_hour,
+                points_per_hour: way.points_per_hour,
             },
             false => Order::Arrival,
         });

@@ -231,7 +231,8 @@ impl Delivery {
         let Some(open) = link.open.as_mut() else {
             return Fate::Failed(no_address("no connection".into()));
         };
-        let (spool, meta) = (&self.0.with.spool, &batch.stored.meta);
+        let (spool, stored) = (&self.0.with.spool, Arc::clone(&batch.stored));
+        let meta = &stored.meta;
         let mut content = match spool.content(meta.id).await {
             Ok(content) => content,
             Err(error) => return Fate::Unready(error),

@@ -7,6 +7,7 @@
 mod alarm;
 mod config;
 mod dispatch;
+mod explain;
 mod heed;
 mod house;
 mod lane;
@@ -20,6 +21,7 @@ mod routing;
 mod settle;
 
 pub use config::{Config, RouteConfig};
+pub use explain::{Subject, Verdict as Explained};
 pub use lane::Lane;
 pub use operate::Action;
 pub use pace::{Bounds, Pace};

@@ -45,6 +45,25 @@ pub struct Candidate {
     pub limits: Vec<Fill>,
     /// Its warm-up: at the provider, and as a whole. Empty where it does not warm.
     pub warmup: Vec<Position>,
+    /// Its line to the site, where there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub line: Option<LineView>,
+}
+
+/// What waits from one source to one site, and over how many connections it goes.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LineView {
+    /// Entries in line.
+    pub waiting: u64,
+    /// Connections, open or opening.
+    pub open: u32,
+    /// Connections that the site has shown it can take.
+    pub window: u32,
+    /// The most there may be: `delivery.max_connections_per_site`.
+    pub most: u32,
+    /// What holds the line as a whole.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held: Option<Held>,
 }
 
 impl Policy {
@@ -113,6 +132,7 @@ impl Policy {
             held: standing.err().map(|stop| stop.why),
             limits: self.fills(of, now),
             warmup: warmup.map_or_else(Vec::new, |pair| pair.positions(now)),
+            line: None,
         }
     }
 

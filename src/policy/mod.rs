@@ -125,6 +125,7 @@ impl Policy {
             warmup: self.0.warmup.pair(&name, &provider.name),
             suspensions: self.0.suspensions.clone(),
             hours: self.settings().provider_hours(&provider.name),
+            points_per_hour: self.settings().points_per_hour,
             source: Arc::clone(source),
             site: Arc::clone(site),
             provider: Arc::clone(provider),

@@ -57,7 +57,7 @@ impl Policy {
             });
             match full {
                 // A later message is of another day's cap.
-                Some(held) if goes < held.until().unwrap_or(Timestamp::MAX) => {
+                Some(held) if held.until().is_none_or(|until| goes < until) => {
                     refusal.get_or_insert(held);
                 }
                 _ => return Ok(()),

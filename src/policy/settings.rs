@@ -7,9 +7,11 @@ use super::sources::{PoolConfig, SourceConfig, Sources};
 use super::warmup;
 use super::window::SendWindows;
 use crate::problem::Problems;
+use crate::units::Span;
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Sites whose providers are remembered.
 const MOST_SITES: usize = 200_000;
@@ -46,6 +48,8 @@ pub struct Settings {
     pub providers: Providers,
     pub(super) limits: Rules,
     pub(super) warmup: warmup::Rules,
+    /// What an hour of waiting counts for against engagement.
+    pub(super) points_per_hour: u16,
     tenants: HashMap<Box<str>, Arc<Terms>>,
     stranger: Arc<Terms>,
     hours: HashMap<Arc<str>, Arc<Hours>>,
@@ -74,7 +78,8 @@ impl Settings {
         Ok(Self {
             sources: Sources::new(parts.hostname, parts.sources, parts.pools),
             limits: rules(&parts, &providers),
-            warmup: warmup::Rules::new(parts.warmup, warming(parts.sources)),
+            warmup: warmup::Rules::new(parts.warmup, warming(parts.sources))?,
+            points_per_hour: points_per_hour(parts.warmup.engagement_aging),
             tenants: tenants.map(|(i, rules)| terms(i, rules)).collect(),
             providers,
             stranger,
@@ -109,6 +114,13 @@ impl Settings {
     pub(super) fn provider_hours(&self, provider: &str) -> Option<Arc<Hours>> {
         self.hours.get(provider).cloned()
     }
+}
+
+/// From the wait that counts as one point.
+fn points_per_hour(point: Span) -> u16 {
+    let hour = Duration::from_secs(3600).as_millis();
+    let points = hour.checked_div(point.0.as_millis()).unwrap_or_default();
+    u16::try_from(points).unwrap_or(u16::MAX)
 }
 
 /// Every table of limits, with the key that it stands at.

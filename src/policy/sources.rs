@@ -75,7 +75,7 @@ impl Source {
     }
 
     /// Looks whether the address is there, and says so in the log where that has changed.
-    fn look(&self) {
+    pub fn look(&self) {
         let (name, bound) = (&self.name, self.bind());
         let was = self.present.swap(bound.is_ok(), Ordering::Relaxed);
         match (was, bound) {

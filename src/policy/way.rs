@@ -4,7 +4,7 @@ use super::hours::Hours;
 use super::limits::{Full, Limit, Seat};
 use super::providers::Provider;
 use super::sources::Source;
-use super::suspension::Suspensions;
+use super::suspension::{Suspension, Suspensions};
 use super::settings::Terms;
 use super::verdict::Held;
 use super::warmup::{self, Overflow, Pair, Reservation, Reserved};
@@ -25,6 +25,8 @@ pub struct Way {
     pub(super) suspensions: Suspensions,
     /// The provider's.
     pub(super) hours: Option<Arc<Hours>>,
+    /// What an hour of waiting counts for against engagement, while the source warms.
+    pub points_per_hour: u16,
 }
 
 /// Mail that shares its turns in a line: of one tenant, campaign and stream.
@@ -48,7 +50,7 @@ pub enum Admission {
     Way(Wait),
     /// As [`Admission::Way`], and another source may take it: whoever chooses one is to choose again.
     Elsewhere(Wait),
-    /// The budget is being asked for: ask again after [`Way::refilled`].
+    /// The budget is to be asked for first: ask again after [`Way::refilled`].
     Refill(Wait),
 }
 
@@ -199,7 +201,7 @@ impl Way {
         }
     }
 
-    fn suspended(&self, now: Timestamp) -> Option<Arc<super::suspension::Suspension>> {
+    fn suspended(&self, now: Timestamp) -> Option<Arc<Suspension>> {
         let (source, provider) = (&self.source.name, &self.provider.name);
         self.suspensions.find(source, &self.site, provider, now)
     }
@@ -227,6 +229,11 @@ impl Lease {
 }
 
 impl Flow {
+    /// Its tenant's share where tenants take turns.
+    pub fn weight(&self) -> u32 {
+        self.terms.weight
+    }
+
     fn window(&self, now: Timestamp) -> Result<(), Held> {
         let hours = self.terms.hours.as_ref();
         hours.map_or(Ok(()), |hours| hours.open(self.stream, now))
@@ -255,7 +262,10 @@ fn budget(pair: &Arc<Pair>, mut lease: Lease, want: u32, now: Timestamp) -> Admi
             lease.budget = Some(reservation);
             Admission::Go(lease)
         }
-        Reserved::Refill => Admission::Refill,
+        Reserved::Refill => Admission::Refill(Wait {
+            until: None,
+            why: Held::Sending { site: None },
+        }),
         Reserved::Spent(spent) => held(pair, Held::Warmup(spent)),
         Reserved::Paused(paused) => held(pair, Held::WarmupPaused(paused)),
         Reserved::Unavailable(state) => Admission::Way(state.into()),

@@ -88,6 +88,7 @@ pub struct Job {
 /// An entry as `queue list` and `queue show` tell it.
 #[derive(Debug, Clone)]
 pub struct View {
+    pub key: Key,
     pub id: MessageId,
     pub domain: Arc<str>,
     pub labels: Arc<Labels>,
@@ -307,6 +308,7 @@ impl Entries {
             State::Held { why } => ("held", None, Some(Arc::clone(why))),
         };
         Some(View {
+            key,
             id: entry.id,
             domain: self.domain(entry)?,
             labels: self.labels(entry)?,

@@ -220,6 +220,13 @@ impl<F, W> Band<F, W> {
         places.filter_map(move |at| self.view(stream, at))
     }
 
+    /// The first of some flow.
+    pub fn any(&self, order: Order) -> Option<Waiter> {
+        let tenants = self.tenants.iter();
+        let mut flows = tenants.flat_map(|(_, member)| member.inner.iter());
+        flows.find_map(|(_, flow)| flow.inner.front(order))
+    }
+
     fn view(&self, stream: Stream, at: At) -> Option<FlowView<'_, F, W>> {
         let tenant = self.tenants.get(at.tenant)?;
         let flow = tenant.inner.get(at.flow)?;

@@ -235,6 +235,12 @@ impl<F, W> Line<F, W> {
         bands.into_iter().flat_map(Band::into_waiters)
     }
 
+    /// One of those that go next.
+    pub fn any(&self) -> Option<Waiter> {
+        let front = |stream| self.band(stream).any(self.order);
+        STREAMS.into_iter().find_map(front)
+    }
+
     /// Takes one out. Goes over its flow.
     pub fn remove(&mut self, flow: FlowKey<'_>, key: Key) -> Option<Waiter> {
         let band = self.band_mut(flow.stream);
