@@ -218,3 +218,40 @@ fn free_address() -> io::Result<SocketAddr> {
     let [b, c, d] = std::array::from_fn(|_| rand::random_range(1..=254));
     TcpListener::bind((Ipv4Addr::new(127, b, c, d), 0))?.local_addr()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_it_held_is_there_again_and_nothing_is_left_of_it_in_the_end() {
+        let mut server = RedisServer::start().await.unwrap();
+        let (address, dir) = (server.address(), server.dir().to_owned());
+        let say = |words: &str| -> io::Result<String> {
+            let mut stream = TcpStream::connect(address)?;
+            write!(stream, "{words}\r\nQUIT\r\n")?;
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer)?;
+            Ok(answer)
+        };
+        assert_eq!(say("SET a 1").unwrap(), "+OK\r\n+OK\r\n");
+        server.kill();
+        assert!(say("GET a").is_err());
+        server.restart().await.unwrap();
+        assert_eq!(say("GET a").unwrap(), "$1\r\n1\r\n+OK\r\n");
+        server.stop().await.unwrap();
+        assert!(say("GET a").is_err());
+        server.restart_empty().await.unwrap();
+        assert_eq!(say("GET a").unwrap(), "$-1\r\n+OK\r\n");
+        drop(server);
+        assert!(say("GET a").is_err());
+        assert!(!dir.exists());
+    }
+
+    #[tokio::test]
+    async fn a_server_that_does_not_start_says_why() {
+        let refused = RedisServer::start_with(&["--no-such-setting", "1"]).await;
+        let refused = refused.err().unwrap().to_string();
+        assert!(refused.contains("no-such-setting"), "{refused}");
+    }
+}

@@ -11,8 +11,9 @@
 //!   long Redis keeps it is Redis's own setting (`appendonly yes`); a Redis that came back without it is found out and
 //!   answers [`StoreError::Damaged`] until the daemon is started again. Nothing is ever made up for what is missing.
 //! - An operation that fails as [`StoreError::Unavailable`] may have taken place or not. Nothing is tried twice.
-//! - An operation fails after [`PATIENCE`] at the latest, and the next one tries to reach the store anew.
-//! - Dropping a future does not undo the write it began.
+//! - An operation on Redis fails after [`PATIENCE`] at the latest; whatever failed, the next operation tries to reach
+//!   the store anew.
+//! - Dropping a future does not take back the write it began.
 
 mod config;
 mod embedded;
@@ -40,8 +41,8 @@ pub const MAX_COUNT: u64 = (1 << 53) - 1;
 
 /// A key-value and counter store. Cheap to clone; clones are one store.
 ///
-/// The last clone that is dropped closes it: an embedded store's file is released as soon as writes that are under way
-/// have ended, and the connection to Redis is closed. [`Store::close`] does the same and waits for it.
+/// The last clone that is dropped closes it: the file is free when nothing is under way, and the connection to Redis is
+/// closed. Nothing is left running. [`Store::close`] does the same for all clones, and waits for it.
 #[derive(Clone)]
 pub struct Store(Kind);
 

@@ -18,8 +18,8 @@ use std::path::{Path, PathBuf};
 
 /// What this version writes.
 const FORMAT: u64 = 1;
-const META: TableDefinition<&str, u64> = TableDefinition::new("meta");
-const FORMAT_KEY: &str = "format";
+pub(super) const META: TableDefinition<&str, u64> = TableDefinition::new("meta");
+pub(super) const FORMAT_KEY: &str = "format";
 /// Pages in memory. The whole state of a large sender is a few tens of MiB.
 const CACHE: usize = 32 << 20;
 
@@ -31,9 +31,13 @@ pub(super) struct StateFile {
 }
 
 impl StateFile {
+    pub(super) fn path_in(dir: &Path) -> PathBuf {
+        dir.join("state.redb")
+    }
+
     /// Claims the store in `dir`, which is made where it is missing.
     pub(super) fn claim(dir: &Path) -> Result<Self, OpenError> {
-        let (path, lock) = (dir.join("state.redb"), dir.join("lock"));
+        let (path, lock) = (Self::path_in(dir), dir.join("lock"));
         fs::DirBuilder::new()
             .recursive(true)
             .mode(0o700)
@@ -57,12 +61,18 @@ impl StateFile {
         &self.path
     }
 
-    /// Opens the file, checks every page of it, and makes it where there is none.
-    pub(super) fn open(&self) -> Result<Database, OpenError> {
+    /// Opens the file, or makes it where there is none.
+    pub(super) fn open_or_make(&self) -> Result<Database, OpenError> {
         let found = fs::exists(&self.path).map_err(|error| io(&self.path, error))?;
         if !found {
             self.make()?;
+            tracing::info!(file = %self.path.display(), "there was no state: begun anew");
         }
+        self.open()
+    }
+
+    /// Opens the file that is there, and checks every page of it.
+    pub(super) fn open(&self) -> Result<Database, OpenError> {
         let opened = builder().set_check_integrity_on_open(true).open(&self.path);
         let database = opened.map_err(|error| self.refused(error))?;
         match self.format(&database)? {

@@ -54,13 +54,12 @@ enum State {
 impl Embedded {
     /// Opens `dir/state.redb`, or makes it.
     pub(super) async fn open(dir: &Path, clock: Clock) -> Result<Self, OpenError> {
-        let (path, dir) = (dir.to_owned(), dir.to_owned());
+        let (file, dir) = (StateFile::path_in(dir), dir.to_owned());
         let opened = tokio::task::spawn_blocking(move || Shelf::open(&dir, clock)).await;
+        // redb may panic on a file that something else has written into.
         let opened = opened.unwrap_or_else(|fault| {
-            Err(OpenError::Damaged {
-                file: path,
-                why: fault.to_string(),
-            })
+            let why = fault.to_string();
+            Err(OpenError::Damaged { file, why })
         });
         Ok(Self {
             shelf: Arc::new(opened?),
@@ -166,7 +165,7 @@ impl Embedded {
 impl Shelf {
     fn open(dir: &Path, clock: Clock) -> Result<Self, OpenError> {
         let file = StateFile::claim(dir)?;
-        let database = file.open()?;
+        let database = file.open_or_make()?;
         let shelf = Self {
             place: file.path().display().to_string(),
             state: RwLock::new(State::Open(database, file)),

@@ -9,8 +9,8 @@ use redb::{
     ReadOnlyTable, ReadTransaction, ReadableTable, Table, TableDefinition, WriteTransaction,
 };
 
-const VALUES: TableDefinition<&str, &[u8]> = TableDefinition::new("values");
-const COUNTERS: TableDefinition<&str, (u64, u64)> = TableDefinition::new("counters");
+pub(super) const VALUES: TableDefinition<&str, &[u8]> = TableDefinition::new("values");
+pub(super) const COUNTERS: TableDefinition<&str, (u64, u64)> = TableDefinition::new("counters");
 
 /// Why nothing was read or written.
 #[derive(Debug)]

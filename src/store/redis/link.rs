@@ -6,18 +6,22 @@
 
 use crate::store::config::Server;
 use crate::store::{OpenError, StoreError};
+use parking_lot::Mutex;
 use redis::aio::MultiplexedConnection;
 use redis::io::tcp::TcpSettings;
+use redis::io::tcp::socket2::TcpKeepalive;
 use redis::{
     AsyncConnectionConfig, Client, ErrorKind, RedisError, ScriptInvocation, ServerErrorKind,
     TlsCertificates, Value,
 };
 use std::time::Duration;
-use tokio::sync::Mutex;
 use tokio::time::timeout;
 
 /// An operation on Redis fails when it has taken this long.
 pub const PATIENCE: Duration = Duration::from_secs(5);
+
+/// An idle connection is tried so often.
+const KEEPALIVE: Duration = Duration::from_secs(60);
 
 /// How long to wait for Redis.
 pub(super) struct Patience {
@@ -35,8 +39,8 @@ impl Default for Patience {
         Self {
             operation: PATIENCE,
             connect: Duration::from_secs(2),
-            attempts: 5,
-            between: Duration::from_secs(2),
+            attempts: 10,
+            between: Duration::from_secs(1),
         }
     }
 }
@@ -46,6 +50,8 @@ pub(super) struct Link {
     place: String,
     patience: Patience,
     slot: Mutex<Slot>,
+    /// Held by whoever makes a connection, so that all who wait get the same.
+    making: tokio::sync::Mutex<()>,
 }
 
 #[derive(Default)]
@@ -67,15 +73,18 @@ impl Link {
     /// Makes no connection yet.
     pub(super) fn new(server: Server, patience: Patience) -> Result<Self, OpenError> {
         let place = server.place.clone();
-        let tcp = TcpSettings::default().set_nodelay(true);
-        // A peer that vanished is noticed here, too, and not only by our own waiting.
-        let tcp = tcp.set_user_timeout(patience.operation);
+        // An idle connection is kept known to what stands between, and one whose peer vanished is noticed.
+        let tcp = TcpSettings::default()
+            .set_nodelay(true)
+            .set_keepalive(TcpKeepalive::new().with_time(KEEPALIVE))
+            .set_user_timeout(patience.operation);
         let client = client(server, tcp)?;
         Ok(Self {
             client,
             place,
             patience,
             slot: Mutex::default(),
+            making: tokio::sync::Mutex::default(),
         })
     }
 
@@ -85,6 +94,13 @@ impl Link {
 
     pub(super) fn unavailable(&self, why: String) -> StoreError {
         StoreError::Unavailable {
+            place: self.place.clone(),
+            why,
+        }
+    }
+
+    pub(super) fn unreachable(&self, why: String) -> OpenError {
+        OpenError::Unreachable {
             place: self.place.clone(),
             why,
         }
@@ -107,10 +123,7 @@ impl Link {
             };
             left = left.saturating_sub(1);
             if left == 0 || !trouble.may_pass() {
-                return Err(OpenError::Unreachable {
-                    place: self.place.clone(),
-                    why: trouble.to_string(),
-                });
+                return Err(self.unreachable(trouble.to_string()));
             }
             tracing::warn!(place = self.place, why = %trouble, "waiting for Redis");
             tokio::time::sleep(self.patience.between).await;
@@ -132,10 +145,7 @@ impl Link {
                 return Ok(None);
             }
             Err(trouble) => {
-                return Err(OpenError::Unreachable {
-                    place: self.place.clone(),
-                    why: trouble.to_string(),
-                });
+                return Err(self.unreachable(trouble.to_string()));
             }
         };
         let field = |name: &str| {
@@ -149,8 +159,8 @@ impl Link {
     }
 
     /// Lets the connection go; no other is made.
-    pub(super) async fn close(&self) {
-        let mut slot = self.slot.lock().await;
+    pub(super) fn close(&self) {
+        let mut slot = self.slot.lock();
         slot.is_closed = true;
         slot.connection = None;
     }
@@ -169,37 +179,60 @@ impl Link {
         if let (Err(trouble), Some(number)) = (&done, used)
             && trouble.is_of_the_connection()
         {
-            self.forget(number).await;
+            self.forget(number);
         }
         done
     }
 
+    /// The connection, made where there is none.
     async fn connection(&self) -> Result<(u64, MultiplexedConnection), Trouble> {
-        let mut slot = self.slot.lock().await;
-        if slot.is_closed {
-            return Err(Trouble::Closed);
+        if let Some(there) = self.slot.lock().there()? {
+            return Ok(there);
         }
-        if let Some(connection) = &slot.connection {
-            return Ok((slot.number, connection.clone()));
+        let _making = self.making.lock().await;
+        if let Some(there) = self.slot.lock().there()? {
+            return Ok(there);
         }
         let settings = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(self.patience.connect))
-            .set_response_timeout(Some(self.patience.operation));
+            // The operation's own time, which runs already, ends it.
+            .set_response_timeout(None);
         let made = self
             .client
             .get_multiplexed_async_connection_with_config(&settings);
         let connection = made.await.map_err(Trouble::Redis)?;
-        slot.number += 1;
-        slot.connection = Some(connection.clone());
-        Ok((slot.number, connection))
+        self.slot.lock().put(connection)
     }
 
     /// Lets connection `number` go, if it is still the one in use.
-    async fn forget(&self, number: u64) {
-        let mut slot = self.slot.lock().await;
+    fn forget(&self, number: u64) {
+        let mut slot = self.slot.lock();
         if slot.number == number {
             slot.connection = None;
         }
+    }
+}
+
+impl Slot {
+    fn there(&self) -> Result<Option<(u64, MultiplexedConnection)>, Trouble> {
+        if self.is_closed {
+            return Err(Trouble::Closed);
+        }
+        let connection = self.connection.as_ref();
+        Ok(connection.map(|connection| (self.number, connection.clone())))
+    }
+
+    fn put(
+        &mut self,
+        connection: MultiplexedConnection,
+    ) -> Result<(u64, MultiplexedConnection), Trouble> {
+        // Closed meanwhile.
+        if self.is_closed {
+            return Err(Trouble::Closed);
+        }
+        self.number += 1;
+        self.connection = Some(connection.clone());
+        Ok((self.number, connection))
     }
 }
 

@@ -15,6 +15,8 @@
 //! Every script first compares the store's id with the one it had when this process opened it. Where it differs or is
 //! gone, Redis has lost what it held, or is another one, and nothing is read or written.
 //!
+//! A user of Redis who may do this is enough: `~mailwright:{state}:* +@read +@write +@scripting +ping`.
+//!
 //! A counter's time to live is counted from our clock to `expires` and given as a span, so that a Redis whose clock is
 //! ahead does not forget it early.
 
@@ -83,7 +85,7 @@ impl Redis {
     }
 
     pub(super) async fn close(&self) {
-        self.0.link.close().await;
+        self.0.link.close();
     }
 
     pub(super) async fn get(&self, key: &str) -> Result<Option<Versioned>, StoreError> {
@@ -226,6 +228,8 @@ impl Redis {
     }
 }
 
+const STRANGE: &str = "it gave an answer that none of our scripts gives";
+
 /// What a script said.
 enum Answer {
     Done(Value),
@@ -274,51 +278,44 @@ fn count_key(key: &str) -> String {
 
 /// Finds the store's id, or begins a store; refuses one that we cannot read or rely on.
 async fn begin(link: &Link, scripts: &Scripts) -> Result<String, OpenError> {
-    let place = || link.place().to_owned();
+    link.wait_until_up().await?;
+    if let Some(policy) = link.eviction().await? {
+        let place = link.place().to_owned();
+        return Err(OpenError::Evicts { place, policy });
+    }
+    let fresh = format!("{:032x}", rand::random::<u128>());
+    let mut call = scripts.begin.key(FORMAT_KEY);
+    call.arg(fresh.as_str()).arg(FORMAT);
+    let answer = link.run(&call).await;
+    let answer = answer.map_err(|why| link.unreachable(why))?;
+    let id = recognised(answer, link.place())?;
+    if id == fresh {
+        tracing::info!(place = link.place(), "there was no state: begun anew");
+    }
+    Ok(id)
+}
+
+/// The id, where the format is ours.
+fn recognised(answer: Value, place: &str) -> Result<String, OpenError> {
     let foreign = |why: String| OpenError::Foreign {
-        place: place(),
+        place: place.to_owned(),
         key: FORMAT_KEY.to_owned(),
         why,
     };
-    link.wait_until_up().await?;
-    if let Some(policy) = link.eviction().await? {
-        return Err(OpenError::Evicts {
-            place: place(),
-            policy,
-        });
-    }
-    let mut call = scripts.begin.key(FORMAT_KEY);
-    let fresh = format!("{:032x}", rand::random::<u128>());
-    call.arg(fresh.as_str()).arg(FORMAT);
-    let answer = link.run(&call).await;
-    let answer = answer.map_err(|why| OpenError::Unreachable {
-        place: place(),
-        why,
-    })?;
-    let (found, id): (String, String) = match Answer::read(answer) {
-        Answer::Done(value) => {
-            FromRedisValue::from_redis_value(value).map_err(|error| foreign(error.to_string()))?
-        }
+    let held = match Answer::read(answer) {
+        Answer::Done(value) => value,
         Answer::Damaged { why, .. } => return Err(foreign(why)),
-        Answer::Strange => {
-            return Err(foreign(
-                "it gave an answer that our script does not give".to_owned(),
-            ));
-        }
+        Answer::Strange => return Err(foreign(STRANGE.to_owned())),
     };
-    match found.parse::<u64>() {
-        Ok(FORMAT) => {}
-        Ok(found) if found > FORMAT => {
-            return Err(OpenError::Later {
-                place: place(),
-                found,
-                ours: FORMAT,
-            });
-        }
-        _ => return Err(foreign(format!("its format is \"{found}\""))),
+    let held: Result<(String, String), _> = FromRedisValue::from_redis_value(held);
+    let (format, id) = held.map_err(|error| foreign(error.to_string()))?;
+    match format.parse::<u64>() {
+        Ok(FORMAT) => Ok(id),
+        Ok(found) if found > FORMAT => Err(OpenError::Later {
+            place: place.to_owned(),
+            found,
+            ours: FORMAT,
+        }),
+        _ => Err(foreign(format!("its format is \"{format}\""))),
     }
-    if id == fresh {
-        tracing::info!(place = link.place(), "the state was empty: begun anew");
-    }
-    Ok(id)
 }

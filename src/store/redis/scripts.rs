@@ -47,7 +47,7 @@ impl Default for Scripts {
 const HELPERS: &str = r"
 local function text(n) return string.format('%.0f', n) end
 local function failed(n, reply) return {'damaged', n, (string.gsub(reply.err, ' script:.*', ''))} end
-local function bad(n, held, what) return {'damaged', n, 'it is ' .. string.format('%q', held) .. ', which is no ' .. what} end
+local function bad(n, held, what) return {'damaged', n, 'it is ' .. string.format('%q', string.sub(held, 1, 40)) .. ', which is no ' .. what} end
 local function whole(held) return #held <= 16 and string.match(held, '^%d+$') end
 
 -- The counter at KEYS[n], 0 where there is none; or what is wrong.
@@ -88,12 +88,12 @@ end
 const BEGIN: &str = r"
 local held = redis.pcall('HMGET', KEYS[1], 'format', 'id')
 if held.err then return failed(1, held) end
-if not held[1] and not held[2] then
-  if redis.call('EXISTS', KEYS[1]) == 1 then return {'damaged', 1, 'it has neither format nor id'} end
+if redis.call('EXISTS', KEYS[1]) == 0 then
   redis.call('HSET', KEYS[1], 'format', ARGV[2], 'id', ARGV[1])
   held = {ARGV[2], ARGV[1]}
 end
-return {'ok', {held[1] or '', held[2] or ''}}
+if not held[1] or not held[2] then return {'damaged', 1, 'it has no format, or no id'} end
+return {'ok', held}
 ";
 
 const VALUES: &str = r"
