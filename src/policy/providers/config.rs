@@ -19,7 +19,7 @@ pub struct ProviderConfig {
     /// of its MX hosts is; the longer of two endings that fit counts.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub mx: Vec<String>,
-    /// What one source may do at this provider, all its sites together.
+    /// What one source may do at this provider, all its sites together; of "other", at each site by itself.
     #[serde(default, skip_serializing_if = "is_default")]
     pub limits: limits::Config,
     /// A connection is closed after this many messages, where `[delivery]` does not close it before.
@@ -59,7 +59,7 @@ pub struct RuleConfig {
     /// Keep the source from it for this long.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub suspend: Option<Span>,
-    /// What it is kept from: this "site", or every site of the "provider".
+    /// What it is kept from: this "site", which is meant where nothing is said, or every site of the "provider".
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub at: Option<Scope>,
     /// Close this connection and go on over a new one.

@@ -1,6 +1,8 @@
 use super::*;
 use proptest::prelude::*;
 
+mod checking;
+
 /// What an operator writes.
 #[derive(serde::Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -30,26 +32,9 @@ fn shipped() -> Shipped {
     shipped
 }
 
-/// The keys of what is wrong, with what is said there.
-fn faults(toml: &str) -> Vec<(String, String)> {
-    let Written { provider, rule } = written(toml);
-    let mut problems = Problems::default();
-    validate(&provider, &rule, &mut problems);
-    for problem in &problems.0 {
-        assert!(!problem.remedy.is_empty(), "{problem:?}");
-    }
-    let told = problems.0.into_iter();
-    told.map(|problem| (problem.key, problem.message)).collect()
-}
-
 fn judge<'p>(providers: &'p Providers, name: &str, said: &str) -> Option<&'p Rule> {
     let provider = providers.get(name).unwrap();
     provider.judge(&text::read(said).unwrap())
-}
-
-/// A rule that is right but for what `more` makes of it.
-fn rule(more: &str) -> String {
-    format!("[[rule]]\nreply = '^421 odd'\nmatches = ['421 odd']\nspares = ['421 even']\n{more}\n")
 }
 
 #[test]
@@ -290,176 +275,6 @@ fn an_entry_of_a_shipped_name_changes_the_keys_it_gives() {
     assert_eq!(&*changed.of(["MX.example.net"]).name, "ours");
     let names: Vec<&str> = changed.iter().map(|provider| &*provider.name).collect();
     assert_eq!(names.iter().filter(|name| **name == OTHER).count(), 1);
-}
-
-#[test]
-fn what_an_operator_gets_wrong_is_told_with_its_key() {
-    let google = "[[provider]]\nname = \"google\"\n";
-    for (toml, key, part) in [
-        (rule(""), "rule[0]", "does nothing"),
-        (rule("suspend = \"0s\""), "rule[0].suspend", "is 0"),
-        (
-            rule("notify = true\nat = \"site\""),
-            "rule[0].at",
-            "for how long",
-        ),
-        (
-            rule("notify = true\nignore = true"),
-            "rule[0].ignore",
-            "beside",
-        ),
-        (
-            rule("notify = true").replace("'421 odd'", "'421 odt'"),
-            "rule[0].matches[0]",
-            "sees \"421 odt\"",
-        ),
-        (
-            rule("notify = true").replace("'421 even'", "'421 oddly'"),
-            "rule[0].spares[0]",
-            "is matched",
-        ),
-        (
-            rule("notify = true").replace("['421 odd']", "[]"),
-            "rule[0].matches",
-            "no example",
-        ),
-        (
-            rule("notify = true").replace("['421 even']", "[]"),
-            "rule[0].spares",
-            "no example",
-        ),
-        (
-            rule("notify = true").replace("matches = ['421 odd']", ""),
-            "rule[0].matches",
-            "no example",
-        ),
-        (
-            rule("notify = true").replace("['421 even']", "['odd']"),
-            "rule[0].spares[0]",
-            "no reply",
-        ),
-        (
-            rule("notify = true").replace("['421 even']", "['250 ok']"),
-            "rule[0].spares[0]",
-            "no refusal",
-        ),
-        (
-            rule("notify = true").replace("^421 odd", "^421 (odd"),
-            "rule[0].reply",
-            "not a regular expression",
-        ),
-        (
-            rule("notify = true").replace("^421 odd", r"^421 \\[odd"),
-            "rule[0].reply",
-            "not a regular expression",
-        ),
-        (
-            rule("notify = true").replace("^421 odd", "((a{100}){100}){100}"),
-            "rule[0].reply",
-            "memory",
-        ),
-        (
-            format!("{}{}", rule("notify = true"), rule("slow_down = true")),
-            "rule[1].matches[0]",
-            "rule[0] before",
-        ),
-        (
-            format!(
-                "{google}[[provider.rule]]\nreply = 'x'\nnotify = true\nmatches = ['421 y']\nspares = ['421 z']"
-            ),
-            "provider[0].rule[0].matches[0]",
-            "not matched",
-        ),
-        (
-            format!("{google}mx = [\"\"]"),
-            "provider[0].mx[0]",
-            "matches no host",
-        ),
-        (
-            format!("{google}mx = [\".google.com\", \"*.google.com\"]"),
-            "provider[0].mx[1]",
-            "matches no host",
-        ),
-        (
-            format!("{google}mx = [\" .google.com\"]"),
-            "provider[0].mx[0]",
-            "matches no host",
-        ),
-        (
-            format!("{google}messages_per_connection = 0"),
-            "provider[0].messages_per_connection",
-            "is 0",
-        ),
-        (
-            format!("{google}recipients_per_transaction = 0"),
-            "provider[0].recipients_per_transaction",
-            "is 0",
-        ),
-        (
-            format!("{google}{google}"),
-            "provider[1].name",
-            "earlier entry",
-        ),
-        (
-            "[[provider]]\nname = \"gmail\"".to_owned(),
-            "provider[0].mx",
-            "is missing",
-        ),
-        (
-            "[[provider]]\nname = \"ours\"\nmx = [\"Yahoodns.NET.\"]".to_owned(),
-            "provider[0].mx[0]",
-            "\"yahoo\" too",
-        ),
-        (
-            format!("{google}mx = [\".qq.com\"]"),
-            "provider[0].mx[0]",
-            "\"qq\" too",
-        ),
-        (
-            "[[provider]]\nname = \"a/b\"\nmx = [\".example.net\"]".to_owned(),
-            "provider[0].name",
-            "not a name",
-        ),
-        (
-            "[[provider]]\nname = \"other\"\nmx = [\".example.net\"]".to_owned(),
-            "provider[0].mx",
-            "no hosts",
-        ),
-        (
-            rule("suspend = \"1h\"\nat = \"provider\"").replace(
-                "[[rule]]",
-                "[[provider]]\nname = \"other\"\n[[provider.rule]]",
-            ),
-            "provider[0].rule[0].at",
-            "not one provider",
-        ),
-    ] {
-        let told = faults(&toml);
-        assert_eq!(told.len(), 1, "{toml}\n{told:#?}");
-        assert_eq!(told[0].0, key, "{toml}");
-        assert!(told[0].1.contains(part), "{toml}\n{}", told[0].1);
-    }
-}
-
-#[test]
-fn unknown_keys_and_values_are_refused_in_reading() {
-    for bad in [
-        rule("slowdown = true"),
-        rule("treat_as = \"block\""),
-        rule("suspend = \"2h\"\nat = \"everywhere\""),
-        "[[provider]]\nname = \"google\"\nconnections = 5".to_owned(),
-        "[[provider]]\nmx = [\".example.net\"]".to_owned(),
-    ] {
-        assert!(toml::from_str::<Written>(&bad).is_err(), "{bad}");
-    }
-}
-
-#[test]
-fn patterns_that_cannot_be_used_keep_the_providers_from_being_built() {
-    let Written { rule, .. } = written(&rule("notify = true").replace("^421 odd", "^421 (odd"));
-    let problems = Providers::new(&[], &rule).unwrap_err();
-    assert_eq!(problems.0.len(), 1);
-    assert_eq!(problems.0[0].key, "rule[0].reply");
 }
 
 #[test]
