@@ -298,7 +298,7 @@ mod tests {
         let mut flow = Flow::new(());
         let one = waiter(0, 50);
         for id in 0..100_000 {
-            let id = MessageId(u64::from(id));
+            let id = MessageId(id);
             flow.push(Waiter { id, ..one }, 0);
         }
         for _ in 0..99_000 {
