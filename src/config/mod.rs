@@ -13,8 +13,8 @@ mod paths;
 pub use change::restart_needed;
 pub use load::{Finding, Refused};
 
-use crate::problem::Problems;
 use crate::policy::{self, limits, providers, sources, warmup};
+use crate::problem::Problems;
 use crate::smtp::{listener, session};
 use crate::{auth, bounce, delivery, dns, events, http, intake, queue, spool, store, tls};
 use serde::{Deserialize, Serialize};
@@ -171,14 +171,7 @@ impl Config {
     /// # Errors
     /// What is wrong with the rules of providers.
     pub fn policy(&self) -> Result<policy::Settings, Problems> {
-        let tenant = |tenant: &'_ auth::credentials::Config| policy::TenantRules {
-            name: &tenant.name,
-            weight: tenant.weight,
-            limits: &tenant.limits,
-            campaign_limits: &tenant.campaign_limits,
-            send_window: &tenant.send_window,
-        };
-        let tenants: Vec<_> = self.tenant.iter().map(tenant).collect();
+        let tenants: Vec<_> = self.tenant.iter().map(tenant_rules).collect();
         policy::Settings::new(policy::Parts {
             hostname: &self.hostname,
             sources: &self.source,
@@ -199,6 +192,16 @@ impl Config {
     /// The JSON Schema of the file, for editors.
     pub fn schema() -> serde_json::Value {
         schemars::schema_for!(Config).to_value()
+    }
+}
+
+fn tenant_rules(tenant: &auth::credentials::Config) -> policy::TenantRules<'_> {
+    policy::TenantRules {
+        name: &tenant.name,
+        weight: tenant.weight,
+        limits: &tenant.limits,
+        campaign_limits: &tenant.campaign_limits,
+        send_window: &tenant.send_window,
     }
 }
 

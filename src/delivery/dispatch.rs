@@ -145,7 +145,9 @@ impl Delivery {
 
     fn offer(&self, lane: &Arc<Lane>, due: &Due) {
         let policy = &self.0.with.policy;
-        match lane.offer(waiter(due), FlowKey::from(&*due.labels), || policy.flow(&due.labels)) {
+        match lane.offer(waiter(due), FlowKey::from(&*due.labels), || {
+            policy.flow(&due.labels)
+        }) {
             Offered::Queued => {}
             Offered::Open(slot) => self.open(slot),
             Offered::Refused { until, why } => self.0.with.queue.wait(due.key, until, why),
@@ -178,7 +180,11 @@ impl Delivery {
             let setup = Setup {
                 place: Arc::clone(place),
                 terms: Arc::clone(terms),
-                way: self.0.with.policy.way(source, &target.site, &target.provider),
+                way: self
+                    .0
+                    .with
+                    .policy
+                    .way(source, &target.site, &target.provider),
                 bounds: Bounds::of(&routing.delivery),
                 backoff: routing.delivery.site_backoff.0,
                 saved: self.0.paces.lock().remove(place),

@@ -42,7 +42,10 @@ impl Delivery {
     fn keep_away(&self, way: &Way, rule: &Rule, reply: &Reply) {
         let now = self.0.with.clock.now();
         if let Some(suspend) = &rule.suspend {
-            self.0.with.policy.suspend(way, suspend, &rule.place, reply, now);
+            self.0
+                .with
+                .policy
+                .suspend(way, suspend, &rule.place, reply, now);
         }
         if rule.reputation {
             way.blocked(reply, now);
@@ -73,7 +76,10 @@ impl Batch {
 
     /// What a refusal means; the provider's rules have the first word.
     pub(super) fn classify(&self, reply: &Reply) -> bounce::Fate {
-        let rule = self.going.as_ref().and_then(|going| going.way.provider.judge(reply));
+        let rule = self
+            .going
+            .as_ref()
+            .and_then(|going| going.way.provider.judge(reply));
         match rule.and_then(|rule| rule.treat_as) {
             None => bounce::classify(reply),
             Some(TreatAs::Soft) => bounce::Fate::Defer,
@@ -102,12 +108,20 @@ impl Batch {
         for (_, disposition) in outcomes {
             let (outcome, counts) = match disposition {
                 Disposition::Delivered(_) => (Outcome::Delivered, 1),
-                Disposition::Bounced { why, .. } | Disposition::Deferred { why, .. } if why.local => {
+                Disposition::Bounced { why, .. } | Disposition::Deferred { why, .. }
+                    if why.local =>
+                {
                     continue;
                 }
                 Disposition::Deferred { .. } => (Outcome::Deferred, 0),
-                Disposition::Bounced { class: BounceClass::Block, .. } => (Outcome::Blocked, 1),
-                Disposition::Bounced { class: BounceClass::Hard, .. } => (Outcome::Bounced, 1),
+                Disposition::Bounced {
+                    class: BounceClass::Block,
+                    ..
+                } => (Outcome::Blocked, 1),
+                Disposition::Bounced {
+                    class: BounceClass::Hard,
+                    ..
+                } => (Outcome::Bounced, 1),
                 Disposition::Bounced { .. } => continue,
             };
             going.lease.keep(counts);

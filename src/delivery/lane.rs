@@ -517,7 +517,7 @@ impl State {
                 }
                 Admission::Way(wait) => (wait.clone(), Stop::Hold(wait)),
                 Admission::Elsewhere(wait) => (wait.clone(), Stop::Elsewhere(wait)),
-                Admission::Refill(wait) => (wait, Stop::Refill),
+                Admission::Refill => (refill(), Stop::Refill),
             };
             stop = Some(what);
             Admit::WaitAll {
@@ -561,6 +561,11 @@ impl State {
             },
         }
     }
+}
+
+/// Nobody waits for it longer than the store takes to answer.
+fn refill() -> Wait {
+    Held::Sending { site: None }.into()
 }
 
 fn holds(wait: &Option<Wait>, now: Timestamp) -> bool {

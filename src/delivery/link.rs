@@ -11,8 +11,8 @@ use crate::policy::sources::Source;
 use crate::smtp::client::{Connection, Failure, State, Target, Transaction};
 use crate::tls::client::Policy;
 use crate::units::Timestamp;
-use std::num::NonZeroU32;
 use std::net::{IpAddr, SocketAddr};
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -87,7 +87,12 @@ impl Link {
     }
 
     /// `most` messages are what its provider takes over one connection.
-    pub fn has_served_enough(&self, config: &Config, most: Option<NonZeroU32>, now: Timestamp) -> bool {
+    pub fn has_served_enough(
+        &self,
+        config: &Config,
+        most: Option<NonZeroU32>,
+        now: Timestamp,
+    ) -> bool {
         let configured = config.max_messages_per_connection;
         let most = most.map_or(configured, |most| most.get().min(configured));
         self.open.as_ref().is_some_and(|open| {
@@ -107,7 +112,10 @@ impl Delivery {
         batch: &Batch,
     ) -> Result<bool, Fate> {
         let now = self.0.with.clock.now();
-        let most = batch.going.as_ref().and_then(|g| g.way.provider.messages_per_connection);
+        let most = batch
+            .going
+            .as_ref()
+            .and_then(|g| g.way.provider.messages_per_connection);
         if link.has_served_enough(&batch.routing.delivery, most, now) {
             link.quit().await;
         }

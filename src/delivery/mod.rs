@@ -40,8 +40,8 @@ use crate::spool::{Spool, SpoolError, Stored};
 use crate::store::Store;
 use crate::tls::client::ClientTls;
 use crate::units::Live;
-use dispatch::Waiting;
 use alarm::Alarms;
+use dispatch::Waiting;
 use lane::{Next, Slot};
 use line::Waiter;
 use link::Link;
@@ -160,6 +160,7 @@ impl Delivery {
             () = self.0.stop.cancelled() => {}
             () = self.begin_due() => {}
             () = self.ring() => {}
+            () = self.ring_freed() => {}
             () = self.keep_house() => {}
         }
     }
@@ -177,6 +178,22 @@ impl Delivery {
         let shared = &self.0.for_lanes;
         loop {
             for lane in shared.alarms.ring(&shared.clock).await {
+                lane.ring().into_iter().for_each(|slot| self.open(slot));
+            }
+        }
+    }
+
+    /// Has lanes looked at whose warm-up has room again.
+    async fn ring_freed(&self) {
+        loop {
+            let freed = self.0.with.policy.freed().await;
+            let lanes: Vec<Arc<Lane>> = self.0.lanes.lock().values().cloned().collect();
+            let concerned = |lane: &&Arc<Lane>| {
+                let provider = &lane.way().provider.name;
+                let of_provider = freed.provider.as_ref().is_none_or(|freed| freed == provider);
+                lane.place.source == freed.source && of_provider
+            };
+            for lane in lanes.iter().filter(concerned) {
                 lane.ring().into_iter().for_each(|slot| self.open(slot));
             }
         }
@@ -305,9 +322,9 @@ impl Delivery {
     /// lined up anew.
     fn only_fitting(&self, lane: &Lane, way: &Way, jobs: Vec<Job>) -> Vec<Job> {
         let routing = self.0.with.routing.load();
-        let (fitting, moved): (Vec<Job>, Vec<Job>) = jobs.into_iter().partition(|job| {
-            *routing.route(&job.domain).terms(way.provider.tls) == lane.terms
-        });
+        let (fitting, moved): (Vec<Job>, Vec<Job>) = jobs
+            .into_iter()
+            .partition(|job| *routing.route(&job.domain).terms(way.provider.tls) == lane.terms);
         moved.iter().for_each(|job| self.line_up_anew(job));
         fitting
     }

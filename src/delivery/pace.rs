@@ -238,7 +238,10 @@ mod tests {
         for (step, rest) in [1, 2, 4, 8].into_iter().enumerate() {
             let now = at(step as u64 * 30);
             pace.slow_down(&BOUNDS, &too_fast(), now);
-            assert_eq!(pace.resting(now).unwrap().0, now + Duration::from_secs(rest));
+            assert_eq!(
+                pace.resting(now).unwrap().0,
+                now + Duration::from_secs(rest)
+            );
         }
         let now = at(1000);
         assert!(pace.resting(now).is_none());
@@ -261,10 +264,7 @@ mod tests {
         let saved = pace.saved().unwrap();
         let text = serde_json::to_string(&saved).unwrap();
         assert_eq!(serde_json::from_str::<Saved>(&text).unwrap(), saved);
-        assert_eq!(
-            Pace::restored(saved.clone(), &BOUNDS, at(600)).window(),
-            10
-        );
+        assert_eq!(Pace::restored(saved.clone(), &BOUNDS, at(600)).window(), 10);
         assert_eq!(Pace::restored(saved, &BOUNDS, at(90_000)).window(), 2);
     }
 

@@ -171,13 +171,7 @@ fn replies(transacted: &Transacted) -> impl Iterator<Item = &Reply> {
 impl Delivery {
     /// Turns a fate into dispositions and records them, and gathers what its replies ask of us. Recipients that the server had no room for in this
     /// transaction (452 4.5.3 beside accepted ones, RFC 5321 §4.5.3.1.10) come back as the next part.
-    pub(super) fn settle(
-        &self,
-        batch: &mut Batch,
-        part: Part,
-        via: Via,
-        fate: Fate,
-    ) -> Settled {
+    pub(super) fn settle(&self, batch: &mut Batch, part: Part, via: Via, fate: Fate) -> Settled {
         let transacted = match fate {
             Fate::Moved => return Settled::default(),
             Fate::Answered(transacted) => transacted,

@@ -2,7 +2,7 @@
 
 use super::sources::{Order, Pool, Source};
 use super::verdict::Held;
-use super::warmup::Overflow;
+use super::warmup::{Look, Overflow};
 use super::{Policy, Settings};
 use crate::mail::{Labels, MessageId};
 use crate::units::Timestamp;
@@ -65,7 +65,9 @@ impl Policy {
         self.walk(&settings, pool, ask, now, |source, _, standing| {
             match standing {
                 Ok(()) => chosen = Some(Arc::clone(source)),
-                Err(Stop { then: Then::Skip, .. }) => {}
+                Err(Stop {
+                    then: Then::Skip, ..
+                }) => {}
                 Err(_) if waiting.is_none() => waiting = Some(Arc::clone(source)),
                 Err(_) => {}
             }
@@ -128,21 +130,23 @@ impl Policy {
             return Err(Stop { why, then });
         }
         let (name, site, provider) = (&source.name, ask.site, ask.provider);
-        if let Some(suspension) = self.suspensions().find(name, site, provider, now) {
+        if let Some(suspension) = self.suspensions().until(name, site, provider, now) {
             let (why, then) = (Held::Suspended(suspension), Then::Next);
             return Err(Stop { why, then });
         }
         let Some(pair) = self.warmup().pair(name, provider) else {
             return Ok(());
         };
-        pair.standing(now).map_err(|why| Stop {
-            then: match pair.overflow() {
-                Overflow::Wait | Overflow::Reject => Then::Stay,
-                Overflow::Next => Then::Next,
-                Overflow::Pool(pool) => Then::Pool(pool.as_str().into()),
-            },
-            why: why.into(),
-        })
+        let Look::Wait(waiting) = pair.look(now) else {
+            return Ok(());
+        };
+        let then = match pair.overflow() {
+            Overflow::Wait | Overflow::Reject => Then::Stay,
+            Overflow::Next => Then::Next,
+            Overflow::Pool(pool) => Then::Pool(pool.into()),
+        };
+        let why = Held::Warmup(waiting);
+        Err(Stop { why, then })
     }
 }
 

@@ -1,11 +1,11 @@
 //! The whole verdict on one message, nothing taken: what `explain` and `queue show` tell.
 
+use super::Policy;
 use super::choice::{Ask, Stop};
 use super::limits::{Fill, Of};
 use super::sources::Source;
 use super::verdict::Held;
 use super::warmup::Position;
-use super::Policy;
 use crate::units::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
@@ -94,7 +94,9 @@ impl Policy {
             super::Choice::Source(source) => {
                 let mut candidates = told.candidates.iter_mut();
                 let taken = candidates.find(|candidate| candidate.source == source.name);
-                taken.into_iter().for_each(|candidate| candidate.taken = true);
+                taken
+                    .into_iter()
+                    .for_each(|candidate| candidate.taken = true);
             }
             super::Choice::Nowhere(why) => drop(told.held.get_or_insert(why)),
         }

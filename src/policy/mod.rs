@@ -40,16 +40,17 @@ use limits::{Limit, Limits, Of};
 use providers::{Provider, Scope, Suspend};
 use sources::Source;
 use std::sync::Arc;
-use suspension::{At, Cause, Suspensions};
+use suspension::{At, Suspension, Suspensions};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
-use warmup::Warmup;
+use warmup::{Freed, Warmup};
 
 /// All of it. Cheap to clone.
 #[derive(Clone)]
 pub struct Policy(Arc<Shared>);
 
 struct Shared {
+    clock: Clock,
     settings: Live<Settings>,
     limits: Limits,
     warmup: Warmup,
@@ -73,8 +74,9 @@ impl Policy {
         limits.configure(settings.limits.clone());
         settings.sources.look();
         let suspensions = Suspensions::load(store.clone(), clock.clone(), events.clone()).await?;
-        let warmup = Warmup::open(settings.warmup.clone(), store, clock, events).await?;
+        let warmup = Warmup::open(settings.warmup.clone(), store, clock.clone(), events).await?;
         Ok(Self(Arc::new(Shared {
+            clock,
             settings: Arc::new(ArcSwap::from_pointee(settings)),
             limits,
             warmup,
@@ -86,7 +88,7 @@ impl Policy {
     /// Takes over a new configuration; what is under way keeps what it has been given.
     pub fn configure(&self, settings: Settings) {
         self.0.limits.configure(settings.limits.clone());
-        self.0.warmup.configure(settings.warmup.clone());
+        self.0.warmup.configure(settings.warmup.clone(), self.0.clock.now());
         settings.sources.look();
         self.0.settings.store(Arc::new(settings));
         self.0.changed.notify_waiters();
@@ -138,7 +140,9 @@ impl Policy {
             stream: labels.stream.unwrap_or(Stream::Marketing),
             has_tenant: labels.tenant.is_some(),
             terms: self.settings().tenant(labels.tenant.as_deref()),
-            limits: Of::of_labels(labels).map(|of| self.0.limits.of(&of)).collect(),
+            limits: Of::of_labels(labels)
+                .map(|of| self.0.limits.of(&of))
+                .collect(),
         }
     }
 
@@ -158,7 +162,10 @@ impl Policy {
     /// The same way by what is configured now.
     pub fn renewed(&self, way: &Way) -> Arc<Way> {
         let settings = self.settings();
-        let source = settings.sources.all().find(|source| source.name == way.source.name);
+        let source = settings
+            .sources
+            .all()
+            .find(|source| source.name == way.source.name);
         let provider = settings.providers.get(&way.provider.name);
         self.way(
             source.unwrap_or(&way.source),
@@ -173,14 +180,15 @@ impl Policy {
             Scope::Site => At::Site(Arc::clone(&way.site)),
             Scope::Provider => At::Provider(Arc::clone(&way.provider.name)),
         };
-        let cause = Cause {
+        self.0.suspensions.suspend(Suspension {
+            source: Arc::clone(&way.source.name),
+            at,
             provider: Arc::clone(&way.provider.name),
+            since: now,
+            until: now + suspend.span,
+            why: format!("by rule {rule}").into(),
             reply: Some(reply.clone()),
-            why: format!("{reply} (rule {rule})"),
-        };
-        self.0
-            .suspensions
-            .suspend(&way.source.name, at, now + suspend.span, cause);
+        });
     }
 
     /// Takes note of what other nodes have decided.
@@ -188,7 +196,7 @@ impl Policy {
         if let Err(error) = self.0.suspensions.refresh().await {
             tracing::warn!(%error, "suspensions of other nodes are not known");
         }
-        if let Err(error) = self.0.warmup.refresh().await {
+        if let Err(error) = self.0.warmup.refresh(self.0.clock.now()).await {
             tracing::warn!(%error, "decisions of other nodes about warm-ups are not known");
         }
     }
@@ -200,13 +208,15 @@ impl Policy {
 
     /// Gives back what was taken in advance, and writes down what has not been.
     pub async fn close(&self) {
-        self.0.warmup.close().await;
-        self.0.suspensions.close().await;
+        if let Err(error) = self.0.warmup.close().await {
+            tracing::warn!(%error, "budget of warm-ups that was taken in advance could not be given back");
+        }
+        self.0.suspensions.flushed().await;
     }
 
-    /// Tells who waits that something has changed.
-    pub fn tell_changed(&self) {
-        self.0.changed.notify_waiters();
+    /// Returns when the warm-up of some mail has room again.
+    pub async fn freed(&self) -> Freed {
+        self.0.warmup.freed().await
     }
 
     /// Returns when something has changed that mail may wait for.

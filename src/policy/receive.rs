@@ -2,7 +2,6 @@
 
 use super::sources::Pool;
 use super::verdict::Held;
-use super::warmup::Overflow;
 use super::{Policy, Settings};
 use crate::mail::{EnhancedCode, Labels, Reply};
 use crate::units::Timestamp;
@@ -51,10 +50,7 @@ impl Policy {
     fn has_room(&self, pool: &Pool, goes: Timestamp, now: Timestamp) -> Result<(), Reply> {
         let mut refusal = None;
         for source in pool.sources().filter(|source| source.is_present()) {
-            let full = self.warmup().whole(&source.name).and_then(|unit| {
-                let refuses = matches!(unit.overflow(), Overflow::Reject);
-                refuses.then(|| unit.standing(now).err()).flatten()
-            });
+            let full = self.warmup().refuses(&source.name, now).map(Held::Warmup);
             match full {
                 // A later message is of another day's cap.
                 Some(held) if held.until().is_none_or(|until| goes < until) => {
@@ -83,7 +79,11 @@ fn not_today(held: &Held) -> Reply {
         || "try again when it has been resumed".to_owned(),
         |until| format!("try again after {until}"),
     );
-    refuse(451, EnhancedCode(4, 7, 0), format!("not taken, it would wait for {held}; {again}"))
+    refuse(
+        451,
+        EnhancedCode(4, 7, 0),
+        format!("not taken, it would wait for {held}; {again}"),
+    )
 }
 
 fn refuse(code: u16, enhanced: EnhancedCode, text: impl AsRef<str>) -> Reply {

@@ -162,13 +162,19 @@ fn warming(sources: &[SourceConfig]) -> impl Iterator<Item = (&str, &warmup::Sou
 
 /// The hours of a provider, where it keeps any.
 fn provider_hours(provider: &Arc<Provider>) -> Option<(Arc<str>, Arc<Hours>)> {
-    let (of, key) = (format!("provider {}", provider.name), format!("provider.{}.send_window", provider.name));
+    let (of, key) = (
+        format!("provider {}", provider.name),
+        format!("provider.{}.send_window", provider.name),
+    );
     let hours = Hours::new(&provider.send_window, &of, &key)?;
     Some((Arc::clone(&provider.name), hours))
 }
 
 fn terms(i: usize, rules: &TenantRules<'_>) -> (Box<str>, Arc<Terms>) {
-    let (of, key) = (format!("tenant {}", rules.name), format!("tenant[{i}].send_window"));
+    let (of, key) = (
+        format!("tenant {}", rules.name),
+        format!("tenant[{i}].send_window"),
+    );
     let terms = Terms {
         weight: rules.weight,
         hours: Hours::new(rules.send_window, &of, &key),

@@ -83,7 +83,9 @@ impl Source {
                 let address = self.address;
                 tracing::warn!(source = %name, ?address, %error, "the source is left out: its address is not one of this machine");
             }
-            (false, Ok(())) => tracing::info!(source = %name, "the source's address is there again"),
+            (false, Ok(())) => {
+                tracing::info!(source = %name, "the source's address is there again")
+            }
             _ => {}
         }
     }

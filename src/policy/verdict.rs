@@ -2,7 +2,7 @@
 
 use super::limits::Full;
 use super::suspension::Suspension;
-use super::warmup::{Paused, Spent};
+use super::warmup::Waiting;
 use crate::mail::Reply;
 use crate::units::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -53,10 +53,8 @@ pub enum Held {
     },
     /// A configured limit is used up.
     Limit(Full),
-    /// The warm-up's cap of the day is used up.
-    Warmup(Arc<Spent>),
-    /// The warm-up pauses.
-    WarmupPaused(Arc<Paused>),
+    /// The warm-up of the source has no room: the cap of the day is used, or it pauses.
+    Warmup(Arc<Waiting>),
     /// A reply rule or an operator keeps the source from the site or the provider.
     Suspended(Arc<Suspension>),
     /// Outside the hours in which mail may go.
@@ -94,8 +92,7 @@ impl Held {
             | Self::SendWindow { until, .. }
             | Self::State { until, .. } => Some(*until),
             Self::Limit(full) => Some(full.until),
-            Self::Warmup(spent) => Some(spent.until),
-            Self::WarmupPaused(paused) => paused.until,
+            Self::Warmup(waiting) => waiting.until,
             Self::Suspended(suspension) => Some(suspension.until),
             _ => None,
         }
@@ -117,11 +114,19 @@ impl fmt::Display for Held {
                 most,
                 reply,
             } => {
-                write!(f, "{site} takes {window} of at most {most} connections at once, all busy")?;
-                reply.as_ref().map_or(Ok(()), |r| write!(f, "; it last said: {r}"))
+                write!(
+                    f,
+                    "{site} takes {window} of at most {most} connections at once, all busy"
+                )?;
+                reply
+                    .as_ref()
+                    .map_or(Ok(()), |r| write!(f, "; it last said: {r}"))
             }
             Self::SiteRest { site, reply, .. } => {
-                write!(f, "{site} wants rests between messages; it last said: {reply}")
+                write!(
+                    f,
+                    "{site} wants rests between messages; it last said: {reply}"
+                )
             }
             Self::Turn {
                 ahead,
@@ -135,10 +140,11 @@ impl fmt::Display for Held {
                  it; {campaigns} campaigns of its tenant and {tenants} tenants take turns"
             ),
             Self::Limit(full) => write!(f, "{full}"),
-            Self::Warmup(spent) => write!(f, "{spent}"),
-            Self::WarmupPaused(paused) => write!(f, "{paused}"),
+            Self::Warmup(waiting) => write!(f, "{waiting}"),
             Self::Suspended(suspension) => write!(f, "{suspension}"),
-            Self::SendWindow { of, window, key, .. } => {
+            Self::SendWindow {
+                of, window, key, ..
+            } => {
                 write!(f, "the send window of {of}, {window} ({key})")
             }
             Self::NoSource { pool, why } => write!(f, "a source: pool {pool}: {why}"),

@@ -3,9 +3,9 @@
 use super::hours::Hours;
 use super::limits::{Full, Limit, Seat};
 use super::providers::Provider;
+use super::settings::Terms;
 use super::sources::Source;
 use super::suspension::{Suspension, Suspensions};
-use super::settings::Terms;
 use super::verdict::Held;
 use super::warmup::{self, Overflow, Pair, Reservation, Reserved};
 use crate::mail::{Reply, Stream};
@@ -51,7 +51,7 @@ pub enum Admission {
     /// As [`Admission::Way`], and another source may take it: whoever chooses one is to choose again.
     Elsewhere(Wait),
     /// The budget is to be asked for first: ask again after [`Way::refilled`].
-    Refill(Wait),
+    Refill,
 }
 
 /// Until when something waits, and why.
@@ -108,7 +108,9 @@ impl Lease {
     pub fn begin(&mut self, recipients: usize, octets: u64, now: Timestamp) {
         self.left = self.left.saturating_sub(clamped(recipients));
         self.begun = true;
-        self.taken.iter().for_each(|limit| limit.charge(octets, now));
+        self.taken
+            .iter()
+            .for_each(|limit| limit.charge(octets, now));
     }
 
     /// Others of the same message would go with it. A budget is asked for by each alone.
@@ -197,13 +199,13 @@ impl Way {
     /// The provider blocks the source for its reputation.
     pub fn blocked(&self, reply: &Reply, now: Timestamp) {
         if let Some(pair) = &self.warmup {
-            pair.blocked(reply, now);
+            pair.blocked(&reply.to_string(), now);
         }
     }
 
     fn suspended(&self, now: Timestamp) -> Option<Arc<Suspension>> {
         let (source, provider) = (&self.source.name, &self.provider.name);
-        self.suspensions.find(source, &self.site, provider, now)
+        self.suspensions.until(source, &self.site, provider, now)
     }
 
     fn window(&self, stream: Stream, now: Timestamp) -> Result<(), Held> {
@@ -258,27 +260,20 @@ fn budget(pair: &Arc<Pair>, mut lease: Lease, want: u32, now: Timestamp) -> Admi
     match pair.reserve(want, now) {
         Reserved::Unlimited => Admission::Go(lease),
         Reserved::Some(reservation) => {
-            lease.left = reservation.n();
+            lease.left = reservation.left();
             lease.budget = Some(reservation);
             Admission::Go(lease)
         }
-        Reserved::Refill => Admission::Refill(Wait {
-            until: None,
-            why: Held::Sending { site: None },
-        }),
-        Reserved::Spent(spent) => held(pair, Held::Warmup(spent)),
-        Reserved::Paused(paused) => held(pair, Held::WarmupPaused(paused)),
-        Reserved::Unavailable(state) => Admission::Way(state.into()),
+        Reserved::Refill => Admission::Refill,
+        Reserved::Wait(waiting) => match pair.overflow() {
+            Overflow::Wait | Overflow::Reject => Admission::Way(Held::Warmup(waiting).into()),
+            Overflow::Next | Overflow::Pool(_) => {
+                Admission::Elsewhere(Held::Warmup(waiting).into())
+            }
+        },
     }
 }
 
 fn clamped(recipients: usize) -> u32 {
     u32::try_from(recipients).unwrap_or(u32::MAX)
-}
-
-fn held(pair: &Pair, why: Held) -> Admission {
-    match pair.overflow() {
-        Overflow::Wait | Overflow::Reject => Admission::Way(why.into()),
-        Overflow::Next | Overflow::Pool(_) => Admission::Elsewhere(why.into()),
-    }
 }

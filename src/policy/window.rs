@@ -17,6 +17,7 @@ pub use text::NotAWindow;
 use crate::units::Timestamp;
 use jiff::civil::{Date, Weekday};
 use jiff::tz::{AmbiguousOffset, TimeZone};
+use std::fmt;
 use std::time::Duration;
 
 /// Hours of some days of the week: `"08:00-22:00 Europe/Berlin"`, `"mon-fri 09:00-17:30 America/New_York"`,
@@ -118,6 +119,16 @@ impl SendWindow {
             }
         };
         Some(timestamp(at))
+    }
+}
+
+impl fmt::Display for SendWindows {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (i, window) in self.0.iter().enumerate() {
+            let separator = if i == 0 { "" } else { ", " };
+            write!(f, "{separator}{window}")?;
+        }
+        Ok(())
     }
 }
 

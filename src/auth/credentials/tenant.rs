@@ -77,7 +77,11 @@ impl Config {
         }
         if self.weight == 0 {
             let remedy = "write 1, or more for a larger share";
-            problems.add(format!("{at}.weight"), "is 0, so its mail would never have a turn", remedy);
+            problems.add(
+                format!("{at}.weight"),
+                "is 0, so its mail would never have a turn",
+                remedy,
+            );
         }
         self.limits.validate(&format!("{at}.limits"), problems);
         let campaigns = format!("{at}.campaign_limits");

@@ -3,6 +3,7 @@
 use super::OTHER;
 use super::hosts::Suffix;
 use crate::policy::limits;
+use crate::policy::window::SendWindows;
 use crate::problem::Problems;
 use crate::tls::client::Policy;
 use crate::units::Span;
@@ -32,8 +33,8 @@ pub struct ProviderConfig {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls: Option<Policy>,
     /// At which hours mail goes there, such as "08:00-22:00 Europe/Berlin".
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub send_window: Option<String>,
+    #[serde(default, skip_serializing_if = "SendWindows::is_empty")]
+    pub send_window: SendWindows,
     /// false leaves out the rules that are shipped for this provider.
     #[serde(default = "yes", skip_serializing_if = "is_yes")]
     pub shipped_rules: bool,
@@ -130,7 +131,7 @@ impl ProviderConfig {
             messages_per_connection: None,
             recipients_per_transaction: None,
             tls: None,
-            send_window: None,
+            send_window: SendWindows::default(),
             shipped_rules: true,
             rule: Vec::new(),
         }

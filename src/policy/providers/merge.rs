@@ -136,7 +136,7 @@ impl<'c> Entry<'c> {
             .recipients_per_transaction
             .or(config.recipients_per_transaction);
         config.tls = own.tls.or(config.tls);
-        if own.send_window.is_some() {
+        if !own.send_window.is_empty() {
             config.send_window.clone_from(&own.send_window);
         }
         let mut rules = placed(&own.rule, |j| rule_key(i, j));

@@ -18,6 +18,7 @@ pub use rules::{Rule, Suspend};
 
 use crate::mail::Reply;
 use crate::policy::limits;
+use crate::policy::window::SendWindows;
 use crate::problem::Problems;
 use crate::tls::client::Policy;
 use hosts::Hosts;
@@ -48,8 +49,8 @@ pub struct Provider {
     pub recipients_per_transaction: Option<NonZeroU16>,
     /// What the provider demands, where it does.
     pub tls: Option<Policy>,
-    /// At which hours mail goes here, as written.
-    pub send_window: Option<String>,
+    /// At which hours marketing mail goes here.
+    pub send_window: SendWindows,
     own: Rules,
     generic: Arc<Rules>,
 }

@@ -266,7 +266,7 @@ fn an_entry_of_a_shipped_name_changes_the_keys_it_gives() {
     assert_eq!(japan.messages_per_connection.unwrap().get(), 3);
     assert_eq!(japan.recipients_per_transaction.unwrap().get(), 20);
     assert_eq!(japan.tls, Some(Policy::Required));
-    assert_eq!(japan.send_window.as_deref(), Some("08:00-22:00 Asia/Tokyo"));
+    assert_eq!(japan.send_window.to_string(), "08:00-22:00 Asia/Tokyo");
     assert!(japan.rules().any(|rule| rule.place.contains("yahoo.co.jp")));
     let other = changed.of(["nowhere.example"]);
     assert_eq!(other.messages_per_connection.unwrap().get(), 7);

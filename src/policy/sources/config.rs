@@ -106,12 +106,20 @@ impl PoolConfig {
     fn validate(&self, at: &str, sources: &HashSet<&str>, problems: &mut Problems) {
         if self.sources.iter().all(|member| member.weight == 0) {
             let remedy = "give one a weight of 1";
-            problems.add(format!("{at}.sources"), "no member has a weight over 0", remedy);
+            problems.add(
+                format!("{at}.sources"),
+                "no member has a weight over 0",
+                remedy,
+            );
         }
         for (j, member) in self.sources.iter().enumerate() {
             if !sources.contains(member.name.as_str()) {
                 let message = format!("there is no source \"{}\"", member.name);
-                problems.add(format!("{at}.sources[{j}].name"), message, "name a [[source]]");
+                problems.add(
+                    format!("{at}.sources[{j}].name"),
+                    message,
+                    "name a [[source]]",
+                );
             }
         }
     }

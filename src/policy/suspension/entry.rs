@@ -4,7 +4,7 @@ use crate::mail::Reply;
 use crate::store::StoreError;
 use crate::units::Timestamp;
 use serde::{Deserialize, Serialize};
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 use std::sync::Arc;
 
 /// A source is kept from a site or a provider for a time.
@@ -40,6 +40,21 @@ impl At {
             Self::Site(site) => Some(site),
             Self::Provider(_) => None,
         }
+    }
+}
+
+/// To follow "waits for".
+impl fmt::Display for Suspension {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (source, why) = (&self.source, &self.why);
+        match &self.at {
+            At::Site(site) => write!(f, "source {source} is kept from {site}, {why}")?,
+            At::Provider(provider) => {
+                write!(f, "source {source} is kept from provider {provider}, {why}")?;
+            }
+        }
+        let said = self.reply.as_ref();
+        said.map_or(Ok(()), |reply| write!(f, "; it had said: {reply}"))
     }
 }
 
