@@ -190,7 +190,10 @@ impl Delivery {
             let lanes: Vec<Arc<Lane>> = self.0.lanes.lock().values().cloned().collect();
             let concerned = |lane: &&Arc<Lane>| {
                 let provider = &lane.way().provider.name;
-                let of_provider = freed.provider.as_ref().is_none_or(|freed| freed == provider);
+                let of_provider = freed
+                    .provider
+                    .as_ref()
+                    .is_none_or(|freed| freed == provider);
                 lane.place.source == freed.source && of_provider
             };
             for lane in lanes.iter().filter(concerned) {

@@ -43,7 +43,7 @@ pub(super) enum Then {
     /// It tries the next source of its pool.
     Next,
     /// It tries those of this pool, and no others of its own.
-    Pool(Box<str>),
+    Pool(Arc<str>),
     /// It waits for this one.
     Stay,
     /// It tries the next; this one will never take it.
@@ -143,7 +143,7 @@ impl Policy {
         let then = match pair.overflow() {
             Overflow::Wait | Overflow::Reject => Then::Stay,
             Overflow::Next => Then::Next,
-            Overflow::Pool(pool) => Then::Pool(pool.into()),
+            Overflow::Pool(pool) => Then::Pool(pool),
         };
         let why = Held::Warmup(waiting);
         Err(Stop { why, then })

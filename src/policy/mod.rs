@@ -88,7 +88,9 @@ impl Policy {
     /// Takes over a new configuration; what is under way keeps what it has been given.
     pub fn configure(&self, settings: Settings) {
         self.0.limits.configure(settings.limits.clone());
-        self.0.warmup.configure(settings.warmup.clone(), self.0.clock.now());
+        self.0
+            .warmup
+            .configure(settings.warmup.clone(), self.0.clock.now());
         settings.sources.look();
         self.0.settings.store(Arc::new(settings));
         self.0.changed.notify_waiters();
