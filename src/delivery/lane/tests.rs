@@ -213,7 +213,6 @@ async fn a_site_that_answers_again_takes_its_line_at_once() {
     let (world, line) = (World::new().await, line(&[1, 2, 3]));
     let slot = world.open(line[0]);
     let _back = world.lane.failed(&refusal());
-    let _back = world.lane.failed(&refusal());
     drop(slot);
     world.clock.advance(MINUTE);
     let _probe = world.open(line[1]);
