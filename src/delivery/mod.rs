@@ -7,6 +7,7 @@
 mod config;
 mod dispatch;
 mod lane;
+mod line;
 mod link;
 mod notify;
 mod operate;
@@ -16,6 +17,7 @@ mod settle;
 
 pub use config::{Config, PoolConfig, PoolMember, RouteConfig, SourceConfig, validate_sources};
 pub use lane::{Bounds, Lane};
+pub use line::{Admit, FlowKey, FlowView, Line, Order, Share, Taken, Turn, Waiter};
 pub use operate::Action;
 pub use routing::{NextHop, Parts, Route, Routing, Source, Terms};
 
