@@ -24,7 +24,7 @@ pub struct Config {
     pub pause: Span,
     /// The longest such pause.
     pub max_pause: Span,
-    /// A source that has sent nothing for more than this many days begins again at stage 1.
+    /// A source that has sent nothing for so many whole days begins again at stage 1; so does its mail to one provider.
     pub rewarm_after: Span,
     /// A message that waits for a source that warms gains one point of engagement for each of these, so that the least
     /// engaged are not left for ever.
@@ -118,7 +118,7 @@ pub enum Overflow {
     /// It is refused at submission.
     Reject,
     /// It goes by this pool.
-    Pool(String),
+    Pool(std::sync::Arc<str>),
 }
 
 impl Default for Config {
@@ -322,7 +322,7 @@ impl SourceWarmup {
             Some(_) => {}
         }
         if let Overflow::Pool(pool) = &self.overflow
-            && !pools.contains(&pool.as_str())
+            && !pools.contains(&&**pool)
         {
             let message = format!("there is no pool \"{pool}\"");
             problems.add(
@@ -364,7 +364,7 @@ impl<'de> Deserialize<'de> for Overflow {
         Ok(match text.as_str() {
             "wait" => Self::Wait,
             "reject" => Self::Reject,
-            _ => Self::Pool(text),
+            _ => Self::Pool(text.into()),
         })
     }
 }

@@ -83,6 +83,11 @@ impl Rules {
         self.sources.get(source)
     }
 
+    /// The name as it is kept, where the source warms.
+    pub(super) fn name_of(&self, source: &str) -> Option<&Arc<str>> {
+        self.sources.get_key_value(source).map(|(name, _)| name)
+    }
+
     /// The sources that warm, by name.
     pub fn sources(&self) -> impl Iterator<Item = &Arc<str>> {
         self.sources.keys()

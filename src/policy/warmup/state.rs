@@ -1,0 +1,433 @@
+//! The state of a unit as the store has it, and every way it changes. Nothing here waits or reads a clock.
+
+use super::day::{days_between, plus_days};
+use super::gate::{Evidence, Verdict, judge};
+use super::rules::Rules;
+use super::schedule::Ramp;
+use super::stage::Stage;
+use super::tally::Tally;
+use crate::units::{Span, Timestamp};
+use jiff::civil::Date;
+use serde::{Deserialize, Serialize};
+
+/// The value at `warmup/unit/SOURCE/PROVIDER`. It is written whole, where nobody else wrote meanwhile.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct State {
+    pub stage: Stage,
+    /// Messages a day of the source as a whole at that stage. A schedule that was changed is entered where it gives as
+    /// many: reputation is about volume, not about numbers of stages.
+    pub volume: u64,
+    /// Days on which something was sent.
+    pub sent_days: u32,
+    /// The last of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_sent: Option<Date>,
+    /// What happened until this date has been answered for, and is not judged again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fresh_after: Option<Date>,
+    /// Pauses for blocks since the last sending day without one.
+    #[serde(default)]
+    pub strikes: u32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pause: Option<Pause>,
+    /// The last decision at the gate.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub said: Option<Said>,
+    /// Days that were opened, by date; the last [`KEPT`] of them.
+    #[serde(default)]
+    pub days: Vec<Opened>,
+}
+
+/// A date on which something could be sent. Its cap stays what it was when it was opened.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Opened {
+    pub date: Date,
+    pub stage: u32,
+    pub cap: u64,
+    /// How much of it was used, once the day has been judged.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub used: Option<u64>,
+    /// A block paused the unit.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub blocked: bool,
+}
+
+/// Why nothing is sent, and until when.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Pause {
+    /// `None`: until an operator lets it go on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<Timestamp>,
+    pub why: String,
+    pub by_hand: bool,
+}
+
+/// What was decided last.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Said {
+    pub on: Date,
+    pub held: bool,
+    pub why: String,
+}
+
+/// What a unit goes by.
+#[derive(Clone, Copy)]
+pub(super) struct Terms<'a> {
+    pub rules: &'a Rules,
+    pub ramp: &'a Ramp,
+    /// `None`: the source as a whole.
+    pub provider: Option<&'a str>,
+}
+
+/// What was read for the judgement of a day.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Counted {
+    pub used: u64,
+    pub day: Tally,
+    pub window: Tally,
+}
+
+/// Something that was decided, to be told once it is written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Change {
+    pub why: String,
+    pub until: Option<Timestamp>,
+}
+
+/// What a unit may do on a day.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Leave {
+    Warm,
+    /// Up to a cap.
+    Capped {
+        stage: u32,
+        cap: u64,
+    },
+    Paused(Pause),
+    /// The clock is before all the days that are kept; what was used then is not known. The first that is.
+    TooEarly(Date),
+}
+
+/// Opened days that are kept, for a clock that is set back.
+pub(super) const KEPT: usize = 40;
+/// Days before a judged one that tallies are read of at the most.
+const LONGEST_WINDOW: i64 = 62;
+
+impl State {
+    /// A unit of which nothing is known.
+    pub fn new(stage: Stage, ramp: &Ramp) -> Self {
+        Self {
+            stage,
+            volume: volume(stage, ramp),
+            sent_days: 0,
+            last_sent: None,
+            fresh_after: None,
+            strikes: 0,
+            pause: None,
+            said: None,
+            days: Vec::new(),
+        }
+    }
+
+    /// Reads a value of the store, or says what is wrong with it.
+    pub fn read(value: &[u8]) -> Result<Self, String> {
+        let state: Self = serde_json::from_slice(value).map_err(|e| e.to_string())?;
+        if state.volume == 0 {
+            return Err("volume is 0".into());
+        }
+        let mut dates = state.days.windows(2);
+        if !dates.all(|pair| matches!(pair, [a, b] if a.date < b.date)) {
+            return Err("days are out of order".into());
+        }
+        match state.days.iter().find(|day| day.cap == 0 || day.stage == 0) {
+            Some(day) => Err(format!("the day {} has no cap", day.date)),
+            None => Ok(state),
+        }
+    }
+
+    /// The first day before `today` that has not been judged.
+    pub fn unjudged(&self, today: Date) -> Option<Date> {
+        let mut days = self.days.iter().take_while(|day| day.date < today);
+        days.find(|day| day.used.is_none()).map(|day| day.date)
+    }
+
+    pub fn day(&self, date: Date) -> Option<&Opened> {
+        self.days.iter().find(|day| day.date == date)
+    }
+
+    /// The first date that counts in a window of `n` sending days up to `date`: what was heard of a sending day comes
+    /// up to the next one.
+    pub fn window_from(&self, date: Date, n: u32) -> Date {
+        let sent = self.days.iter().rev();
+        let sent = sent.filter(|day| day.date < date && day.used.is_some_and(|used| used > 0));
+        let before = n.saturating_sub(1).try_into().unwrap_or(usize::MAX);
+        let after = sent.map(|day| day.date).nth(before);
+        let first = self.days.first().map_or(date, |day| day.date.min(date));
+        let from = after.map_or(first, |date| plus_days(date, 1));
+        let fresh = self
+            .fresh_after
+            .map_or(Date::MIN, |date| plus_days(date, 1));
+        let longest = plus_days(date, -LONGEST_WINDOW);
+        from.max(fresh).max(longest).min(date)
+    }
+
+    /// Judges the day `date`, which is over. Without anything sent it changes nothing.
+    pub fn conclude(&mut self, date: Date, counted: &Counted, terms: Terms<'_>) -> Option<Change> {
+        let index = self.days.iter().position(|day| day.date == date)?;
+        if counted.used == 0 {
+            self.days.remove(index);
+            return None;
+        }
+        let day = self.days.get_mut(index)?;
+        day.used = Some(counted.used);
+        let day = day.clone();
+        self.sent_days = self.sent_days.saturating_add(1);
+        self.last_sent = self.last_sent.max(Some(date));
+        if !day.blocked && counted.day.blocked == 0 {
+            self.strikes = 0;
+        }
+        let Stage::At(stage) = self.stage else {
+            return None;
+        };
+        let evidence = Evidence {
+            is_whole_source: terms.provider.is_none(),
+            is_of_another_stage: day.stage != stage,
+            cap: day.cap,
+            used: counted.used,
+            day: counted.day,
+            window: counted.window,
+            was_paused: day.blocked,
+        };
+        let judgement = judge(&evidence, &terms.rules.gate);
+        let decided = self.decide(stage, judgement.verdict, date, terms);
+        let why = format!("{decided}: {}", judgement.why);
+        self.said = Some(Said {
+            on: date,
+            held: judgement.verdict != Verdict::Advance,
+            why: why.clone(),
+        });
+        Some(Change { why, until: None })
+    }
+
+    /// Moves the stage, and says so.
+    fn decide(&mut self, stage: u32, verdict: Verdict, date: Date, terms: Terms<'_>) -> String {
+        let a_day = |stage| terms.ramp.cap(stage, terms.provider);
+        match verdict {
+            Verdict::Hold => format!("held at stage {stage}"),
+            Verdict::Advance if stage >= terms.ramp.stages() => {
+                self.enter(Stage::Warm, terms.ramp);
+                format!("warm after stage {stage}, no cap any more")
+            }
+            Verdict::Advance => {
+                let next = stage + 1;
+                self.enter(Stage::At(next), terms.ramp);
+                format!("advanced to stage {next}, {} a day", a_day(next))
+            }
+            Verdict::RollBack => {
+                // The same events must not set it back again tomorrow.
+                self.fresh_after = self.fresh_after.max(Some(date));
+                let before = stage.saturating_sub(1).max(1);
+                self.enter(Stage::At(before), terms.ramp);
+                if before == stage {
+                    return format!("stays at stage {stage}, the lowest");
+                }
+                format!("rolled back to stage {before}, {} a day", a_day(before))
+            }
+        }
+    }
+
+    fn enter(&mut self, stage: Stage, ramp: &Ramp) {
+        self.stage = stage;
+        self.volume = volume(stage, ramp);
+    }
+
+    /// Finds the place in a schedule that has been changed since.
+    pub fn refit(&mut self, ramp: &Ramp) -> Option<Change> {
+        let Stage::At(old) = self.stage else {
+            return None;
+        };
+        if old <= ramp.stages() && ramp.volume(old) == self.volume {
+            return None;
+        }
+        let (was, new) = (self.volume, ramp.stage_of(self.volume));
+        self.enter(Stage::At(new), ramp);
+        let unjudged = self.days.iter_mut().filter(|day| day.used.is_none());
+        for day in unjudged.filter(|day| day.stage == old) {
+            day.stage = new;
+        }
+        let why = format!(
+            "the schedule was changed: stage {old} with {was} a day is now stage {new} of {} with {} a day",
+            ramp.stages(),
+            self.volume,
+        );
+        Some(Change { why, until: None })
+    }
+
+    /// Begins again where nothing was sent for too long.
+    pub fn rewarm(&mut self, today: Date, terms: Terms<'_>) -> Option<Change> {
+        let last = self.last_sent?;
+        let idle = days_between(last, today) - 1;
+        if idle < terms.rules.rewarm_after || self.stage == Stage::At(1) {
+            return None;
+        }
+        let was = self.stage;
+        self.enter(Stage::At(1), terms.ramp);
+        self.fresh_after = self.fresh_after.max(Some(plus_days(today, -1)));
+        self.strikes = 0;
+        let why = match was {
+            Stage::Warm => {
+                format!("begins again at stage 1, was warm: idle for {idle} days since {last}")
+            }
+            Stage::At(stage) => {
+                format!(
+                    "begins again at stage 1, was at {stage}: idle for {idle} days since {last}"
+                )
+            }
+        };
+        self.said = None;
+        Some(Change { why, until: None })
+    }
+
+    /// Ends a pause whose time is over.
+    pub fn wake(&mut self, now: Timestamp) -> Option<Change> {
+        let over = self.pause.as_ref()?.until.is_some_and(|until| until <= now);
+        let pause = self.pause.take_if(|_| over)?;
+        let why = format!("goes on: the pause is over ({})", pause.why);
+        Some(Change { why, until: None })
+    }
+
+    /// What may be done on `today`, whose cap is fixed by this.
+    pub fn open(&mut self, today: Date, terms: Terms<'_>) -> Leave {
+        if let Some(pause) = &self.pause {
+            return Leave::Paused(pause.clone());
+        }
+        let Stage::At(stage) = self.stage else {
+            self.last_sent = self.last_sent.max(Some(today));
+            return Leave::Warm;
+        };
+        let place = self.days.binary_search_by_key(&today, |day| day.date);
+        let index = match place {
+            Ok(index) => index,
+            Err(0) if self.days.len() >= KEPT => {
+                return Leave::TooEarly(self.days.first().map_or(today, |day| day.date));
+            }
+            Err(index) => {
+                let cap = terms.ramp.cap(stage, terms.provider);
+                self.days.insert(
+                    index,
+                    Opened {
+                        date: today,
+                        stage,
+                        cap,
+                        used: None,
+                        blocked: false,
+                    },
+                );
+                index
+            }
+        };
+        let (stage, cap) = self
+            .days
+            .get(index)
+            .map_or((stage, 0), |day| (day.stage, day.cap));
+        let surplus = self.days.len().saturating_sub(KEPT);
+        self.days.drain(..surplus);
+        Leave::Capped { stage, cap }
+    }
+
+    /// Pauses for a block, unless it rests already or is warm.
+    pub fn strike(&mut self, why: &str, now: Timestamp, terms: Terms<'_>) -> Option<Change> {
+        if self.stage == Stage::Warm {
+            return None;
+        }
+        let resting = self.pause.as_ref();
+        if resting.is_some_and(|pause| pause.until.is_none_or(|until| now < until)) {
+            return None;
+        }
+        self.strikes = self.strikes.saturating_add(1);
+        let length = terms.rules.pauses.length(self.strikes);
+        let today = terms.rules.zone.date(now);
+        if let Some(day) = self.days.iter_mut().find(|day| day.date == today) {
+            day.blocked = true;
+        }
+        let until = Some(now + length);
+        self.pause = Some(Pause {
+            until,
+            why: why.to_owned(),
+            by_hand: false,
+        });
+        let (length, strikes) = (Span(length), self.strikes);
+        let why = format!("paused for {length}, block {strikes} in a row: {why}");
+        Some(Change { why, until })
+    }
+
+    /// Pauses because an operator says so; in place of any other pause.
+    pub fn pause(&mut self, why: &str, until: Option<Timestamp>) -> Change {
+        self.pause = Some(Pause {
+            until,
+            why: why.to_owned(),
+            by_hand: true,
+        });
+        let why = format!("paused by hand: {why}");
+        Change { why, until }
+    }
+
+    /// Ends any pause because an operator says so.
+    pub fn resume(&mut self) -> Option<Change> {
+        let pause = self.pause.take()?;
+        let why = format!("goes on by hand; was paused: {}", pause.why);
+        Some(Change { why, until: None })
+    }
+
+    /// Puts the unit at `stage` because an operator says so. A cap that is higher holds from now, a lower one from the
+    /// next day: what may have been used today stays so.
+    pub fn set(&mut self, stage: Stage, now: Timestamp, terms: Terms<'_>) -> Change {
+        let today = terms.rules.zone.date(now);
+        self.enter(stage, terms.ramp);
+        self.fresh_after = self.fresh_after.max(Some(plus_days(today, -1)));
+        self.last_sent = self.last_sent.max(Some(today));
+        self.said = None;
+        let Stage::At(number) = stage else {
+            let why = "set to warm by hand: no cap any more".into();
+            return Change { why, until: None };
+        };
+        let cap = terms.ramp.cap(number, terms.provider);
+        let mut why = format!("set to stage {number} by hand, {cap} a day");
+        let open = self.days.iter_mut().find(|day| day.date == today);
+        if let Some(day) = open.filter(|day| day.used.is_none()) {
+            if cap >= day.cap {
+                (day.cap, day.stage) = (cap, number);
+            } else {
+                why += &format!(" from tomorrow; today's cap stays {}", day.cap);
+            }
+        }
+        Change { why, until: None }
+    }
+
+    /// Something is to be decided though nobody asks for budget.
+    pub fn is_due(&self, now: Timestamp, today: Date) -> bool {
+        let ends = self.pause.as_ref().and_then(|pause| pause.until);
+        ends.is_some_and(|until| until <= now) || self.unjudged(today).is_some()
+    }
+
+    /// What a desk goes by on `today` is another than in `other`.
+    pub fn differs(&self, other: &Self, today: Date) -> bool {
+        let cap = |state: &Self| state.day(today).map(|day| day.cap);
+        self.stage != other.stage || self.pause != other.pause || cap(self) != cap(other)
+    }
+}
+
+/// What the stage gives the source as a whole; of a warm one, the most there was.
+fn volume(stage: Stage, ramp: &Ramp) -> u64 {
+    match stage {
+        Stage::At(stage) => ramp.volume(stage),
+        Stage::Warm => ramp.volume(ramp.stages()),
+    }
+}
+
+#[cfg(test)]
+mod tests;

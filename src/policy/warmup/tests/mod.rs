@@ -1,0 +1,8 @@
+//! The whole of it in one process: stories, crashes, clocks and nodes.
+
+mod budget;
+mod day;
+mod operators;
+mod property;
+mod story;
+mod world;
