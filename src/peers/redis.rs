@@ -4,8 +4,8 @@
 //! and [`RedisServer::restart`]; [`RedisServer::restart_empty`] plays one that was set up without.
 
 use rustix::process::{Pid, Signal, kill_process};
-use std::io::{self, Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -169,7 +169,7 @@ impl RedisServer {
 
     async fn wait_until_up(&mut self) -> io::Result<()> {
         let since = Instant::now();
-        while !answers(self.address) {
+        while !self.said().contains(READY) {
             let ended = match &mut self.child {
                 Some(child) => child.try_wait()?,
                 None => None,
@@ -183,7 +183,7 @@ impl RedisServer {
     }
 
     fn failure(&self) -> io::Error {
-        let log = std::fs::read_to_string(self.log()).unwrap_or_default();
+        let log = self.said();
         let kind = if log.contains("Address already in use") {
             io::ErrorKind::AddrInUse
         } else {
@@ -192,26 +192,20 @@ impl RedisServer {
         io::Error::new(kind, format!("redis-server does not start:\n{log}"))
     }
 
+    /// What it has told since it was started.
+    fn said(&self) -> String {
+        std::fs::read_to_string(self.log()).unwrap_or_default()
+    }
+
     fn log(&self) -> PathBuf {
         self.dir.join("log")
     }
 }
 
+/// What it says when it has read its files and serves.
+const READY: &str = "Ready to accept connections";
 const PROGRAM: &str = "redis-server";
 const MISSING: &str = "redis-server is not installed: `apt-get install redis-server`, or run tests/run, which does it";
-
-/// Whether it serves: it says PONG, or that it wants a password.
-fn answers(address: SocketAddr) -> bool {
-    let ask = || -> io::Result<bool> {
-        let mut stream = TcpStream::connect_timeout(&address, PATIENCE)?;
-        stream.set_read_timeout(Some(PATIENCE))?;
-        stream.write_all(b"PING\r\n")?;
-        let mut answer = [0; 7];
-        stream.read_exact(&mut answer)?;
-        Ok(answer == *b"+PONG\r\n" || answer == *b"-NOAUTH")
-    };
-    ask().unwrap_or(false)
-}
 
 /// A port that nobody has now, on an address that few others use.
 fn free_address() -> io::Result<SocketAddr> {
@@ -222,6 +216,8 @@ fn free_address() -> io::Result<SocketAddr> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io::{Read, Write};
+    use std::net::TcpStream;
 
     #[tokio::test]
     async fn what_it_held_is_there_again_and_nothing_is_left_of_it_in_the_end() {

@@ -65,6 +65,27 @@ pub struct Terms {
 }
 
 impl Settings {
+    /// With these sources and pools, and no limits but those of the shipped providers.
+    ///
+    /// # Errors
+    /// What is wrong with the shipped rules of providers.
+    pub fn plain(
+        hostname: &str,
+        sources: &[SourceConfig],
+        pools: &[PoolConfig],
+    ) -> Result<Self, Problems> {
+        Self::new(Parts {
+            hostname,
+            sources,
+            pools,
+            providers: &[],
+            rules: &[],
+            limits: &limits::Defaults::default(),
+            warmup: &warmup::Config::default(),
+            tenants: &[],
+        })
+    }
+
     /// # Errors
     /// What is wrong with the rules of providers or the schedules of warm-ups.
     pub fn new(parts: Parts<'_>) -> Result<Self, Problems> {

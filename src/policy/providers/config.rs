@@ -20,7 +20,8 @@ pub struct ProviderConfig {
     /// of its MX hosts is; the longer of two endings that fit counts.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub mx: Vec<String>,
-    /// What one source may do at this provider, all its sites together; of "other", at each site by itself.
+    /// What one source may do at this provider, all its sites together. "other" has none: `[limits.site]` counts each
+    /// site by itself.
     #[serde(default, skip_serializing_if = "is_default")]
     pub limits: limits::Config,
     /// A connection is closed after this many messages, where `[delivery]` does not close it before.
@@ -147,6 +148,7 @@ impl ProviderConfig {
             );
         }
         self.validate_hosts(at, problems);
+        self.limits.validate(&format!("{at}.limits"), problems);
         let counts = [
             ("messages_per_connection", self.messages_per_connection),
             (
@@ -163,12 +165,20 @@ impl ProviderConfig {
         }
     }
 
+    /// Who it is, and that "other" is nobody in particular.
     fn validate_hosts(&self, at: &str, problems: &mut Problems) {
         if self.name == OTHER && !self.mx.is_empty() {
             problems.add(
                 format!("{at}.mx"),
                 "\"other\" is everyone whom no entry recognises, so it has no hosts",
                 "remove mx, or give the entry a name of its own",
+            );
+        }
+        if self.name == OTHER && self.limits != limits::Config::default() {
+            problems.add(
+                format!("{at}.limits"),
+                "would count mail to everyone whom no entry recognises together",
+                "write [limits.site], which counts each site by itself",
             );
         }
         for (i, text) in self.mx.iter().enumerate() {

@@ -43,7 +43,7 @@ pub struct Providers {
 #[derive(Debug)]
 pub struct Provider {
     pub name: Arc<str>,
-    /// What one source may do here, all sites of the provider together. See [`Provider::is_other`].
+    /// What one source may do here, all sites of the provider together.
     pub limits: limits::Config,
     pub messages_per_connection: Option<NonZeroU32>,
     pub recipients_per_transaction: Option<NonZeroU16>,
@@ -140,7 +140,7 @@ impl Provider {
         }
     }
 
-    /// Nobody in particular: everyone whom no entry recognises. Its limits are meant for each site by itself.
+    /// Nobody in particular: everyone whom no entry recognises. Nothing may count or wait for all of them together.
     pub fn is_other(&self) -> bool {
         &*self.name == OTHER
     }

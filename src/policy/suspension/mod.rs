@@ -127,7 +127,7 @@ impl Suspensions {
         self.0.keeper.refresh().await
     }
 
-    /// Returns when every change made so far is in the store.
+    /// Returns when every change made so far is in the store; not before the store answers.
     pub async fn flushed(&self) {
         self.0.keeper.flushed().await;
     }

@@ -342,21 +342,39 @@ async fn state_that_cannot_be_read_is_left_alone() {
 }
 
 #[tokio::test]
-async fn a_store_that_does_not_answer_is_asked_again() {
+async fn a_store_that_does_not_answer_takes_nothing_away_and_is_asked_again() {
+    let directory = tempfile::tempdir().unwrap();
     let world = World::new();
+    let config = crate::store::Config::default();
+    let clock = world.clock.clone();
+    let open = || Store::open(&config, directory.path(), clock.clone());
+    let store = open().await.unwrap();
+    let world = World { store, ..world };
     let process = world.process().await;
+    process.suspend(suspension("ip-a", google(), START + HOUR));
+    process.flushed().await;
+    world.store.close().await;
+    process.suspend(suspension("ip-b", google(), START + HOUR));
+    for _ in 0..3 {
+        assert!(process.refresh().await.is_err());
+        world.clock.advance(MINUTE);
+    }
     let keeper = &process.0.keeper;
-    let held = process.suspend(suspension("ip-a", google(), START + HOUR));
-    let gone = || StoreError::Unavailable {
+    assert_eq!(keeper.table.read().pending_count(), 1);
+    assert_eq!(process.list().len(), 2);
+    let held = process.list()[1].key();
+    let gone = StoreError::Unavailable {
         place: "here".into(),
         why: "test".into(),
     };
-    let outcome = keeper.settle(&held.key(), 1, Err(gone()));
-    assert_eq!(outcome, keeper::Outcome::Later);
-    assert_eq!(keeper.table.read().pending_count(), 1);
-    assert_eq!(process.list().len(), 1);
-    process.flushed().await;
-    assert_eq!(world.keys().await.len(), 1);
+    assert_eq!(keeper.settle(&held, 1, Err(gone)), keeper::Outcome::Later);
+    assert_eq!(keeper.settle(&held, 1, Ok(None)), keeper::Outcome::Settled);
+    assert_eq!(keeper.table.read().pending_count(), 0);
+    let world = World {
+        store: open().await.unwrap(),
+        ..world
+    };
+    assert_eq!(world.keys().await, ["suspension/ip-a/provider/google"]);
 }
 
 #[tokio::test]

@@ -29,6 +29,10 @@ use tables::{Fault, Reading, Writing};
 /// Expired counters are looked for so often, by the first write after that.
 const SWEEP: Duration = Duration::from_secs(3600);
 
+/// How often, and how far apart, a file that is in use is tried: half a second in all.
+const ATTEMPTS: u32 = 26;
+const BETWEEN: Duration = Duration::from_millis(20);
+
 #[derive(Clone)]
 pub(super) struct Embedded {
     shelf: Arc<Shelf>,
@@ -164,8 +168,7 @@ impl Embedded {
 
 impl Shelf {
     fn open(dir: &Path, clock: Clock) -> Result<Self, OpenError> {
-        let file = StateFile::claim(dir)?;
-        let database = file.open_or_make()?;
+        let (file, database) = claimed(dir)?;
         let shelf = Self {
             place: file.path().display().to_string(),
             state: RwLock::new(State::Open(database, file)),
@@ -234,6 +237,23 @@ impl Shelf {
         StoreError::Unavailable {
             place: self.place.clone(),
             why: why.to_string(),
+        }
+    }
+}
+
+/// The file, when it is free. A process that another thread of its holder is just starting keeps the lock for a moment
+/// after the holder has ended.
+fn claimed(dir: &Path) -> Result<(StateFile, Database), OpenError> {
+    let mut left = ATTEMPTS;
+    loop {
+        let opened = StateFile::claim(dir).and_then(|file| {
+            let database = file.open_or_make()?;
+            Ok((file, database))
+        });
+        left -= 1;
+        match opened {
+            Err(OpenError::InUse { .. }) if left > 0 => std::thread::sleep(BETWEEN),
+            opened => return opened,
         }
     }
 }

@@ -18,6 +18,8 @@ use tokio::task::JoinSet;
 struct World {
     server: RedisServer,
     clock: Clock,
+    /// How long an operation waits; long, as the machine may be busy.
+    operation: Duration,
 }
 
 impl World {
@@ -29,6 +31,7 @@ impl World {
         Self {
             server: RedisServer::start_with(settings).await.unwrap(),
             clock: Clock::manual(Timestamp::from_millis(1_800_000_000_000)),
+            operation: Duration::from_secs(20),
         }
     }
 
@@ -44,14 +47,14 @@ impl World {
         self.try_open_as(&config).await
     }
 
-    /// Opens with little patience.
+    /// Opens as `config` says, at the second attempt at the latest.
     async fn try_open_as(&self, config: &Config) -> Result<Redis, OpenError> {
         let Target::Redis(server) = config.target()? else {
             panic!("{config:?}");
         };
         let patience = Patience {
-            operation: Duration::from_millis(500),
-            connect: Duration::from_millis(400),
+            operation: self.operation,
+            connect: self.operation,
             attempts: 2,
             between: Duration::from_millis(10),
         };

@@ -121,6 +121,18 @@ fn a_provider_has_hosts_of_its_own() {
         ("ours", "mx = ['Yahoodns.NET.']", "mx[0]", "\"yahoo\" too"),
         ("google", "mx = ['.qq.com']", "mx[0]", "\"qq\" too"),
         ("other", "mx = ['.example.net']", "mx", "no hosts"),
+        (
+            "other",
+            "limits = { connections = 5 }",
+            "limits",
+            "together",
+        ),
+        (
+            "google",
+            "limits = { connections = 0 }",
+            "limits.connections",
+            "is 0",
+        ),
         ("a/b", "mx = ['.example.net']", "name", "not a name"),
         (
             "google",

@@ -181,7 +181,8 @@ async fn the_hours_of_a_cap_are_kept_on_all_nodes() {
     let world = World::new("days = [1200]\nspread = \"08:00-20:00\"");
     let (a, b) = (world.node(at(0, 0.0)).await, world.node(at(0, 0.0)).await);
     let why = waiting(&a, "google", at(0, 7.0)).await;
-    assert_eq!(why.until, Some(at(0, 8.0)));
+    // A tenth of a lease, two messages, is worth waking for.
+    assert_eq!(why.until, Some(at(0, 8.01)));
     assert!(
         why.to_string()
             .contains("0 of 1200 used on sending day 1, stage 1 of 1, 0 released so far")
@@ -189,7 +190,6 @@ async fn the_hours_of_a_cap_are_kept_on_all_nodes() {
     let mut sent = send(&a, "google", 10_000, at(0, 9.0)).await;
     sent += send(&b, "google", 10_000, at(0, 9.0)).await;
     assert_eq!(sent, 101);
-    // A tenth of a lease, two messages, is worth waking for.
     let why = waiting(&b, "google", at(0, 9.0)).await;
     assert_eq!(why.until, Some(at(0, 9.0 + 2.0 / 100.0)));
     sent += send(&b, "google", 10_000, at(0, 14.0)).await;
@@ -247,26 +247,25 @@ async fn a_source_that_does_not_warm_has_no_pair_and_one_that_stopped_no_cap() {
 async fn a_state_that_cannot_be_read_holds_its_unit_alone() {
     let world = World::new("days = [50]");
     let key = "warmup/unit/ip-a/google";
-    assert_eq!(
-        world.store.put(key, 0, b"{\"stage\":").await.unwrap(),
-        Written::Yes(1)
-    );
     let node = world.node(at(0, 9.0)).await;
-    let why = waiting(&node, "google", at(0, 9.0)).await;
+    assert_eq!(send(&node, "google", 5, at(0, 9.0)).await, 5);
+    node.close().await.unwrap();
+    let found = world.store.get(key).await.unwrap().unwrap();
+    let torn = world.store.put(key, found.version, b"{\"stage\":");
+    assert_eq!(torn.await.unwrap(), Written::Yes(found.version + 1));
+    world.told();
+    let node = world.node(at(0, 10.0)).await;
+    let why = waiting(&node, "google", at(0, 10.0)).await;
     let text = why.to_string();
-    assert!(
-        text.contains(key) && text.contains("`mailwright warmup set ip-a google STAGE`"),
-        "{text}"
-    );
+    let remedy = "`mailwright warmup set ip-a google STAGE` puts it right";
+    assert!(text.contains(key) && text.ends_with(remedy), "{text}");
+    assert_eq!(world.told(), [format!("google: held: {text}")]);
+    let shown = position(&node, "google", at(0, 10.0));
     assert_eq!(
-        world.told().len(),
-        2,
-        "told once for the unit, once for what is missing"
+        (shown.condition, shown.because),
+        (Condition::Held, Some(text))
     );
-    assert_eq!(
-        position(&node, "google", at(0, 9.0)).condition,
-        Condition::Held
-    );
+    assert_eq!(send(&node, "other", 99, at(0, 10.0)).await, 45);
 }
 
 #[tokio::test]
