@@ -61,6 +61,8 @@ struct State {
     condition: Condition,
     /// What holds the whole line.
     held: Option<Wait>,
+    /// Why every campaign in it was passed over when last looked at.
+    passed: Option<Wait>,
     /// Why no further connection can be had.
     seatless: Option<Wait>,
     /// The next alarm.
@@ -147,6 +149,7 @@ impl Lane {
             pace,
             condition: Condition::Up,
             held: None,
+            passed: None,
             seatless: None,
             alarm: None,
         };
@@ -303,8 +306,9 @@ impl Lane {
                 self.hold(&mut state, wait);
                 Pick::Elsewhere
             }
-            (Taken::Waiting { until, .. }, None) => {
+            (Taken::Waiting { until, why }, None) => {
                 self.set_alarm(&mut state, Some(until));
+                state.passed = Some(why);
                 Pick::Nothing
             }
             (Taken::Empty, None) => Pick::Nothing,
@@ -456,7 +460,8 @@ impl Lane {
             Condition::Down { until, why, .. } if now < *until => Some(why.clone()),
             _ => None,
         };
-        let held = state.held.as_ref().filter(|wait| !wait.is_over(now));
+        let mut holds = [&state.held, &state.passed].into_iter().flatten();
+        let held = holds.find(|wait| !wait.is_over(now));
         LineView {
             waiting: state.line.len() as u64,
             open: state.open,
