@@ -65,6 +65,19 @@ fn a_connection_for_which_there_is_no_seat_does_not_use_up_the_rate() {
 }
 
 #[test]
+fn a_seat_that_was_not_used_leaves_the_rate_as_it_was() {
+    let (world, limit) = World::with("connections = 10\nconnection_rate = \"60/min\"");
+    // Another limit refuses each time.
+    for _ in 0..5 {
+        limit.connection(world.now()).unwrap().give_back();
+    }
+    assert_eq!(limit.open(), 0);
+    assert_eq!(limit.fill(world.now())[1].used, 0);
+    let _seat = limit.connection(world.now()).unwrap();
+    limit.connection(world.now()).unwrap_err();
+}
+
+#[test]
 fn connections_opened_before_there_was_a_limit_count() {
     let (world, limit) = World::with("");
     let seats = [0; 3].map(|_| limit.connection(world.now()).unwrap());
