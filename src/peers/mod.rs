@@ -7,6 +7,7 @@
 pub mod dns;
 mod latency;
 pub mod load;
+pub mod redis;
 pub mod script;
 pub mod sink;
 mod stamp;

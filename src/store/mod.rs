@@ -1,22 +1,56 @@
 //! What must be one truth and survive a restart: budgets, stages, windows, suspensions.
 //!
 //! Two stores keep one contract, written at each method of [`Store`]: the embedded one, a file in the data directory
-//! that one process has open, and Redis, which several processes share. Keys are texts of segments joined by `/`, such
-//! as `warmup/stage/ip-a/google`; values are JSON, so that an operator can read what is there.
+//! that one process has open, and Redis, which several processes share. A third keeps it in memory, for tests and dry
+//! runs. Keys are texts of segments joined by `/`, such as `warmup/stage/ip-a/google`; values are JSON, so that an
+//! operator can read what is there. Values and counters have separate names: a value and a counter may share a key.
+//!
+//! What a store promises:
+//!
+//! - What an operation returned is true and stays: it is in the file and synced, or Redis has answered for it. How
+//!   long Redis keeps it is Redis's own setting (`appendonly yes`); a Redis that came back without it is found out and
+//!   answers [`StoreError::Damaged`] until the daemon is started again. Nothing is ever made up for what is missing.
+//! - An operation that fails as [`StoreError::Unavailable`] may have taken place or not. Nothing is tried twice.
+//! - An operation on Redis fails after [`PATIENCE`] at the latest; whatever failed, the next operation tries to reach
+//!   the store anew.
+//! - Dropping a future does not take back the write it began.
 
+mod config;
+mod embedded;
+mod error;
+mod memory;
+mod redis;
+#[cfg(test)]
+mod tests;
+
+pub use config::{Config, Url};
+pub use error::{OpenError, StoreError};
+pub use redis::PATIENCE;
+
+use crate::clock::Clock;
 use crate::units::Timestamp;
-use parking_lot::Mutex;
-use std::collections::BTreeMap;
-use std::sync::Arc;
+use config::Target;
+use embedded::Embedded;
+use memory::Memory;
+use redis::Redis;
+use std::fmt;
+use std::path::Path;
 
-/// A key-value and counter store. Cheap to clone.
+/// Counters hold 0 to this (2⁵³−1, what every part of Redis counts exactly) and stay there when raised further.
+pub const MAX_COUNT: u64 = (1 << 53) - 1;
+
+/// A key-value and counter store. Cheap to clone; clones are one store.
+///
+/// The last clone that is dropped closes it: the file is free when nothing is under way, and the connection to Redis is
+/// closed. Nothing is left running. [`Store::close`] does the same for all clones, and waits for it.
 #[derive(Clone)]
-pub struct Store(Arc<Mutex<Memory>>);
+pub struct Store(Kind);
 
-#[derive(Default)]
-struct Memory {
-    values: BTreeMap<String, Versioned>,
-    counters: BTreeMap<String, u64>,
+#[derive(Clone)]
+enum Kind {
+    Memory(Memory),
+    Embedded(Embedded),
+    Redis(Redis),
 }
 
 /// A value, and how often it has been written.
@@ -39,6 +73,7 @@ pub enum Written {
 
 /// What a counter granted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use = "what was granted is taken until it is given back"]
 pub struct Taken {
     /// 0 to what was wanted.
     pub granted: u64,
@@ -46,64 +81,94 @@ pub struct Taken {
     pub total: u64,
 }
 
-/// Why the store did not answer.
-#[derive(Debug, Clone, thiserror::Error)]
-pub enum StoreError {
-    /// Nobody knows whether a write took place.
-    #[error("the store at {place} cannot be reached: {why}")]
-    Unavailable { place: String, why: String },
-    /// What is there cannot be what we wrote.
-    #[error("what the store holds at {key} cannot be read: {why}")]
-    Damaged { key: String, why: String },
+/// Does the same with whichever store it is.
+macro_rules! each {
+    ($self:ident, $store:ident => $act:expr) => {
+        match &$self.0 {
+            Kind::Memory($store) => $act,
+            Kind::Embedded($store) => $act,
+            Kind::Redis($store) => $act,
+        }
+    };
 }
 
 impl Store {
+    /// Opens the store that `config` names: the file `state/state.redb` in `data_dir`, made where there is none, or
+    /// Redis.
+    ///
+    /// A Redis that does not answer is tried for about ten seconds. After that the start is refused: without the truth,
+    /// budgets would have to be guessed.
+    ///
+    /// # Errors
+    /// The store cannot be reached, is in use by another process, cannot be read, or was written by a later version.
+    /// Nothing that is there is ever changed or removed to get past one of these.
+    pub async fn open(config: &Config, data_dir: &Path, clock: Clock) -> Result<Self, OpenError> {
+        let target = config.target()?;
+        Ok(Self(match target {
+            Target::Embedded => {
+                Kind::Embedded(Embedded::open(&data_dir.join("state"), clock).await?)
+            }
+            Target::Redis(server) => Kind::Redis(Redis::open(*server, clock).await?),
+        }))
+    }
+
     /// One that forgets, for tests and dry runs.
     pub fn in_memory() -> Self {
-        Self(Arc::default())
+        Self(Kind::Memory(Memory::default()))
+    }
+
+    /// Where it is, to print: a file, a URL without its password, or `memory`.
+    pub fn place(&self) -> &str {
+        each!(self, store => store.place())
+    }
+
+    /// Waits for writes under way, then gives up the file or the connection. Every later operation fails as
+    /// unavailable, with all clones. What is in memory is kept.
+    pub async fn close(&self) {
+        each!(self, store => store.close().await);
     }
 
     /// The value at `key`.
+    ///
+    /// # Errors
+    /// The store does not answer, or what is there is no value.
     pub async fn get(&self, key: &str) -> Result<Option<Versioned>, StoreError> {
-        Ok(self.0.lock().values.get(key).cloned())
+        each!(self, store => store.get(key).await)
     }
 
     /// Writes `value` where the version is still `expected`; 0 means that there is none. Durable when it returns.
+    ///
+    /// # Errors
+    /// The store does not answer, and the value may have been written; or what is there is no value, and stays.
     pub async fn put(&self, key: &str, expected: u64, value: &[u8]) -> Result<Written, StoreError> {
-        let mut memory = self.0.lock();
-        let version = memory.values.get(key).map_or(0, |v| v.version);
-        if version != expected {
-            return Ok(Written::Conflict);
-        }
-        let value = value.to_vec();
-        let version = version + 1;
-        memory
-            .values
-            .insert(key.to_owned(), Versioned { version, value });
-        Ok(Written::Yes(version))
+        each!(self, store => store.put(key, expected, value).await)
     }
 
-    /// Takes the value away where the version is still `expected`.
+    /// Takes the value away where the version is still `expected`, which is then what it returns.
+    ///
+    /// # Errors
+    /// As [`Store::put`].
     pub async fn delete(&self, key: &str, expected: u64) -> Result<Written, StoreError> {
-        let mut memory = self.0.lock();
-        if memory.values.get(key).map_or(0, |v| v.version) != expected {
-            return Ok(Written::Conflict);
-        }
-        memory.values.remove(key);
-        Ok(Written::Yes(expected))
+        each!(self, store => store.delete(key, expected).await)
     }
 
-    /// Every value whose key begins with `prefix`, in order of the keys.
+    /// Every value whose key begins with `prefix`, in order of the keys' octets. What is written meanwhile may be in it
+    /// or not.
+    ///
+    /// # Errors
+    /// The store does not answer, or one of them is no value.
     pub async fn list(&self, prefix: &str) -> Result<Vec<(String, Versioned)>, StoreError> {
-        let memory = self.0.lock();
-        let found = memory.values.iter();
-        let found = found.filter(|(key, _)| key.starts_with(prefix));
-        Ok(found.map(|(k, v)| (k.clone(), v.clone())).collect())
+        each!(self, store => store.list(prefix).await)
     }
 
     /// Raises the counter at `key` by as much of `want` as keeps it at or under `cap`, in one step whoever else does the
     /// same; durable when it returns. A counter that was never written is 0, and one that lies over `cap` already grants
-    /// nothing. It may be forgotten after `expires`.
+    /// nothing. It may be forgotten after `expires`, or after a later instant that it was given before, and is kept
+    /// until then: `expires` must lie after the time that is counted in it, with room for clocks that differ.
+    ///
+    /// # Errors
+    /// The store does not answer, and the counter may have been raised by what was wanted; or what is there is no
+    /// counter, and stays.
     pub async fn take(
         &self,
         key: &str,
@@ -111,42 +176,53 @@ impl Store {
         want: u64,
         expires: Timestamp,
     ) -> Result<Taken, StoreError> {
-        let _ = expires;
-        let mut memory = self.0.lock();
-        let total = memory.counters.entry(key.to_owned()).or_default();
-        let granted = want.min(cap.saturating_sub(*total));
-        *total += granted;
-        let total = *total;
-        Ok(Taken { granted, total })
+        let (cap, want) = (cap.min(MAX_COUNT), want.min(MAX_COUNT));
+        each!(self, store => store.take(key, cap, want, expires).await)
     }
 
     /// Lowers the counter by `n`, not under 0.
+    ///
+    /// # Errors
+    /// The store does not answer, and the counter may have been lowered; or what is there is no counter, and stays.
     pub async fn give_back(&self, key: &str, n: u64) -> Result<(), StoreError> {
-        let mut memory = self.0.lock();
-        if let Some(total) = memory.counters.get_mut(key) {
-            *total = total.saturating_sub(n);
-        }
-        Ok(())
+        each!(self, store => store.give_back(key, n.min(MAX_COUNT)).await)
     }
 
-    /// Raises counters without a cap, all or none of them. They may be forgotten after `expires`.
+    /// Raises counters without a cap, all or none of them. They may be forgotten after `expires`, as in
+    /// [`Store::take`].
+    ///
+    /// # Errors
+    /// The store does not answer, and all of them may have been raised; or one of them is no counter, and none was.
     pub async fn add(
         &self,
         counts: &[(String, u64)],
         expires: Timestamp,
     ) -> Result<(), StoreError> {
-        let _ = expires;
-        let mut memory = self.0.lock();
-        for (key, n) in counts {
-            *memory.counters.entry(key.clone()).or_default() += n;
+        if counts.is_empty() {
+            return Ok(());
         }
-        Ok(())
+        each!(self, store => store.add(counts, expires).await)
     }
 
-    /// The counters at these keys, 0 where there is none.
+    /// The counters at these keys, 0 where there is none; all of one moment.
+    ///
+    /// # Errors
+    /// The store does not answer, or one of them is no counter.
     pub async fn counts(&self, keys: &[String]) -> Result<Vec<u64>, StoreError> {
-        let memory = self.0.lock();
-        let count = |key: &String| memory.counters.get(key).copied().unwrap_or_default();
-        Ok(keys.iter().map(count).collect())
+        if keys.is_empty() {
+            return Ok(Vec::new());
+        }
+        each!(self, store => store.counts(keys).await)
     }
+}
+
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Store({})", self.place())
+    }
+}
+
+/// `total` raised by `n`, as counters are.
+fn raised(total: u64, n: u64) -> u64 {
+    total.saturating_add(n).min(MAX_COUNT)
 }

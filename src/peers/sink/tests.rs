@@ -44,7 +44,7 @@ async fn a_message_is_kept_as_sent_with_its_envelope() {
     assert_eq!(&*message.content, b"Subject: x\r\n y\r\n\r\n.dot\r\n");
     assert_eq!(message.header("subject").as_deref(), Some("x y"));
     assert_eq!(&*message.parameters, "BODY=8BITMIME");
-    assert_eq!(message.recipients, ["c@d.example".into()]);
+    assert_eq!(message.recipients, [Box::<str>::from("c@d.example")]);
     let totals = sink.totals();
     assert_eq!((totals.messages, totals.recipients), (1, 1));
     assert_eq!(sink.commands().len(), 5);

@@ -1,0 +1,207 @@
+//! What is in the file: a table of values and one of counters.
+//!
+//! A value's record is its version (8 octets, least significant first) and the value; a counter's is its count and
+//! when it expires, in milliseconds.
+
+use crate::store::{Taken, Versioned, Written, raised};
+use crate::units::Timestamp;
+use redb::{
+    ReadOnlyTable, ReadTransaction, ReadableTable, Table, TableDefinition, WriteTransaction,
+};
+
+pub(super) const VALUES: TableDefinition<&str, &[u8]> = TableDefinition::new("values");
+pub(super) const COUNTERS: TableDefinition<&str, (u64, u64)> = TableDefinition::new("counters");
+
+/// Why nothing was read or written.
+#[derive(Debug)]
+pub(super) enum Fault {
+    /// One record; all else can be used.
+    Value { key: String, why: String },
+    /// The file, or its disk.
+    Disk(redb::Error),
+}
+
+macro_rules! faults_of_the_disk {
+    ($($error:ident),+) => {
+        $(impl From<redb::$error> for Fault {
+            fn from(error: redb::$error) -> Self {
+                Self::Disk(error.into())
+            }
+        })+
+    };
+}
+
+faults_of_the_disk!(CommitError, StorageError, TableError, TransactionError);
+
+/// Makes the tables where they are not.
+pub(super) fn create(transaction: &WriteTransaction) -> Result<(), redb::Error> {
+    transaction.open_table(VALUES)?;
+    transaction.open_table(COUNTERS)?;
+    Ok(())
+}
+
+/// The tables as of one commit.
+pub(super) struct Reading {
+    values: ReadOnlyTable<&'static str, &'static [u8]>,
+    counters: ReadOnlyTable<&'static str, (u64, u64)>,
+    now: Timestamp,
+}
+
+impl Reading {
+    pub(super) fn open(transaction: &ReadTransaction, now: Timestamp) -> Result<Self, Fault> {
+        Ok(Self {
+            values: transaction.open_table(VALUES)?,
+            counters: transaction.open_table(COUNTERS)?,
+            now,
+        })
+    }
+
+    pub(super) fn value(&self, key: &str) -> Result<Option<Versioned>, Fault> {
+        value(&self.values, key)
+    }
+
+    pub(super) fn list(&self, prefix: &str) -> Result<Vec<(String, Versioned)>, Fault> {
+        let mut found = Vec::new();
+        for entry in self.values.range(prefix..)? {
+            let (key, record) = entry?;
+            if !key.value().starts_with(prefix) {
+                break;
+            }
+            let value = decoded(key.value(), record.value())?;
+            found.push((key.value().to_owned(), value));
+        }
+        Ok(found)
+    }
+
+    pub(super) fn counts(&self, keys: &[String]) -> Result<Vec<u64>, Fault> {
+        let count = |key: &String| Ok(counter(&self.counters, key, self.now)?.map_or(0, |c| c.0));
+        keys.iter().map(count).collect()
+    }
+}
+
+/// The tables in a transaction that is not committed yet.
+pub(super) struct Writing<'t> {
+    values: Table<'t, &'static str, &'static [u8]>,
+    counters: Table<'t, &'static str, (u64, u64)>,
+    now: Timestamp,
+}
+
+impl<'t> Writing<'t> {
+    pub(super) fn open(transaction: &'t WriteTransaction, now: Timestamp) -> Result<Self, Fault> {
+        Ok(Self {
+            values: transaction.open_table(VALUES)?,
+            counters: transaction.open_table(COUNTERS)?,
+            now,
+        })
+    }
+
+    pub(super) fn put(&mut self, key: &str, expected: u64, value: &[u8]) -> Result<Written, Fault> {
+        if self.version(key)? != expected {
+            return Ok(Written::Conflict);
+        }
+        let version = expected + 1;
+        let mut record = version.to_le_bytes().to_vec();
+        record.extend_from_slice(value);
+        self.values.insert(key, record.as_slice())?;
+        Ok(Written::Yes(version))
+    }
+
+    pub(super) fn delete(&mut self, key: &str, expected: u64) -> Result<Written, Fault> {
+        if self.version(key)? != expected {
+            return Ok(Written::Conflict);
+        }
+        self.values.remove(key)?;
+        Ok(Written::Yes(expected))
+    }
+
+    pub(super) fn take(
+        &mut self,
+        key: &str,
+        cap: u64,
+        want: u64,
+        expires: Timestamp,
+    ) -> Result<Taken, Fault> {
+        let (total, _) = counter(&self.counters, key, self.now)?.unwrap_or_default();
+        let granted = want.min(cap.saturating_sub(total));
+        if granted > 0 {
+            self.raise(key, granted, expires)?;
+        }
+        let total = total + granted;
+        Ok(Taken { granted, total })
+    }
+
+    pub(super) fn give_back(&mut self, key: &str, n: u64) -> Result<(), Fault> {
+        if let Some((total, expires)) = counter(&self.counters, key, self.now)? {
+            let record = (total.saturating_sub(n), expires.as_millis());
+            self.counters.insert(key, record)?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn add(
+        &mut self,
+        counts: &[(String, u64)],
+        expires: Timestamp,
+    ) -> Result<(), Fault> {
+        for (key, n) in counts {
+            self.raise(key, *n, expires)?;
+        }
+        Ok(())
+    }
+
+    /// Removes what has expired.
+    pub(super) fn sweep(&mut self) -> Result<(), Fault> {
+        let now = self.now.as_millis();
+        self.counters.retain(|_, (_, expires)| expires > now)?;
+        Ok(())
+    }
+
+    fn raise(&mut self, key: &str, n: u64, expires: Timestamp) -> Result<(), Fault> {
+        let (total, before) = counter(&self.counters, key, self.now)?.unwrap_or_default();
+        let record = (raised(total, n), before.max(expires).as_millis());
+        self.counters.insert(key, record)?;
+        Ok(())
+    }
+
+    fn version(&self, key: &str) -> Result<u64, Fault> {
+        Ok(value(&self.values, key)?.map_or(0, |held| held.version))
+    }
+}
+
+fn value(
+    table: &impl ReadableTable<&'static str, &'static [u8]>,
+    key: &str,
+) -> Result<Option<Versioned>, Fault> {
+    let record = table.get(key)?;
+    record
+        .map(|record| decoded(key, record.value()))
+        .transpose()
+}
+
+/// The count and its expiry; none where that has passed.
+fn counter(
+    table: &impl ReadableTable<&'static str, (u64, u64)>,
+    key: &str,
+    now: Timestamp,
+) -> Result<Option<(u64, Timestamp)>, Fault> {
+    let record = table.get(key)?.map(|record| record.value());
+    let held = record.map(|(count, expires)| (count, Timestamp::from_millis(expires)));
+    Ok(held.filter(|(_, expires)| *expires > now))
+}
+
+fn decoded(key: &str, record: &[u8]) -> Result<Versioned, Fault> {
+    let damaged = |why: &str| Fault::Value {
+        key: key.to_owned(),
+        why: why.to_owned(),
+    };
+    let Some((version, value)) = record.split_first_chunk() else {
+        return Err(damaged("its record is too short to have a version"));
+    };
+    match u64::from_le_bytes(*version) {
+        0 => Err(damaged("its version is 0")),
+        version => Ok(Versioned {
+            version,
+            value: value.to_vec(),
+        }),
+    }
+}

@@ -1,0 +1,172 @@
+//! What Redis does for us, in its own language.
+//!
+//! `KEYS[1]` is the format's, `ARGV[1]` the id that it should have. Every script answers `{'ok', …}`, or
+//! `{'damaged', n, why}` where what is at `KEYS[n]` is not ours; then it has changed nothing. Numbers stay under 2⁵³,
+//! which Lua counts exactly.
+
+use redis::Script;
+
+pub(super) struct Scripts {
+    /// ARGV: a new id, our format → format, id
+    pub begin: Script,
+    /// KEYS: values → each: none, or version and value
+    pub values: Script,
+    /// KEYS: names; ARGV: a prefix → names
+    pub names: Script,
+    /// KEYS: value, names; ARGV: expected version, name, value → version, or none where it was another
+    pub put: Script,
+    /// KEYS: value, names; ARGV: expected version, name → version, or none where it was another
+    pub delete: Script,
+    /// KEYS: counter; ARGV: cap, wanted, life in ms → granted, total
+    pub take: Script,
+    /// KEYS: counter; ARGV: how much
+    pub give_back: Script,
+    /// KEYS: counters; ARGV: life in ms, how much of each
+    pub add: Script,
+    /// KEYS: counters → counts
+    pub counts: Script,
+}
+
+impl Default for Scripts {
+    fn default() -> Self {
+        let script = |code: &str| Script::new(&format!("{HELPERS}{GUARD}{code}"));
+        Self {
+            begin: Script::new(&format!("{HELPERS}{BEGIN}")),
+            values: script(VALUES),
+            names: script(NAMES),
+            put: script(PUT),
+            delete: script(DELETE),
+            take: script(TAKE),
+            give_back: script(GIVE_BACK),
+            add: script(ADD),
+            counts: script(COUNTS),
+        }
+    }
+}
+
+const HELPERS: &str = r"
+local function text(n) return string.format('%.0f', n) end
+local function failed(n, reply) return {'damaged', n, (string.gsub(reply.err, ' script:.*', ''))} end
+local function bad(n, held, what) return {'damaged', n, 'it is ' .. string.format('%q', string.sub(held, 1, 40)) .. ', which is no ' .. what} end
+local function whole(held) return #held <= 16 and string.match(held, '^%d+$') end
+
+-- The counter at KEYS[n], 0 where there is none; or what is wrong.
+local function count(n)
+  local held = redis.pcall('GET', KEYS[n])
+  if type(held) == 'table' then return 0, failed(n, held) end
+  if not held then return 0 end
+  if not whole(held) then return 0, bad(n, held, 'count') end
+  return tonumber(held)
+end
+
+-- The version (0 where there is none) and the value at KEYS[n]; or what is wrong.
+local function value(n)
+  local held = redis.pcall('HMGET', KEYS[n], 'version', 'value')
+  if held.err then return 0, '', failed(n, held) end
+  if not held[1] and not held[2] then
+    if redis.call('EXISTS', KEYS[n]) == 0 then return 0, '' end
+    return 0, '', {'damaged', n, 'it has neither version nor value'}
+  end
+  if not held[1] or not held[2] then return 0, '', {'damaged', n, 'it has no version, or no value'} end
+  if not whole(held[1]) or held[1] == '0' then return 0, '', bad(n, held[1], 'version') end
+  return tonumber(held[1]), held[2]
+end
+
+-- Raises the counter at KEYS[n] and makes it live at least so long.
+local function raise(n, by, life)
+  redis.call('INCRBY', KEYS[n], text(by))
+  if redis.call('PTTL', KEYS[n]) < tonumber(life) then redis.call('PEXPIRE', KEYS[n], life) end
+end
+";
+
+const GUARD: &str = r"
+if redis.pcall('HGET', KEYS[1], 'id') ~= ARGV[1] then
+  return {'damaged', 1, 'Redis has lost what it held since the start, or this is another one. Put it back, or start Mailwright again to begin anew'}
+end
+";
+
+const BEGIN: &str = r"
+local held = redis.pcall('HMGET', KEYS[1], 'format', 'id')
+if held.err then return failed(1, held) end
+if redis.call('EXISTS', KEYS[1]) == 0 then
+  redis.call('HSET', KEYS[1], 'format', ARGV[2], 'id', ARGV[1])
+  held = {ARGV[2], ARGV[1]}
+end
+if not held[1] or not held[2] then return {'damaged', 1, 'it has no format, or no id'} end
+return {'ok', held}
+";
+
+const VALUES: &str = r"
+local found = {}
+for n = 2, #KEYS do
+  local version, held, wrong = value(n)
+  if wrong then return wrong end
+  found[n - 1] = version > 0 and {version, held}
+end
+return {'ok', found}
+";
+
+// Names are UTF-8, in which no octet is 255.
+const NAMES: &str = r"
+local found = redis.pcall('ZRANGEBYLEX', KEYS[2], '[' .. ARGV[2], '(' .. ARGV[2] .. '\255')
+if found.err then return failed(2, found) end
+return {'ok', found}
+";
+
+const PUT: &str = r"
+local version, held, wrong = value(2)
+if wrong then return wrong end
+if version ~= tonumber(ARGV[2]) then return {'ok', false} end
+local named = redis.pcall('ZADD', KEYS[3], 0, ARGV[3])
+if type(named) == 'table' then return failed(3, named) end
+redis.call('HSET', KEYS[2], 'version', text(version + 1), 'value', ARGV[4])
+return {'ok', version + 1}
+";
+
+const DELETE: &str = r"
+local version, held, wrong = value(2)
+if wrong then return wrong end
+if version ~= tonumber(ARGV[2]) then return {'ok', false} end
+local named = redis.pcall('ZREM', KEYS[3], ARGV[3])
+if type(named) == 'table' then return failed(3, named) end
+redis.call('DEL', KEYS[2])
+return {'ok', version}
+";
+
+const TAKE: &str = r"
+local total, wrong = count(2)
+if wrong then return wrong end
+local granted = math.min(tonumber(ARGV[3]), math.max(0, tonumber(ARGV[2]) - total))
+if granted > 0 then raise(2, granted, ARGV[4]) end
+return {'ok', {granted, total + granted}}
+";
+
+const GIVE_BACK: &str = r"
+local total, wrong = count(2)
+if wrong then return wrong end
+local back = math.min(tonumber(ARGV[2]), total)
+if back > 0 then redis.call('DECRBY', KEYS[2], text(back)) end
+return {'ok'}
+";
+
+const ADD: &str = r"
+for n = 2, #KEYS do
+  local _, wrong = count(n)
+  if wrong then return wrong end
+end
+for n = 2, #KEYS do
+  local total = count(n)
+  raise(n, math.max(0, math.min(tonumber(ARGV[n + 1]), 9007199254740991 - total)), ARGV[2])
+end
+return {'ok'}
+";
+
+const COUNTS: &str = r"
+local found = {}
+for n = 2, #KEYS do
+  local total, wrong = count(n)
+  if wrong then return wrong end
+  found[n - 1] = total
+end
+return {'ok', found}
+";

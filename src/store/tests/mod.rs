@@ -1,0 +1,40 @@
+//! The contract, told as stories over every store, and played against a model.
+
+mod model;
+mod stories;
+mod world;
+
+use world::World;
+
+/// Makes a test of each story for each store.
+macro_rules! over_every_store {
+    ($($story:ident),+ $(,)?) => {
+        over_every_store!(in memory: $($story),+);
+        over_every_store!(in embedded: $($story),+);
+        over_every_store!(in redis: $($story),+);
+    };
+    (in $store:ident: $($story:ident),+) => {
+        mod $store {
+            use super::{World, stories};
+            $(#[tokio::test]
+            async fn $story() {
+                stories::$story(&World::$store().await).await;
+            })+
+        }
+    };
+}
+
+over_every_store!(
+    a_value_is_written_only_over_the_version_that_was_read,
+    a_value_taken_away_is_gone_and_may_be_written_anew,
+    values_of_any_octets_come_back,
+    values_are_listed_by_prefix_in_the_order_of_their_keys,
+    a_counter_grants_up_to_its_cap,
+    what_was_given_back_can_be_taken_again,
+    counters_are_raised_together,
+    counters_stay_at_the_largest_number,
+    a_value_and_a_counter_may_share_a_key,
+    nothing_is_asked_where_nothing_is_named,
+    many_takers_use_a_cap_fully_and_never_pass_it,
+    of_many_writers_of_one_version_one_wins,
+);
