@@ -18,9 +18,11 @@ use crate::dns::Resolver;
 use crate::events::{Event, EventLog, Events, Metrics, Operators, Sink};
 use crate::http;
 use crate::intake::{self, Intake};
+use crate::policy::{self, Policy};
 use crate::queue::Queue;
 use crate::smtp::listener::{self, Listener, Seats, TlsMode};
 use crate::spool::{self, Spool, Stored};
+use crate::store::{self, Store, StoreError};
 use crate::tls::client::ClientTls;
 use crate::tls::server::{Identity, ServerTls};
 use crate::units::{Live, Timestamp};
@@ -31,6 +33,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
+use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -70,6 +73,11 @@ pub enum StartError {
     Config(Refused),
     #[error(transparent)]
     Spool(#[from] spool::OpenError),
+    #[error(transparent)]
+    Store(#[from] store::OpenError),
+    /// It is there, and cannot be read.
+    #[error(transparent)]
+    State(#[from] StoreError),
     #[error("{what}: {error}")]
     Io { what: String, error: std::io::Error },
 }
@@ -91,6 +99,8 @@ struct Ground {
     lives: Lives,
     queue: Queue,
     spool: Spool,
+    store: Store,
+    policy: Policy,
 }
 
 impl Bound {
@@ -111,7 +121,8 @@ impl Bound {
 }
 
 impl App {
-    /// Makes every part. Reads the spool back; what it holds is in the queue when this returns. Blocks meanwhile.
+    /// Makes every part. Reads the spool back; what it holds is in the queue when this returns. Blocks meanwhile, on a
+    /// thread of a tokio runtime that may be blocked.
     ///
     /// # Errors
     /// What the configuration names cannot be used; the data directory cannot be used, or another daemon uses it.
@@ -142,10 +153,11 @@ impl App {
             sinks,
         } = setup;
         let refuse = |problems| StartError::Config(Refused::located(file.as_deref(), problems));
-        let lives = Lives::new(Compiled::new(&config).map_err(refuse)?);
+        let (compiled, settings) = Compiled::new(&config).map_err(refuse)?;
+        let lives = Lives::new(compiled);
         let access = http::Access::load(&config.http)
             .map_err(|error| failed("http.tokens")(std::io::Error::other(error)))?;
-        let ground = Ground::lay(&config, lives, clock, sinks)?;
+        let ground = Ground::lay(&config, (lives, settings), clock, sinks)?;
         let certificates = certificates(&config)?;
         let intake = ground.intake(&config);
         let delivery = ground.delivery(&config, resolver, Arc::new(intake.clone()))?;
@@ -177,6 +189,8 @@ impl App {
             lives: ground.lives,
             certificates: certificates.into_iter().flatten().collect(),
             delivery,
+            policy: ground.policy,
+            store: ground.store,
             spool: ground.spool,
             events: ground.events,
             metrics: ground.metrics,
@@ -219,6 +233,9 @@ impl App {
             closing.clone(),
         );
         faces.spawn(api);
+        let policy = daemon.policy.clone();
+        let closing_policy = closing.clone();
+        faces.spawn(async move { policy.run(closing_policy).await });
         let delivery = daemon.delivery.clone();
         let mut moving = tokio::spawn(async move { delivery.run().await });
         daemon.up.store(true, Ordering::Relaxed);
@@ -243,6 +260,8 @@ impl App {
         sessions.wait().await;
         daemon.delivery.stop(PATIENCE).await;
         moving.abort();
+        daemon.policy.close().await;
+        daemon.store.close().await;
         let closed = daemon.spool.close().await;
         closing.cancel();
         faces.close();
@@ -257,7 +276,7 @@ impl App {
 impl Ground {
     fn lay(
         config: &Config,
-        lives: Lives,
+        (lives, settings): (Lives, policy::Settings),
         clock: Clock,
         mut sinks: Vec<Box<dyn Sink>>,
     ) -> Result<Self, StartError> {
@@ -269,6 +288,7 @@ impl Ground {
         sinks.push(Box::new(metrics.clone()));
         sinks.push(Box::new(Operators));
         let events = Events::new(clock.clone(), sinks);
+        let (store, policy) = remembering(config, settings, &clock, &events)?;
         let queue = Queue::new(clock.clone());
         let waiting = |stored| enqueue(&queue, &lives.routing, &stored);
         let (spool, report) = Spool::open(
@@ -291,6 +311,8 @@ impl Ground {
             lives,
             queue,
             spool,
+            store,
+            policy,
         })
     }
 
@@ -304,6 +326,7 @@ impl Ground {
             spool: self.spool.clone(),
             events: self.events.clone(),
             clock: self.clock.clone(),
+            policy: self.policy.clone(),
             handoff: Box::new(move |stored| enqueue(&queue, &routing, &stored)),
         })
     }
@@ -319,7 +342,7 @@ impl Ground {
             .iter()
             .map(|listener| listener.address.ip())
             .collect();
-        Ok(Delivery::new(Collaborators {
+        let delivery = Delivery::new(Collaborators {
             clock: self.clock.clone(),
             queue: self.queue.clone(),
             spool: self.spool.clone(),
@@ -328,11 +351,15 @@ impl Ground {
             events: self.events.clone(),
             tls: ClientTls::new(&config.tls).map_err(failed("tls.ca_file"))?,
             routing: Arc::clone(&self.lives.routing),
+            policy: self.policy.clone(),
+            store: self.store.clone(),
             notices: Arc::clone(&self.lives.bounce),
             tenants: Arc::clone(&self.lives.tenants),
             own_addresses: own.into(),
             hostname: config.hostname.as_str().into(),
-        }))
+        });
+        Handle::current().block_on(delivery.recall())?;
+        Ok(delivery)
     }
 
     fn gauges(&self, delivery: &Delivery) {
@@ -363,6 +390,20 @@ impl Ground {
             delivery.open_connections(),
         );
     }
+}
+
+/// The store, and policy with what the store remembers.
+fn remembering(
+    config: &Config,
+    settings: policy::Settings,
+    clock: &Clock,
+    events: &Events,
+) -> Result<(Store, Policy), StartError> {
+    Handle::current().block_on(async {
+        let store = Store::open(&config.state, &config.data_dir, clock.clone()).await?;
+        let opened = Policy::open(settings, store.clone(), clock.clone(), events.clone()).await;
+        Ok((store, opened?))
+    })
 }
 
 fn bind(address: SocketAddr) -> Result<TcpListener, StartError> {

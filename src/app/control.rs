@@ -6,8 +6,10 @@ use crate::delivery::{self, Delivery};
 use crate::events::{Event, Events, Metrics};
 use crate::http::{Action, Control, QueueEntry, Reloaded};
 use crate::mail::MessageId;
+use crate::policy::Policy;
 use crate::queue::Selector;
 use crate::spool::Spool;
+use crate::store::Store;
 use crate::tls::server::{Renewal, ServerTls};
 use parking_lot::Mutex;
 use std::path::PathBuf;
@@ -21,6 +23,8 @@ pub struct Daemon {
     pub(super) lives: Lives,
     pub(super) certificates: Vec<Arc<ServerTls>>,
     pub(super) delivery: Delivery,
+    pub(super) policy: Policy,
+    pub(super) store: Store,
     pub(super) spool: Spool,
     pub(super) events: Events,
     pub(super) metrics: Metrics,
@@ -52,7 +56,7 @@ impl Daemon {
 
     fn take_over(&self) -> Result<Reloaded, String> {
         let config = Config::load(self.file.as_deref()).map_err(|refused| refused.to_string())?;
-        let compiled = Compiled::new(&config).map_err(|problems| {
+        let (compiled, settings) = Compiled::new(&config).map_err(|problems| {
             crate::config::Refused::located(self.file.as_deref(), problems).to_string()
         })?;
         let renewals = self.certificates.iter().map(|shown| shown.renewal());
@@ -61,6 +65,8 @@ impl Daemon {
             .map_err(|error| error.to_string())?;
         renewals.into_iter().for_each(Renewal::show);
         self.lives.swap(compiled);
+        // Last: it has the lanes look at everything else that is new.
+        self.policy.configure(settings);
         let mut current = self.config.lock();
         let restart_needed = restart_needed(&current, &config);
         *current = config;

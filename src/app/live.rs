@@ -6,6 +6,7 @@ use crate::bounce;
 use crate::config::Config;
 use crate::delivery::{Parts, Routing};
 use crate::intake;
+use crate::policy;
 use crate::problem::Problems;
 use crate::smtp::session::Limits;
 use crate::units::Live;
@@ -35,40 +36,41 @@ pub struct Lives {
 }
 
 impl Compiled {
-    /// Reads keys and credentials and compiles the routing.
+    /// Reads keys and credentials and compiles the routing; what policy decides by comes beside it.
     ///
     /// # Errors
     /// Everything that is wrong with the files a valid configuration names.
-    pub fn new(config: &Config) -> Result<Self, Problems> {
+    pub fn new(config: &Config) -> Result<(Self, policy::Settings), Problems> {
         // The paths of a configuration that was read from a file are whole already.
         let base = Path::new("");
         let signers = Signers::load(&config.dkim, base);
         let tenants = Tenants::load(&config.tenant, base);
-        match (signers, tenants) {
-            (Ok(signers), Ok(tenants)) => Ok(Self {
-                routing: Routing::new(Parts {
-                    hostname: &config.hostname,
-                    delivery: &config.delivery,
-                    retry: &config.retry,
-                    routes: &config.route,
-                    sources: &config.source,
-                    pools: &config.pool,
-                }),
-                signers,
-                tenants,
-                intake: config.intake.clone(),
-                bounce: config.bounce.clone(),
-                limits: Limits {
-                    max_message_size: config.intake.max_message,
-                    ..config.smtp.clone()
-                },
-            }),
-            (signers, tenants) => {
+        let settings = config.policy();
+        let (signers, tenants, settings) = match (signers, tenants, settings) {
+            (Ok(signers), Ok(tenants), Ok(settings)) => (signers, tenants, settings),
+            (signers, tenants, settings) => {
                 let mut problems = signers.err().unwrap_or_default();
                 problems.0.extend(tenants.err().unwrap_or_default().0);
-                Err(problems)
+                problems.0.extend(settings.err().unwrap_or_default().0);
+                return Err(problems);
             }
-        }
+        };
+        let compiled = Self {
+            routing: Routing::new(Parts {
+                delivery: &config.delivery,
+                retry: &config.retry,
+                routes: &config.route,
+            }),
+            signers,
+            tenants,
+            intake: config.intake.clone(),
+            bounce: config.bounce.clone(),
+            limits: Limits {
+                max_message_size: config.intake.max_message,
+                ..config.smtp.clone()
+            },
+        };
+        Ok((compiled, settings))
     }
 }
 
@@ -77,7 +79,6 @@ impl Lives {
         fn live<T>(value: T) -> Live<T> {
             Arc::new(ArcSwap::from_pointee(value))
         }
-        compiled.routing.warn_of_unusable_sources();
         Self {
             routing: live(compiled.routing),
             signers: live(compiled.signers),
@@ -90,7 +91,6 @@ impl Lives {
 
     /// Takes over a new configuration. Whoever decided something with the old one a moment ago keeps that decision.
     pub fn swap(&self, compiled: Compiled) {
-        compiled.routing.warn_of_unusable_sources();
         self.routing.store(Arc::new(compiled.routing));
         self.signers.store(Arc::new(compiled.signers));
         self.tenants.store(Arc::new(compiled.tenants));

@@ -99,7 +99,9 @@ impl From<StartError> for Failure {
     fn from(error: StartError) -> Self {
         let exit = match &error {
             StartError::Config(_) => Exit::Config,
-            StartError::Spool(_) => Exit::TemporaryFailure,
+            StartError::Spool(_) | StartError::Store(_) | StartError::State(_) => {
+                Exit::TemporaryFailure
+            }
             StartError::Io { .. } => Exit::Unavailable,
         };
         Failure::new(exit, error.to_string())

@@ -13,9 +13,10 @@ mod paths;
 pub use change::restart_needed;
 pub use load::{Finding, Refused};
 
+use crate::policy::{self, limits, providers, sources, warmup};
 use crate::problem::Problems;
 use crate::smtp::{listener, session};
-use crate::{auth, bounce, delivery, dns, events, http, intake, queue, spool, tls};
+use crate::{auth, bounce, delivery, dns, events, http, intake, queue, spool, store, tls};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
@@ -30,6 +31,8 @@ pub struct Config {
     pub hostname: String,
     /// Directory of everything the node keeps: spool, event log, keys it makes for itself.
     pub data_dir: PathBuf,
+    /// Where budgets, stages, windows and suspensions are kept.
+    pub state: store::Config,
     /// How mail is kept on disk.
     pub spool: spool::Config,
     /// Name servers, and how long answers are used.
@@ -47,9 +50,17 @@ pub struct Config {
     /// The keys that sign, one entry each.
     pub dkim: Vec<auth::dkim::Config>,
     /// Our addresses that mail leaves from.
-    pub source: Vec<delivery::SourceConfig>,
+    pub source: Vec<sources::SourceConfig>,
     /// Sources that share the mail of tenants.
-    pub pool: Vec<delivery::PoolConfig>,
+    pub pool: Vec<sources::PoolConfig>,
+    /// Who has the mailboxes, beside the providers that are known already; an entry with a known name changes it.
+    pub provider: Vec<providers::ProviderConfig>,
+    /// What replies of any provider ask for.
+    pub rule: Vec<providers::RuleConfig>,
+    /// How fast and how many at once, where a source, provider or tenant has no limits of its own.
+    pub limits: limits::Defaults,
+    /// How new sources earn their reputation.
+    pub warmup: warmup::Config,
     /// What overrides DNS and `[delivery]` for some domains. The most specific entry wins.
     pub route: Vec<delivery::RouteConfig>,
     /// How mail leaves.
@@ -71,6 +82,7 @@ impl Default for Config {
         Self {
             hostname: "localhost".to_owned(),
             data_dir: PathBuf::from("./data"),
+            state: store::Config::default(),
             spool: spool::Config::default(),
             dns: dns::Config::default(),
             listener: vec![listener::Config::default()],
@@ -81,6 +93,10 @@ impl Default for Config {
             dkim: Vec::new(),
             source: Vec::new(),
             pool: Vec::new(),
+            provider: Vec::new(),
+            rule: Vec::new(),
+            limits: limits::Defaults::default(),
+            warmup: warmup::Config::default(),
             route: Vec::new(),
             delivery: delivery::Config::default(),
             retry: queue::Config::default(),
@@ -117,7 +133,11 @@ impl Config {
         self.auth.validate("auth", problems);
         self.intake.validate("intake", problems);
         auth::dkim::validate_all(&self.dkim, "dkim", problems);
-        delivery::validate_sources(&self.source, &self.pool, problems);
+        sources::validate(&self.source, &self.pool, &self.warmup, problems);
+        self.state.validate("state", problems);
+        self.limits.validate("limits", problems);
+        self.warmup.validate("warmup", problems);
+        providers::validate(&self.provider, &self.rule, problems);
         self.validate_pools_named(problems);
         each(&self.route, "route", |r, at| r.validate(at, problems));
         self.delivery.validate("delivery", problems);
@@ -146,6 +166,24 @@ impl Config {
         }
     }
 
+    /// What policy decides by.
+    ///
+    /// # Errors
+    /// What is wrong with the rules of providers.
+    pub fn policy(&self) -> Result<policy::Settings, Problems> {
+        let tenants: Vec<_> = self.tenant.iter().map(tenant_rules).collect();
+        policy::Settings::new(policy::Parts {
+            hostname: &self.hostname,
+            sources: &self.source,
+            pools: &self.pool,
+            providers: &self.provider,
+            rules: &self.rule,
+            limits: &self.limits,
+            warmup: &self.warmup,
+            tenants: &tenants,
+        })
+    }
+
     /// Where the event log is.
     pub fn events_dir(&self) -> PathBuf {
         self.data_dir.join(&self.events.dir)
@@ -154,6 +192,16 @@ impl Config {
     /// The JSON Schema of the file, for editors.
     pub fn schema() -> serde_json::Value {
         schemars::schema_for!(Config).to_value()
+    }
+}
+
+fn tenant_rules(tenant: &auth::credentials::Config) -> policy::TenantRules<'_> {
+    policy::TenantRules {
+        name: &tenant.name,
+        weight: tenant.weight,
+        limits: &tenant.limits,
+        campaign_limits: &tenant.campaign_limits,
+        send_window: &tenant.send_window,
     }
 }
 

@@ -1,4 +1,4 @@
-//! `[delivery]`, `[[route]]`, `[[source]]` and `[[pool]]` as written; [`super::routing`] is what they mean.
+//! `[delivery]` and `[[route]]` as written; [`super::routing`] is what they mean.
 
 use crate::problem::Problems;
 use crate::queue;
@@ -6,8 +6,6 @@ use crate::smtp::client::Timeouts;
 use crate::tls::client::Policy;
 use crate::units::Span;
 use serde::{Deserialize, Serialize};
-use std::collections::HashSet;
-use std::net::IpAddr;
 
 /// `[delivery]`: how mail leaves.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -31,6 +29,10 @@ pub struct Config {
     pub idle: Span,
     /// Addresses tried in one attempt before the message is put off.
     pub max_addresses: u8,
+    /// A site that says it is sent too much is given half the connections, at most once in this time.
+    pub slow_down_every: Span,
+    /// After that it is given one connection more at most once in this time, up to the maximum.
+    pub recover_every: Span,
     /// How long a site that refuses or does not answer is left alone; doubled on each failure, up to an hour.
     pub site_backoff: Span,
     /// TLS to MX hosts where no route says otherwise.
@@ -53,6 +55,8 @@ impl Default for Config {
             max_connection_age: Span::minutes(10),
             idle: Span::secs(5),
             max_addresses: 5,
+            slow_down_every: Span::secs(30),
+            recover_every: Span::minutes(1),
             site_backoff: Span::minutes(1),
             tls: Policy::Opportunistic,
             allow_loopback: false,
@@ -154,87 +158,6 @@ impl RouteConfig {
         }
         if let Some(retry) = &self.retry {
             retry.validate(&format!("{at}.retry"), problems);
-        }
-    }
-}
-
-/// `[[source]]`: one of our addresses, and the name it says EHLO with.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct SourceConfig {
-    pub name: String,
-    /// Bound before connecting; must be an address of this machine.
-    pub address: IpAddr,
-    /// EHLO name; should be the address's PTR name.
-    pub ehlo: String,
-}
-
-/// `[[pool]]`: sources that share the mail of tenants.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct PoolConfig {
-    pub name: String,
-    pub sources: Vec<PoolMember>,
-}
-
-/// A source's share of its pool's mail.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct PoolMember {
-    pub name: String,
-    /// Share of the mail, relative to the other members.
-    #[serde(default = "one")]
-    pub weight: u32,
-}
-
-fn one() -> u32 {
-    1
-}
-
-/// Checks sources and pools together: names are unique and pools name sources that are there.
-pub fn validate_sources(sources: &[SourceConfig], pools: &[PoolConfig], problems: &mut Problems) {
-    let mut names = HashSet::new();
-    for (i, source) in sources.iter().enumerate() {
-        if !names.insert(source.name.as_str()) {
-            let message = format!("\"{}\" is the name of an earlier source", source.name);
-            problems.add(
-                format!("source[{i}].name"),
-                message,
-                "give each source its own name",
-            );
-        }
-        if source.ehlo.is_empty()
-            || source
-                .ehlo
-                .contains(|c: char| c.is_whitespace() || c.is_control())
-        {
-            problems.add(
-                format!("source[{i}].ehlo"),
-                "is not a host name",
-                "write the address's PTR name",
-            );
-        }
-    }
-    for (i, pool) in pools.iter().enumerate() {
-        if pool.sources.iter().all(|member| member.weight == 0) {
-            problems.add(
-                format!("pool[{i}].sources"),
-                "no member has a weight over 0",
-                "give one a weight of 1",
-            );
-        }
-        for (j, member) in pool
-            .sources
-            .iter()
-            .enumerate()
-            .filter(|(_, m)| !names.contains(m.name.as_str()))
-        {
-            let message = format!("there is no source \"{}\"", member.name);
-            problems.add(
-                format!("pool[{i}].sources[{j}].name"),
-                message,
-                "name a [[source]]",
-            );
         }
     }
 }

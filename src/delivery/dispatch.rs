@@ -1,12 +1,16 @@
-//! From "due" to a place in a lane's line: expiry, route, site, source.
+//! From "due" to a place in a lane's line: expiry, hours, route, site, source.
 
-use super::lane::{Bounds, Lane, Offered, Ready};
+use super::lane::{Lane, Offered, Setup};
+use super::line::{FlowKey, Waiter};
+use super::pace::Bounds;
 use super::routing::{Route, Routing, Terms};
 use super::settle::Via;
 use super::{AGAIN, Delivery};
-use crate::dns::DnsFailure;
+use crate::dns::{DnsFailure, Site};
 use crate::mail::{BounceClass, EnhancedCode, Reply};
-use crate::policy::Held;
+use crate::policy::providers::Provider;
+use crate::policy::sources::Source;
+use crate::policy::{Ask, Choice, Held};
 use crate::queue::{Due, Place};
 use parking_lot::Mutex;
 use std::collections::HashMap;
@@ -31,6 +35,35 @@ impl Waiting {
     }
 }
 
+/// Where mail is going.
+pub(super) struct Target {
+    pub site: Arc<str>,
+    pub provider: Arc<Provider>,
+}
+
+/// A place in line for an entry.
+fn waiter(due: &Due) -> Waiter {
+    Waiter {
+        key: due.key,
+        id: due.id,
+        since: due.id.accepted(),
+        recipients: due.recipients,
+        engagement: due.labels.engagement,
+    }
+}
+
+impl Target {
+    pub fn ask<'a>(&'a self, due: &'a Due) -> Ask<'a> {
+        Ask {
+            id: due.id,
+            labels: &due.labels,
+            site: &self.site,
+            provider: &self.provider.name,
+            last: due.last.as_ref().map(|place| &*place.source),
+        }
+    }
+}
+
 /// A question to DNS on its way. Should it break off, who waits for the answer asks again later.
 struct Asking<'a>(&'a Delivery, &'a Arc<str>);
 
@@ -47,15 +80,20 @@ impl Drop for Asking<'_> {
 
 impl Delivery {
     pub(super) fn dispatch(&self, due: Due) {
-        let routing = self.0.with.routing.load();
-        let route = routing.route(&due.domain);
         if due.expired {
             let delivery = self.clone();
-            self.spawn(async move { delivery.expire(due).await });
-        } else if let Some(site) = &route.site {
-            self.line_up(&due, Arc::clone(site), route, &routing);
+            return self.spawn(async move { delivery.expire(due).await });
+        }
+        let now = self.0.with.clock.now();
+        if let Err(closed) = self.0.with.policy.tenant_hours(&due.labels, now) {
+            return self.wait(&due, closed);
+        }
+        let routing = self.0.with.routing.load();
+        let route = routing.route(&due.domain);
+        if let Some(target) = self.target_of(route) {
+            self.line_up(&due, &target, route, &routing);
         } else if let Some(site) = self.0.with.resolver.known_site(&due.domain) {
-            self.line_up(&due, Arc::clone(&site.name), route, &routing);
+            self.line_up(&due, &self.target_at(&site), route, &routing);
         } else if self.0.waiting.join(due.clone()) {
             let delivery = self.clone();
             self.spawn(async move { delivery.resolve(due.domain).await });
@@ -69,46 +107,91 @@ impl Delivery {
         let route = Arc::clone(routing.route(&domain));
         for due in self.0.waiting.take(&domain) {
             match &site {
-                Ok(site) => self.line_up(&due, Arc::clone(&site.name), &route, &routing),
+                Ok(site) => self.line_up(&due, &self.target_at(site), &route, &routing),
                 Err(failure) => self.unroutable(&due, failure).await,
             }
         }
     }
 
-    fn line_up(&self, due: &Due, site: Arc<str>, route: &Route, routing: &Routing) {
-        let source = Arc::clone(&routing.source(due.id, &due.labels).name);
-        let place = Arc::new(Place { site, source });
+    /// Where a route's own hosts lead.
+    pub(super) fn target_of(&self, route: &Route) -> Option<Target> {
+        let site = Arc::clone(route.site.as_ref()?);
+        let settings = self.0.with.policy.settings();
+        let hosts = route.terms.next_hop.iter().map(|hop| &*hop.host);
+        let provider = settings.provider(&site, hosts);
+        Some(Target { site, provider })
+    }
+
+    /// Where a domain's MX lead.
+    pub(super) fn target_at(&self, site: &Site) -> Target {
+        let settings = self.0.with.policy.settings();
+        let hosts = site.hosts.iter().map(|host| &*host.name);
+        let provider = settings.provider(&site.name, hosts);
+        let site = Arc::clone(&site.name);
+        Target { site, provider }
+    }
+
+    fn line_up(&self, due: &Due, target: &Target, route: &Route, routing: &Routing) {
         let now = self.0.with.clock.now();
-        let ready = Ready {
-            key: due.key,
-            id: due.id,
-        };
-        let lane = self.lane(place, route, routing);
-        self.0.with.queue.place(due.key, &lane.place);
-        match lane.offer(ready, now) {
+        match self.0.with.policy.choose(&target.ask(due), now) {
+            Choice::Source(source) => {
+                let lane = self.lane(&source, target, route, routing);
+                self.0.with.queue.place(due.key, &lane.place);
+                self.offer(&lane, due);
+            }
+            Choice::Nowhere(why) => self.wait(due, why),
+        }
+    }
+
+    fn offer(&self, lane: &Arc<Lane>, due: &Due) {
+        let policy = &self.0.with.policy;
+        match lane.offer(waiter(due), FlowKey::from(&*due.labels), || {
+            policy.flow(&due.labels)
+        }) {
             Offered::Queued => {}
             Offered::Open(slot) => self.open(slot),
             Offered::Refused { until, why } => self.0.with.queue.wait(due.key, until, why),
         }
     }
 
-    fn lane(&self, place: Arc<Place>, route: &Route, routing: &Routing) -> Arc<Lane> {
+    /// Something holds it before it can line up; where nobody knows until when, it is looked at again in a while.
+    fn wait(&self, due: &Due, why: Held) {
+        let until = why.until().unwrap_or(self.0.with.clock.now() + AGAIN);
+        self.0.with.queue.wait(due.key, until, why);
+    }
+
+    fn lane(
+        &self,
+        source: &Arc<Source>,
+        target: &Target,
+        route: &Route,
+        routing: &Routing,
+    ) -> Arc<Lane> {
+        let place = Arc::new(Place {
+            site: Arc::clone(&target.site),
+            source: Arc::clone(&source.name),
+        });
         let mut lanes = self.0.lanes.lock();
         if lanes.len() >= lanes.capacity() {
             // Room is about to double: let go of lanes that nobody uses instead, where there are any.
-            let now = self.0.with.clock.now();
-            lanes.retain(|_, lane| Arc::strong_count(lane) > 1 || !lane.is_spent(now));
+            lanes.retain(|_, lane| Arc::strong_count(lane) > 1 || !lane.is_spent());
         }
         let make = |(place, terms): &(Arc<Place>, Arc<Terms>)| {
-            let config = &routing.delivery;
-            let bounds = Bounds {
-                initial: config.initial_connections_per_site,
-                max: config.max_connections_per_site,
-                backoff: config.site_backoff.0,
+            let setup = Setup {
+                place: Arc::clone(place),
+                terms: Arc::clone(terms),
+                way: self
+                    .0
+                    .with
+                    .policy
+                    .way(source, &target.site, &target.provider),
+                bounds: Bounds::of(&routing.delivery),
+                backoff: routing.delivery.site_backoff.0,
+                saved: self.0.paces.lock().remove(place),
             };
-            Lane::new(Arc::clone(place), Arc::clone(terms), bounds)
+            Lane::new(setup, self.0.for_lanes.clone())
         };
-        let key = (place, Arc::clone(&route.terms));
+        let key = (place, Arc::clone(route.terms(target.provider.tls)));
         Arc::clone(lanes.entry(key).or_insert_with_key(make))
     }
 

@@ -1,55 +1,70 @@
 //! The ready queue of one source × site: what waits to be sent there now, and how many connections may carry it.
 
+use super::alarm::Alarms;
+use super::line::{Admit, FlowKey, Line, Order, Share, Taken, Waiter};
+use super::pace::{Bounds, Pace, Saved};
 use super::routing::Terms;
-use crate::mail::{MessageId, Reply};
-use crate::policy::Held;
+use crate::clock::Clock;
+use crate::mail::Reply;
+use crate::policy::explain::LineView;
+use crate::policy::{Admission, Flow, Held, Lease, Seats, Wait, Way};
 use crate::queue::{Key, Place};
 use crate::units::Timestamp;
 use parking_lot::Mutex;
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Notify;
 
-/// How far behind the front entries of the same message are looked for, to share its transaction.
-const SIBLINGS: usize = 256;
+/// When a wait of no known end is looked at again.
+const LOOK_AGAIN: Duration = Duration::from_secs(30);
 /// Longest time a site that does not answer is left alone.
 const MAX_BACKOFF: Duration = Duration::from_secs(3600);
-
-/// A place in line: the entry, and its message so that recipients of one message find each other.
-#[derive(Debug, Clone, Copy)]
-pub struct Ready {
-    pub key: Key,
-    pub id: MessageId,
-}
-
-/// Connections that a lane may have, as its site shows what it can take.
-#[derive(Debug, Clone, Copy)]
-pub struct Bounds {
-    pub initial: u32,
-    pub max: u32,
-    pub backoff: Duration,
-}
 
 /// One source × site, for mail whose connections are made on the same terms.
 pub struct Lane {
     pub place: Arc<Place>,
     pub terms: Arc<Terms>,
-    bounds: Bounds,
     state: Mutex<State>,
     wake: Notify,
+    with: Collaborators,
+}
+
+/// What a lane works with.
+#[derive(Clone)]
+pub struct Collaborators {
+    pub clock: Clock,
+    pub alarms: Alarms,
+}
+
+/// What a lane is made of.
+pub struct Setup {
+    pub place: Arc<Place>,
+    pub terms: Arc<Terms>,
+    pub way: Arc<Way>,
+    pub bounds: Bounds,
+    /// How long a site that does not answer is left alone at first.
+    pub backoff: Duration,
+    /// Its pace before the restart.
+    pub saved: Option<Saved>,
 }
 
 struct State {
-    ready: VecDeque<Ready>,
+    way: Arc<Way>,
+    bounds: Bounds,
+    backoff: Duration,
+    line: Line<Flow, Wait>,
     /// Connections, open or opening.
     open: u32,
     /// Of those, the ones with nothing to send.
     idle: u32,
-    window: u32,
-    /// Messages sent since the window last grew.
-    credit: u32,
+    pace: Pace,
     condition: Condition,
+    /// What holds the whole line.
+    held: Option<Wait>,
+    /// Why no further connection can be had.
+    seatless: Option<Wait>,
+    /// The next alarm.
+    alarm: Option<Timestamp>,
 }
 
 /// Whether connections can be had.
@@ -66,7 +81,7 @@ enum Condition {
 /// What became of an entry offered to a lane.
 #[must_use]
 pub enum Offered {
-    /// It waits in line; an open connection will take it.
+    /// It waits in line; an open connection or an alarm will see to it.
     Queued,
     /// It waits in line, and there is room for one more connection: whoever holds the slot opens it.
     Open(Slot),
@@ -74,9 +89,35 @@ pub enum Offered {
     Refused { until: Timestamp, why: Held },
 }
 
+/// What a connection of the lane has to do.
+#[must_use]
+pub enum Next {
+    /// Send these, all of one message.
+    Send(Vec<Waiter>, Lease),
+    /// What waits here may be taken from another source; whoever chooses one looks.
+    Elsewhere,
+    /// Nothing for now.
+    Nothing,
+}
+
+/// What the line had.
+enum Pick {
+    Send(Vec<Waiter>, Lease),
+    Elsewhere,
+    Refill(Arc<Way>),
+    Nothing,
+}
+
+/// What is to be done about the line as a whole, when it gave nothing.
+enum Stop {
+    Hold(Wait),
+    Elsewhere(Wait),
+    Refill,
+}
+
 /// The right to one connection of a lane; given back when dropped.
 #[must_use = "dropping a slot gives up the connection it stands for"]
-pub struct Slot(Arc<Lane>);
+pub struct Slot(Arc<Lane>, #[allow(dead_code)] Seats);
 
 impl Drop for Slot {
     fn drop(&mut self) {
@@ -91,26 +132,45 @@ impl Slot {
 }
 
 impl Lane {
-    pub fn new(place: Arc<Place>, terms: Arc<Terms>, bounds: Bounds) -> Arc<Self> {
+    pub fn new(setup: Setup, with: Collaborators) -> Arc<Self> {
+        let pace = match setup.saved {
+            Some(saved) => Pace::restored(saved, &setup.bounds, with.clock.now()),
+            None => Pace::new(&setup.bounds),
+        };
         let state = State {
-            ready: VecDeque::new(),
+            way: setup.way,
+            bounds: setup.bounds,
+            backoff: setup.backoff,
+            line: Line::default(),
             open: 0,
             idle: 0,
-            window: bounds.initial.max(1),
-            credit: 0,
+            pace,
             condition: Condition::Up,
+            held: None,
+            seatless: None,
+            alarm: None,
         };
         Arc::new(Self {
-            place,
-            terms,
-            bounds,
+            place: setup.place,
+            terms: setup.terms,
             state: Mutex::new(state),
             wake: Notify::new(),
+            with,
         })
     }
 
-    /// Takes an entry into the line.
-    pub fn offer(self: &Arc<Self>, ready: Ready, now: Timestamp) -> Offered {
+    pub fn way(&self) -> Arc<Way> {
+        Arc::clone(&self.state.lock().way)
+    }
+
+    /// Takes an entry into the line; `make` gives what its campaign is held to, where the line does not know it yet.
+    pub fn offer(
+        self: &Arc<Self>,
+        waiter: Waiter,
+        flow: FlowKey<'_>,
+        make: impl FnOnce() -> Flow,
+    ) -> Offered {
+        let now = self.with.clock.now();
         let mut state = self.state.lock();
         // Once `until` has passed mail lines up behind the one connection that probes.
         if let Condition::Down { until, why, .. } = &state.condition
@@ -121,94 +181,186 @@ impl Lane {
                 why: why.clone(),
             };
         }
-        state.ready.push_back(ready);
+        state.line.push(waiter, flow, |_| {
+            let kept = make();
+            let weight = kept.weight();
+            Share { kept, weight }
+        });
+        if state.is_held(now) {
+            return Offered::Queued;
+        }
         if state.idle > 0 {
             self.wake.notify_one();
             return Offered::Queued;
         }
-        self.slot(&mut state).map_or(Offered::Queued, Offered::Open)
+        self.slot(&mut state, now)
+            .map_or(Offered::Queued, Offered::Open)
     }
 
     /// Room for one more connection, where more wait than are being served.
     pub fn another(self: &Arc<Self>) -> Option<Slot> {
+        let now = self.with.clock.now();
         let mut state = self.state.lock();
-        if state.ready.is_empty() || state.idle > 0 {
+        if state.line.is_empty() || state.idle > 0 || state.is_held(now) {
             None
         } else {
-            self.slot(&mut state)
+            self.slot(&mut state, now)
         }
     }
 
-    fn slot(self: &Arc<Self>, state: &mut State) -> Option<Slot> {
-        (state.open < state.room()).then(|| {
-            state.open += 1;
-            Slot(Arc::clone(self))
-        })
-    }
-
-    /// The next entries to send in one transaction: the front one and others of the same message. Waits up to
-    /// `linger` for work; `None` when none came.
-    pub async fn next(&self, linger: Duration) -> Option<Vec<Ready>> {
-        if let Some(batch) = self.pop() {
-            return Some(batch);
-        }
-        if linger.is_zero() {
+    fn slot(self: &Arc<Self>, state: &mut State, now: Timestamp) -> Option<Slot> {
+        if state.open >= state.room() || holds(&state.seatless, now) {
             return None;
         }
-        self.state.lock().idle += 1;
-        let _idle = Idle(self);
-        let deadline = tokio::time::Instant::now() + linger;
-        loop {
-            if let Some(batch) = self.pop() {
-                return Some(batch);
+        match state.way.connect(now) {
+            Ok(seats) => {
+                state.seatless = None;
+                state.open += 1;
+                Some(Slot(Arc::clone(self), seats))
             }
-            if tokio::time::timeout_at(deadline, self.wake.notified())
-                .await
-                .is_err()
-            {
-                return self.pop();
+            Err(wait) => {
+                self.set_alarm(state, wait.until);
+                state.seatless = Some(wait);
+                None
             }
         }
     }
 
-    fn pop(&self) -> Option<Vec<Ready>> {
+    /// What held the lane may be over: gives a slot where a connection is to be opened to find out.
+    pub fn ring(self: &Arc<Self>) -> Option<Slot> {
         let mut state = self.state.lock();
-        let front = state.ready.pop_front()?;
-        let mut batch = vec![front];
-        let mut at = 0;
-        while at < state.ready.len().min(SIBLINGS) {
-            if state.ready.get(at).is_some_and(|next| next.id == front.id) {
-                batch.extend(state.ready.remove(at));
-            } else {
-                at += 1;
-            }
-        }
-        if !state.ready.is_empty() && state.idle > 1 {
+        (state.held, state.seatless, state.alarm) = (None, None, None);
+        drop(state);
+        self.look()
+    }
+
+    /// A connection that waits looks at the line, or one is to be opened that does.
+    fn look(self: &Arc<Self>) -> Option<Slot> {
+        let idle = self.state.lock().idle > 0;
+        if idle {
             self.wake.notify_one();
+            return None;
         }
-        Some(batch)
+        self.another()
     }
 
-    /// A transaction went through: the site can take it. The window grows by one when every connection it allows has
-    /// sent a message, so that it doubles in about the time of a few messages and no faster.
-    pub fn succeeded(&self) {
-        let mut state = self.state.lock();
-        state.condition = Condition::Up;
-        state.credit += 1;
-        if state.credit >= state.window && state.window < self.bounds.max {
-            state.window += 1;
-            state.credit = 0;
+    /// What to do next; waits up to `linger` for something.
+    pub async fn next(self: &Arc<Self>, linger: Duration) -> Next {
+        let mut waiting = None;
+        loop {
+            match self.pick() {
+                Pick::Send(batch, lease) => return Next::Send(batch, lease),
+                Pick::Elsewhere => return Next::Elsewhere,
+                Pick::Refill(way) => way.refilled(self.with.clock.now()).await,
+                Pick::Nothing if linger.is_zero() => return Next::Nothing,
+                Pick::Nothing => {
+                    let (deadline, _idle) = waiting.get_or_insert_with(|| {
+                        self.state.lock().idle += 1;
+                        (tokio::time::Instant::now() + linger, Idle(self))
+                    });
+                    let woken = tokio::time::timeout_at(*deadline, self.wake.notified()).await;
+                    if woken.is_err() {
+                        return self.last_look();
+                    }
+                }
+            }
         }
+    }
+
+    /// What came between the last wake-up and the end of waiting.
+    fn last_look(self: &Arc<Self>) -> Next {
+        match self.pick() {
+            Pick::Send(batch, lease) => Next::Send(batch, lease),
+            // Who comes next asks for the budget.
+            Pick::Elsewhere | Pick::Refill(_) | Pick::Nothing => Next::Nothing,
+        }
+    }
+
+    fn pick(self: &Arc<Self>) -> Pick {
+        let now = self.with.clock.now();
+        let mut state = self.state.lock();
+        if state.line.is_empty() || state.is_held(now) {
+            return Pick::Nothing;
+        }
+        if let Some(rest) = state.resting(&self.place.site, now) {
+            self.hold(&mut state, rest);
+            return Pick::Nothing;
+        }
+        match state.take(now) {
+            (Taken::Some { batch, lease }, _) => {
+                state.pace.began(now);
+                if !state.line.is_empty() && state.idle > 1 {
+                    self.wake.notify_one();
+                }
+                Pick::Send(batch, lease)
+            }
+            (_, Some(Stop::Refill)) => Pick::Refill(Arc::clone(&state.way)),
+            (_, Some(Stop::Hold(wait))) => {
+                self.hold(&mut state, wait);
+                Pick::Nothing
+            }
+            (_, Some(Stop::Elsewhere(wait))) => {
+                self.hold(&mut state, wait);
+                Pick::Elsewhere
+            }
+            (Taken::Waiting { until, .. }, None) => {
+                self.set_alarm(&mut state, Some(until));
+                Pick::Nothing
+            }
+            (Taken::Empty, None) => Pick::Nothing,
+        }
+    }
+
+    fn hold(self: &Arc<Self>, state: &mut State, wait: Wait) {
+        self.set_alarm(state, wait.until);
+        state.held = Some(wait);
+    }
+
+    fn set_alarm(self: &Arc<Self>, state: &mut State, at: Option<Timestamp>) {
+        let Some(at) = at else { return };
+        if state.alarm.is_none_or(|set| at < set) {
+            state.alarm = Some(at);
+            self.with.alarms.set(at, self);
+        }
+    }
+
+    /// The server answered: the site is there.
+    pub fn answered(&self) {
+        self.state.lock().condition = Condition::Up;
+    }
+
+    /// The site took a message: it may be able to take more at once.
+    pub fn succeeded(&self) {
+        let now = self.with.clock.now();
+        let mut state = self.state.lock();
+        let bounds = state.bounds;
+        state.condition = Condition::Up;
+        state.pace.succeeded(&bounds, now);
+    }
+
+    /// The site asks for less; what to keep of that over a restart, where it is news.
+    pub fn slow_down(&self, why: &Reply) -> Option<Saved> {
+        let now = self.with.clock.now();
+        let mut state = self.state.lock();
+        let bounds = state.bounds;
+        let news = state.pace.slow_down(&bounds, why, now);
+        news.then(|| state.pace.saved()).flatten()
+    }
+
+    /// What of its pace to keep over a restart.
+    pub fn saved(&self) -> Option<Saved> {
+        self.state.lock().pace.saved()
     }
 
     /// A connection could not be made, or was refused. The window halves; when no connection is left to prove
     /// otherwise the site is down, and everything in line is handed back with the reason.
     #[must_use = "these entries are in no queue now"]
-    pub fn failed(&self, why: &Reply, now: Timestamp) -> Vec<(Ready, Timestamp, Held)> {
+    pub fn failed(&self, why: &Reply) -> Vec<(Waiter, Timestamp, Held)> {
+        let now = self.with.clock.now();
         let mut state = self.state.lock();
-        state.credit = 0;
-        if state.window > 1 && matches!(state.condition, Condition::Up) {
-            state.window = (state.window / 2).max(1);
+        let bounds = state.bounds;
+        if state.pace.window() > 1 && matches!(state.condition, Condition::Up) {
+            state.pace.slow_down(&bounds, why, now);
             if state.open > 1 {
                 return Vec::new();
             }
@@ -222,7 +374,8 @@ impl Lane {
 
     /// The source cannot be used, so that no connection of the lane can be made: everything in line is handed back.
     #[must_use = "these entries are in no queue now"]
-    pub fn unusable(&self, why: &Reply, now: Timestamp) -> Vec<(Ready, Timestamp, Held)> {
+    pub fn unusable(&self, why: &Reply) -> Vec<(Waiter, Timestamp, Held)> {
+        let now = self.with.clock.now();
         self.go_down(&mut self.state.lock(), now, |until| Held::SourceDown {
             source: Arc::clone(&self.place.source),
             until,
@@ -235,15 +388,12 @@ impl Lane {
         state: &mut State,
         now: Timestamp,
         held: impl FnOnce(Timestamp) -> Held,
-    ) -> Vec<(Ready, Timestamp, Held)> {
+    ) -> Vec<(Waiter, Timestamp, Held)> {
         let failures = match state.condition {
             Condition::Up => 1,
             Condition::Down { failures, .. } => failures.saturating_add(1),
         };
-        let backoff = self
-            .bounds
-            .backoff
-            .saturating_mul(1 << (failures - 1).min(10));
+        let backoff = state.backoff.saturating_mul(1 << (failures - 1).min(10));
         let until = now + backoff.min(MAX_BACKOFF);
         let held = held(until);
         state.condition = Condition::Down {
@@ -251,11 +401,8 @@ impl Lane {
             failures,
             why: held.clone(),
         };
-        state
-            .ready
-            .drain(..)
-            .map(|ready| (ready, until, held.clone()))
-            .collect()
+        let line = state.line.drain();
+        line.map(|waiter| (waiter, until, held.clone())).collect()
     }
 
     /// An operator wants the site tried again: what it did before no longer counts.
@@ -263,30 +410,66 @@ impl Lane {
         self.state.lock().condition = Condition::Up;
     }
 
+    /// The configuration has changed: takes over what it says now, and hands back the line, to be dispatched by it.
+    #[must_use = "these entries are in no queue now"]
+    pub fn renew(&self, way: Arc<Way>, bounds: Bounds, backoff: Duration) -> Vec<Waiter> {
+        let mut state = self.state.lock();
+        (state.way, state.bounds, state.backoff) = (way, bounds, backoff);
+        (state.held, state.seatless) = (None, None);
+        state.line.drain().collect()
+    }
+
+    /// An entry that waits, one of the next to go.
+    pub fn front(&self) -> Option<Waiter> {
+        self.state.lock().line.any()
+    }
+
+    /// Everything in line, to be dispatched anew.
+    #[must_use = "these entries are in no queue now"]
+    pub fn drain(&self) -> Vec<Waiter> {
+        self.state.lock().line.drain().collect()
+    }
+
     /// Why an entry in line waits.
-    pub fn why(&self) -> Held {
+    pub fn why(&self, flow: FlowKey<'_>, key: Key) -> Held {
+        let now = self.with.clock.now();
         let state = self.state.lock();
-        let (site, window) = (Arc::clone(&self.place.site), state.room());
-        if state.open < window {
-            return Held::Sending { site: Some(site) };
-        }
-        Held::SiteWindow { site, window }
+        state.why(flow, key, &self.place.site, now)
     }
 
     /// Nothing in line, no connection, nothing to remember: the lane can go.
-    pub fn is_spent(&self, now: Timestamp) -> bool {
+    pub fn is_spent(&self) -> bool {
+        let now = self.with.clock.now();
         let state = self.state.lock();
         let quiet = match state.condition {
             Condition::Up => true,
             Condition::Down { until, .. } => until + MAX_BACKOFF < now,
         };
-        quiet && state.ready.is_empty() && state.open == 0
+        quiet && state.line.is_empty() && state.open == 0 && state.pace.saved().is_none()
+    }
+
+    /// As `explain` tells of it.
+    pub fn view(&self) -> LineView {
+        let now = self.with.clock.now();
+        let state = self.state.lock();
+        let down = match &state.condition {
+            Condition::Down { until, why, .. } if now < *until => Some(why.clone()),
+            _ => None,
+        };
+        let held = state.held.as_ref().filter(|wait| !wait.is_over(now));
+        LineView {
+            waiting: state.line.len() as u64,
+            open: state.open,
+            window: state.room(),
+            most: state.bounds.max,
+            held: down.or_else(|| held.map(|wait| wait.why.clone())),
+        }
     }
 
     /// Connections open, and entries in line.
     pub fn load(&self) -> (u32, usize) {
         let state = self.state.lock();
-        (state.open, state.ready.len())
+        (state.open, state.line.len())
     }
 }
 
@@ -294,11 +477,99 @@ impl State {
     /// Connections that the lane may have now.
     fn room(&self) -> u32 {
         match self.condition {
-            Condition::Up => self.window,
+            Condition::Up => self.pace.window(),
             // Half open: one connection finds out.
             Condition::Down { .. } => 1,
         }
     }
+
+    fn is_held(&self, now: Timestamp) -> bool {
+        holds(&self.held, now)
+    }
+
+    fn resting(&self, site: &Arc<str>, now: Timestamp) -> Option<Wait> {
+        let (until, reply) = self.pace.resting(now)?;
+        let (site, reply) = (Arc::clone(site), Arc::clone(reply));
+        Some(Held::SiteRest { site, until, reply }.into())
+    }
+
+    /// The next message that policy lets go; or what to do about the line, where it lets none.
+    fn take(&mut self, now: Timestamp) -> (Taken<Lease, Wait>, Option<Stop>) {
+        let Self { way, line, .. } = self;
+        line.set_order(match way.is_warming() {
+            true => Order::Engagement {
+                points_per_hour: way.points_per_hour,
+            },
+            false => Order::Arrival,
+        });
+        let mut stop = None;
+        let admit = |flow: &Flow, waiter: &Waiter| {
+            let recipients = u32::from(waiter.recipients);
+            let (wait, what) = match way.admit(flow, recipients, now) {
+                Admission::Go(lease) => return Admit::Go(lease),
+                Admission::Flow(why) => {
+                    let until = why.until.unwrap_or(now + LOOK_AGAIN);
+                    return Admit::WaitFlow { until, why };
+                }
+                Admission::Tenant(why) => {
+                    let until = why.until.unwrap_or(now + LOOK_AGAIN);
+                    return Admit::WaitTenant { until, why };
+                }
+                Admission::Way(wait) => (wait.clone(), Stop::Hold(wait)),
+                Admission::Elsewhere(wait) => (wait.clone(), Stop::Elsewhere(wait)),
+                Admission::Refill => (refill(), Stop::Refill),
+            };
+            stop = Some(what);
+            Admit::WaitAll {
+                until: now,
+                why: wait,
+            }
+        };
+        let taken = line.take(now, admit, |lease, waiter| lease.join(waiter.recipients));
+        (taken, stop)
+    }
+
+    /// Why `key` waits, as far as the lane knows.
+    fn why(&self, flow: FlowKey<'_>, key: Key, site: &Arc<str>, now: Timestamp) -> Held {
+        let sending = || Held::Sending {
+            site: Some(Arc::clone(site)),
+        };
+        if let Some(wait) = self.held.as_ref().filter(|wait| !wait.is_over(now)) {
+            return wait.why.clone();
+        }
+        let turn = self.line.turn(flow, key);
+        if let Some((_, wait)) = turn.as_ref().and_then(|turn| turn.rest) {
+            return wait.why.clone();
+        }
+        if self.open < self.room() {
+            let seatless = self.seatless.as_ref().filter(|wait| !wait.is_over(now));
+            return seatless.map_or_else(sending, |wait| wait.why.clone());
+        }
+        match turn {
+            Some(turn) if turn.ahead + turn.overtaking > 0 => Held::Turn {
+                ahead: turn.ahead as u64,
+                overtaking: turn.overtaking as u64,
+                campaigns: turn.campaigns as u64,
+                tenants: turn.tenants as u64,
+                window: self.room(),
+            },
+            _ => Held::SiteWindow {
+                site: Arc::clone(site),
+                window: self.room(),
+                most: self.bounds.max,
+                reply: self.pace.slowed_by().cloned(),
+            },
+        }
+    }
+}
+
+/// Nobody waits for it longer than the store takes to answer.
+fn refill() -> Wait {
+    Held::Sending { site: None }.into()
+}
+
+fn holds(wait: &Option<Wait>, now: Timestamp) -> bool {
+    wait.as_ref().is_some_and(|wait| !wait.is_over(now))
 }
 
 /// A connection that waits for work; counted while it lives.
@@ -311,171 +582,4 @@ impl Drop for Idle<'_> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::mail::EnhancedCode;
-    use crate::queue::Queue;
-    use crate::tls::client::Policy;
-    use std::collections::HashSet;
-
-    const NOW: Timestamp = Timestamp::from_millis(1_000_000);
-    const MINUTE: Duration = Duration::from_secs(60);
-
-    fn lane() -> Arc<Lane> {
-        let place = Place {
-            site: "mx.test".into(),
-            source: "default".into(),
-        };
-        let terms = Terms {
-            next_hop: Vec::new(),
-            tls: Policy::Off,
-            allow_loopback: true,
-            port: 25,
-        };
-        Lane::new(
-            Arc::new(place),
-            Arc::new(terms),
-            Bounds {
-                initial: 2,
-                max: 4,
-                backoff: MINUTE,
-            },
-        )
-    }
-
-    fn refusal() -> Reply {
-        Reply::local(421, EnhancedCode(4, 4, 1), "connection refused", "connect")
-    }
-
-    /// Places in line; the keys are real, so that each is another.
-    fn line(ids: &[u64]) -> Vec<Ready> {
-        let queue = Queue::new(crate::clock::Clock::manual(NOW));
-        let keys = crate::queue::keys_for_tests(&queue, ids.len());
-        ids.iter()
-            .zip(keys)
-            .map(|(id, key)| Ready {
-                key,
-                id: MessageId(*id),
-            })
-            .collect()
-    }
-
-    fn open(lane: &Arc<Lane>, ready: Ready) -> Slot {
-        match lane.offer(ready, NOW) {
-            Offered::Open(slot) => slot,
-            _ => panic!("the lane should want a connection"),
-        }
-    }
-
-    #[test]
-    fn connections_open_up_to_the_window_and_success_widens_it() {
-        let (lane, line) = (lane(), line(&[1, 2, 3, 4]));
-        let slots = [open(&lane, line[0]), open(&lane, line[1])];
-        assert!(matches!(lane.offer(line[2], NOW), Offered::Queued));
-        lane.succeeded();
-        assert!(
-            lane.another().is_none(),
-            "one message over two connections proves nothing yet"
-        );
-        lane.succeeded();
-        let third = lane.another();
-        assert!(third.is_some());
-        assert!(lane.another().is_none());
-        drop((slots, third));
-        assert_eq!(lane.load(), (0, 3));
-    }
-
-    #[tokio::test]
-    async fn recipients_of_one_message_find_each_other() {
-        let (lane, line) = (lane(), line(&[7, 8, 7, 9, 7]));
-        let _slots: Vec<Offered> = line.iter().map(|ready| lane.offer(*ready, NOW)).collect();
-        let first: HashSet<Key> = lane
-            .next(Duration::ZERO)
-            .await
-            .unwrap()
-            .iter()
-            .map(|r| r.key)
-            .collect();
-        assert_eq!(
-            first,
-            HashSet::from([line[0].key, line[2].key, line[4].key])
-        );
-        assert_eq!(lane.next(Duration::ZERO).await.unwrap()[0].id, MessageId(8));
-    }
-
-    #[test]
-    fn a_dead_site_hands_its_line_back_and_is_probed_by_one() {
-        let (lane, line) = (lane(), line(&[1, 2, 3, 4]));
-        let slot = open(&lane, line[0]);
-        let other = open(&lane, line[1]);
-        assert!(
-            lane.failed(&refusal(), NOW).is_empty(),
-            "another connection may still prove it alive"
-        );
-        drop(other);
-        let back = lane.failed(&refusal(), NOW);
-        assert_eq!(back.len(), 2);
-        assert_eq!(back[0].1, NOW + MINUTE);
-        drop(slot);
-
-        assert!(
-            matches!(lane.offer(line[2], NOW), Offered::Refused { until, .. } if until == NOW + MINUTE)
-        );
-        let later = NOW + MINUTE;
-        let Offered::Open(probe) = lane.offer(line[2], later) else {
-            panic!("nobody probes")
-        };
-        assert!(
-            matches!(lane.offer(line[3], later), Offered::Queued),
-            "one probe is enough"
-        );
-        let back = lane.failed(&refusal(), later);
-        assert_eq!(back[0].1, later + 2 * MINUTE, "the wait doubles");
-        drop(probe);
-    }
-
-    #[test]
-    fn an_unusable_source_is_not_blamed_on_the_site() {
-        let (lane, line) = (lane(), line(&[1, 2, 3]));
-        let _slots = [open(&lane, line[0]), open(&lane, line[1])];
-        let back = lane.unusable(&refusal(), NOW);
-        assert_eq!(back.len(), 2, "no other connection can do better");
-        for (_, until, held) in back {
-            assert_eq!(until, NOW + MINUTE);
-            assert!(matches!(held, Held::SourceDown { source, .. } if &*source == "default"));
-        }
-        assert!(matches!(
-            lane.offer(line[2], NOW),
-            Offered::Refused {
-                why: Held::SourceDown { .. },
-                ..
-            }
-        ));
-    }
-
-    #[test]
-    fn an_entry_in_line_waits_for_the_window_only_where_that_is_full() {
-        let (lane, line) = (lane(), line(&[1, 2]));
-        let _first = open(&lane, line[0]);
-        assert!(matches!(lane.why(), Held::Sending { .. }));
-        let _second = open(&lane, line[1]);
-        assert!(matches!(lane.why(), Held::SiteWindow { window: 2, .. }));
-    }
-
-    #[test]
-    fn a_site_that_answers_again_takes_its_line_at_once() {
-        let (lane, line) = (lane(), line(&[1, 2, 3]));
-        let slot = open(&lane, line[0]);
-        let _back = lane.failed(&refusal(), NOW);
-        drop(slot);
-        let later = NOW + MINUTE;
-        let Offered::Open(_probe) = lane.offer(line[1], later) else {
-            panic!("nobody probes")
-        };
-        lane.succeeded();
-        assert!(matches!(
-            lane.offer(line[2], later),
-            Offered::Queued | Offered::Open(_)
-        ));
-    }
-}
+mod tests;

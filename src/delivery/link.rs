@@ -1,25 +1,31 @@
 //! One connection of a lane, before it is open and while it is: which addresses to try, and when it has served enough.
 
 use super::lane::Lane;
-use super::routing::{NextHop, Source};
+use super::routing::NextHop;
 use super::settle::{Fate, Part, Via};
 use super::{Batch, Config, Delivery};
 use crate::dns::{DnsFailure, Hop, Loops};
 use crate::events::Tls;
 use crate::mail::{EnhancedCode, Reply};
+use crate::policy::sources::Source;
 use crate::smtp::client::{Connection, Failure, State, Target, Transaction};
 use crate::tls::client::Policy;
 use crate::units::Timestamp;
 use std::net::{IpAddr, SocketAddr};
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
 /// Addresses of a site that are looked at; a source may reach only some of them.
 const MOST_LOOKED_UP: usize = 64;
 
-/// A connection, or none yet.
+/// A connection, none yet, or none any more.
 #[derive(Default)]
-pub(super) struct Link(Option<Open>);
+pub(super) struct Link {
+    open: Option<Open>,
+    /// There was one.
+    had: bool,
+}
 
 struct Open {
     connection: Connection,
@@ -31,12 +37,17 @@ struct Open {
 
 impl Link {
     pub fn is_open(&self) -> bool {
-        self.0.is_some()
+        self.open.is_some()
+    }
+
+    /// It was open, and is not any more.
+    pub fn is_lost(&self) -> bool {
+        self.had && self.open.is_none()
     }
 
     /// How long to wait for the next message: an open connection is worth keeping for a while.
     pub fn linger(&self, config: &Config) -> Duration {
-        self.0.as_ref().map_or(Duration::ZERO, |_| config.idle.0)
+        self.open.as_ref().map_or(Duration::ZERO, |_| config.idle.0)
     }
 
     /// Where it leads, for events.
@@ -44,14 +55,14 @@ impl Link {
         Via {
             site: Some(Arc::clone(&lane.place.site)),
             source: Some(Arc::clone(&lane.place.source)),
-            provider: None,
-            tls: self.0.as_ref().map(|open| Tls {
+            provider: Some(Arc::clone(&lane.way().provider.name)),
+            tls: self.open.as_ref().map(|open| Tls {
                 version: open.connection.tls_version().unwrap_or("none"),
                 policy: open.policy.name(),
             }),
-            host: self.0.as_ref().map(|open| open.host.clone()),
+            host: self.open.as_ref().map(|open| open.host.clone()),
             dsn: self
-                .0
+                .open
                 .as_ref()
                 .is_some_and(|open| open.connection.offers().dsn),
         }
@@ -59,26 +70,34 @@ impl Link {
 
     /// Says QUIT and closes, politely but without waiting long.
     pub async fn quit(&mut self) {
-        if let Some(open) = self.0.take() {
+        if let Some(open) = self.open.take() {
             open.connection.quit().await;
         }
     }
 
     /// Messages carried so far.
     pub fn messages(&self) -> u32 {
-        self.0.as_ref().map_or(0, |open| open.messages)
+        self.open.as_ref().map_or(0, |open| open.messages)
     }
 
     /// Recipients that the server takes in one transaction, where it says so (RFC 9422 §3.2, RCPTMAX).
     pub fn most_recipients(&self) -> Option<usize> {
-        let most = self.0.as_ref()?.connection.offers().rcpt_max?;
+        let most = self.open.as_ref()?.connection.offers().rcpt_max?;
         usize::try_from(most).ok()
     }
 
-    pub fn has_served_enough(&self, config: &Config, now: Timestamp) -> bool {
-        self.0.as_ref().is_some_and(|open| {
+    /// `most` messages are what its provider takes over one connection.
+    pub fn has_served_enough(
+        &self,
+        config: &Config,
+        most: Option<NonZeroU32>,
+        now: Timestamp,
+    ) -> bool {
+        let configured = config.max_messages_per_connection;
+        let most = most.map_or(configured, |most| most.get().min(configured));
+        self.open.as_ref().is_some_and(|open| {
             open.connection.is_spent()
-                || open.messages >= config.max_messages_per_connection
+                || open.messages >= most
                 || now.since(open.since) >= config.max_connection_age.0
         })
     }
@@ -93,14 +112,19 @@ impl Delivery {
         batch: &Batch,
     ) -> Result<bool, Fate> {
         let now = self.0.with.clock.now();
-        if link.has_served_enough(&batch.routing.delivery, now) {
+        let most = batch
+            .going
+            .as_ref()
+            .and_then(|g| g.way.provider.messages_per_connection);
+        if link.has_served_enough(&batch.routing.delivery, most, now) {
             link.quit().await;
         }
         if link.is_open() {
             return Ok(true);
         }
         let (connection, host) = self.connect(lane, batch).await?;
-        link.0 = Some(Open {
+        link.had = true;
+        link.open = Some(Open {
             connection,
             host,
             since: now,
@@ -112,13 +136,14 @@ impl Delivery {
 
     /// Tries the site's addresses in order until one takes the connection.
     async fn connect(&self, lane: &Lane, batch: &Batch) -> Result<(Connection, Box<str>), Fate> {
+        let source = Arc::clone(&lane.way().source);
         let mut last = None;
-        for (hop, port) in self.hops(lane, batch).await? {
-            match self.dial(&hop, port, lane, batch).await {
+        for (hop, port) in self.hops(lane, &source, batch).await? {
+            match self.dial((&hop, port), lane, &source, batch).await {
                 Ok(connection) => return Ok((connection, hop.host)),
                 // A source that cannot be used does no better with another address. Without one it may be that this
                 // machine lacks a family of addresses.
-                Err(failure @ Failure::Local(_)) => match batch.source.address {
+                Err(failure @ Failure::Local(_)) => match source.address {
                     Some(_) => return Err(Fate::Failed(failure)),
                     None => last = last.or(Some(failure)),
                 },
@@ -126,23 +151,23 @@ impl Delivery {
             }
         }
         Err(Fate::Failed(
-            last.unwrap_or_else(|| no_address(unreachable(&batch.source))),
+            last.unwrap_or_else(|| no_address(unreachable(&source))),
         ))
     }
 
     /// Opportunistic TLS that fails is tried again in clear, on a new connection (RFC 7435).
     async fn dial(
         &self,
-        hop: &Hop,
-        port: u16,
+        (hop, port): (&Hop, u16),
         lane: &Lane,
+        source: &Source,
         batch: &Batch,
     ) -> Result<Connection, Failure> {
         let target = |tls| Target {
             address: SocketAddr::new(hop.address, port),
             host: &hop.host,
-            source: batch.source.address,
-            ehlo: &batch.source.ehlo,
+            source: source.address,
+            ehlo: &source.ehlo,
             tls,
         };
         let timeouts = &batch.routing.delivery.timeouts;
@@ -155,13 +180,18 @@ impl Delivery {
     }
 
     /// Addresses to try, with their ports: those of the route, or of the domain's MX.
-    async fn hops(&self, lane: &Lane, batch: &Batch) -> Result<Vec<(Hop, u16)>, Fate> {
+    async fn hops(
+        &self,
+        lane: &Lane,
+        source: &Source,
+        batch: &Batch,
+    ) -> Result<Vec<(Hop, u16)>, Fate> {
         let mut hops = match lane.terms.next_hop.is_empty() {
             true => self.mx_hops(lane, batch).await?,
             false => self.route_hops(&lane.terms.next_hop).await,
         };
         // A source of one family reaches addresses of that family only.
-        if let Some(source) = batch.source.address {
+        if let Some(source) = source.address {
             hops.retain(|(hop, _)| hop.address.is_ipv4() == source.is_ipv4());
         }
         hops.truncate(usize::from(batch.routing.delivery.max_addresses.max(1)));
@@ -205,11 +235,12 @@ impl Delivery {
     }
 
     /// Carries one part of a message over the open connection.
-    pub(super) async fn transact(&self, link: &mut Link, batch: &Batch, part: &Part) -> Fate {
-        let Some(open) = link.0.as_mut() else {
+    pub(super) async fn transact(&self, link: &mut Link, batch: &mut Batch, part: &Part) -> Fate {
+        let Some(open) = link.open.as_mut() else {
             return Fate::Failed(no_address("no connection".into()));
         };
-        let (spool, meta) = (&self.0.with.spool, &batch.stored.meta);
+        let (spool, stored) = (&self.0.with.spool, Arc::clone(&batch.stored));
+        let meta = &stored.meta;
         let mut content = match spool.content(meta.id).await {
             Ok(content) => content,
             Err(error) => return Fate::Unready(error),
@@ -219,12 +250,13 @@ impl Delivery {
         let transaction = Transaction::new(meta, recipients.collect());
         let journal = spool.in_doubt(meta.id, &part.recipients, part.attempt);
         open.messages += 1;
+        batch.begin(part, self.0.with.clock.now());
         let transacted = open
             .connection
             .transact(&transaction, &mut content, journal)
             .await;
         if transacted.state == State::Closed {
-            link.0 = None;
+            link.open = None;
         }
         Fate::Answered(transacted)
     }

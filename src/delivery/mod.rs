@@ -4,20 +4,28 @@
 //! says is due, finds its lane and lines it up there; each open connection of the lane runs [`Delivery::serve`], which
 //! takes the next message and carries it through four steps: `plan → checkout → transact → settle`.
 
+mod alarm;
 mod config;
 mod dispatch;
+mod explain;
+mod heed;
+mod house;
 mod lane;
+mod line;
 mod link;
 mod notify;
 mod operate;
+mod pace;
 mod room;
 mod routing;
 mod settle;
 
-pub use config::{Config, PoolConfig, PoolMember, RouteConfig, SourceConfig, validate_sources};
-pub use lane::{Bounds, Lane};
+pub use config::{Config, RouteConfig};
+pub use explain::{Subject, Verdict as Explained};
+pub use lane::Lane;
 pub use operate::Action;
-pub use routing::{NextHop, Parts, Route, Routing, Source, Terms};
+pub use pace::{Bounds, Pace};
+pub use routing::{NextHop, Parts, Route, Routing, Terms};
 
 use crate::auth::credentials::Tenants;
 use crate::bounce;
@@ -26,14 +34,18 @@ use crate::dns::Resolver;
 use crate::events::Events;
 use crate::intake::Intake;
 use crate::mail::Disposition;
-use crate::policy::Held;
+use crate::policy::{Held, Lease, Policy, Way};
 use crate::queue::{Job, Key, Place, Queue};
 use crate::spool::{Spool, SpoolError, Stored};
+use crate::store::Store;
 use crate::tls::client::ClientTls;
 use crate::units::Live;
+use alarm::Alarms;
 use dispatch::Waiting;
-use lane::{Ready, Slot};
+use lane::{Next, Slot};
+use line::Waiter;
 use link::Link;
+use pace::Saved;
 use parking_lot::Mutex;
 use room::Room;
 use settle::{Fate, Part, Verdict};
@@ -56,6 +68,8 @@ pub struct Collaborators {
     pub events: Events,
     pub tls: ClientTls,
     pub routing: Live<Routing>,
+    pub policy: Policy,
+    pub store: Store,
     pub notices: Live<bounce::Config>,
     pub tenants: Live<Tenants>,
     /// Addresses at which we take mail: an MX that leads there is a loop.
@@ -71,6 +85,9 @@ pub struct Delivery(Arc<Shared>);
 struct Shared {
     with: Collaborators,
     lanes: Mutex<HashMap<LaneKey, Arc<Lane>>>,
+    for_lanes: lane::Collaborators,
+    /// Paces from before the restart, until their lanes are made.
+    paces: Mutex<HashMap<Place, Saved>>,
     waiting: Waiting,
     room: Room,
     /// Held by an operator's command until the spool has been told: two that come at a time must not reach queue and
@@ -96,9 +113,16 @@ struct Batch {
     parts: VecDeque<Part>,
     stored: Arc<Stored>,
     routing: Arc<Routing>,
-    source: Arc<Source>,
+    /// From where to where, with leave to go; `None` for what is ended without an attempt.
+    going: Option<Going>,
     /// What the recipients came to so far.
     outcomes: Vec<(u16, Disposition)>,
+}
+
+/// What a batch that is on its way goes by.
+struct Going {
+    way: Arc<Way>,
+    lease: Lease,
 }
 
 impl Drop for Batch {
@@ -113,10 +137,16 @@ impl Drop for Batch {
 impl Delivery {
     pub fn new(with: Collaborators) -> Self {
         let connections = with.routing.load().delivery.max_connections;
+        let for_lanes = lane::Collaborators {
+            clock: with.clock.clone(),
+            alarms: Alarms::default(),
+        };
         Self(Arc::new(Shared {
             room: Room::new(connections),
             with,
             lanes: Mutex::default(),
+            for_lanes,
+            paces: Mutex::default(),
             waiting: Waiting::default(),
             command: tokio::sync::Mutex::default(),
             tasks: TaskTracker::new(),
@@ -124,12 +154,50 @@ impl Delivery {
         }))
     }
 
-    /// Takes what is due to its lane, until [`Delivery::stop`].
+    /// Moves mail until [`Delivery::stop`].
     pub async fn run(&self) {
+        tokio::select! {
+            () = self.0.stop.cancelled() => {}
+            () = self.begin_due() => {}
+            () = self.ring() => {}
+            () = self.ring_freed() => {}
+            () = self.keep_house() => {}
+        }
+    }
+
+    /// Takes what is due to its lane.
+    async fn begin_due(&self) {
         loop {
-            tokio::select! {
-                () = self.0.stop.cancelled() => return,
-                due = self.0.with.queue.due() => due.into_iter().for_each(|due| self.dispatch(due)),
+            let due = self.0.with.queue.due().await;
+            due.into_iter().for_each(|due| self.dispatch(due));
+        }
+    }
+
+    /// Has lanes looked at when what holds them may be over.
+    async fn ring(&self) {
+        let shared = &self.0.for_lanes;
+        loop {
+            for lane in shared.alarms.ring(&shared.clock).await {
+                lane.ring().into_iter().for_each(|slot| self.open(slot));
+            }
+        }
+    }
+
+    /// Has lanes looked at whose warm-up has room again.
+    async fn ring_freed(&self) {
+        loop {
+            let freed = self.0.with.policy.freed().await;
+            let lanes: Vec<Arc<Lane>> = self.0.lanes.lock().values().cloned().collect();
+            let concerned = |lane: &&Arc<Lane>| {
+                let provider = &lane.way().provider.name;
+                let of_provider = freed
+                    .provider
+                    .as_ref()
+                    .is_none_or(|freed| freed == provider);
+                lane.place.source == freed.source && of_provider
+            };
+            for lane in lanes.iter().filter(concerned) {
+                lane.ring().into_iter().for_each(|slot| self.open(slot));
             }
         }
     }
@@ -148,6 +216,7 @@ impl Delivery {
                 "stopping with deliveries under way; they are journalled"
             );
         }
+        self.keep_paces().await;
     }
 
     fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
@@ -187,66 +256,78 @@ impl Delivery {
 
     async fn serve_lane(self, lane: Arc<Lane>) {
         let mut link = Link::default();
-        while !self.should_part(&link) {
+        while !self.should_part(&lane, &link) {
             let linger = match self.0.room.is_wanted() {
                 true => Duration::ZERO,
                 false => link.linger(&self.0.with.routing.load().delivery),
             };
-            let ready = tokio::select! {
+            let next = tokio::select! {
                 biased;
                 () = self.0.stop.cancelled() => break,
-                ready = lane.next(linger) => ready,
+                next = lane.next(linger) => next,
                 () = self.0.room.wanted(), if link.is_open() => break,
             };
-            let Some(ready) = ready else { break };
-            // What came while this connection was idle may be more than it can take at once.
-            if let Some(slot) = lane.another() {
-                self.open(slot);
+            match next {
+                Next::Nothing => break,
+                Next::Elsewhere => self.elsewhere(&lane),
+                Next::Send(waiters, lease) => {
+                    // What came while this connection was idle may be more than it can take at once.
+                    lane.another().into_iter().for_each(|slot| self.open(slot));
+                    self.deliver(&lane, &mut link, waiters, lease).await;
+                }
             }
-            self.deliver(&lane, &mut link, ready).await;
         }
         link.quit().await;
     }
 
-    /// A connection that has had its share closes, and another lines up for its room behind all who wait for some.
-    fn should_part(&self, link: &Link) -> bool {
-        let config = &self.0.with.routing.load().delivery;
-        link.has_served_enough(config, self.0.with.clock.now())
-            || (self.0.room.is_wanted() && link.messages() >= FAIR_SHARE)
+    /// A connection that has had its share closes, and another lines up for its room behind all who wait for some. So
+    /// does one that was lost: its successor asks for leave to connect.
+    fn should_part(&self, lane: &Lane, link: &Link) -> bool {
+        let (config, now) = (
+            &self.0.with.routing.load().delivery,
+            self.0.with.clock.now(),
+        );
+        let way = lane.way();
+        let is_wanted = self.0.room.is_wanted() || way.is_wanted(now);
+        link.is_lost()
+            || link.has_served_enough(config, way.provider.messages_per_connection, now)
+            || (is_wanted && link.messages() >= FAIR_SHARE)
     }
 
     /// One message over one connection.
-    async fn deliver(&self, lane: &Lane, link: &mut Link, ready: Vec<Ready>) {
-        let Some(mut batch) = self.plan(lane, ready).await else {
+    async fn deliver(&self, lane: &Lane, link: &mut Link, waiters: Vec<Waiter>, lease: Lease) {
+        let Some(mut batch) = self.plan(lane, waiters, lease).await else {
             return;
         };
-        while let Some(mut part) = batch.parts.pop_front() {
+        while let Some(mut part) = batch.next_part() {
             let fate = self.attempt(lane, link, &mut batch, &mut part).await;
             if matches!(fate, Fate::Moved) {
                 break;
             }
-            let left = self.settle(&mut batch, part, link.via(lane), fate);
-            batch.parts.extend(left);
+            let settled = self.settle(&mut batch, part, link.via(lane), fate);
+            batch.parts.extend(settled.left);
+            self.heed(lane, link, settled.heard).await;
         }
         self.requeue(batch);
     }
 
     /// Takes the entries from the queue, and what the spool knows of their message.
-    async fn plan(&self, lane: &Lane, ready: Vec<Ready>) -> Option<Batch> {
-        let begun = ready
+    async fn plan(&self, lane: &Lane, waiters: Vec<Waiter>, lease: Lease) -> Option<Batch> {
+        let way = lane.way();
+        let begun = waiters
             .into_iter()
-            .filter_map(|ready| self.0.with.queue.begin(ready.key));
-        self.load(self.only_fitting(lane, begun.collect())).await
+            .filter_map(|waiter| self.0.with.queue.begin(waiter.key));
+        let jobs = self.only_fitting(lane, &way, begun.collect());
+        self.load(jobs, Some(Going { way, lease })).await
     }
 
-    /// Puts back what no longer belongs in the lane, because a reload has changed its source or the terms of its
-    /// connections: it is lined up anew.
-    fn only_fitting(&self, lane: &Lane, jobs: Vec<Job>) -> Vec<Job> {
+    /// Puts back what no longer belongs in the lane, because a reload has changed the terms of its connections: it is
+    /// lined up anew.
+    fn only_fitting(&self, lane: &Lane, way: &Way, jobs: Vec<Job>) -> Vec<Job> {
         let routing = self.0.with.routing.load();
-        let (fitting, moved): (Vec<Job>, Vec<Job>) = jobs.into_iter().partition(|job| {
-            routing.route(&job.domain).terms == lane.terms
-                && routing.source(job.id, &job.labels).name == lane.place.source
-        });
+        let (fitting, moved): (Vec<Job>, Vec<Job>) = jobs
+            .into_iter()
+            .partition(|job| *routing.route(&job.domain).terms(way.provider.tls) == lane.terms);
         moved.iter().for_each(|job| self.line_up_anew(job));
         fitting
     }
@@ -262,23 +343,22 @@ impl Delivery {
 
     /// Takes one entry that is in no lane.
     async fn take_up(&self, key: Key) -> Option<Batch> {
-        self.load(self.0.with.queue.begin(key).into_iter().collect())
+        self.load(self.0.with.queue.begin(key).into_iter().collect(), None)
             .await
     }
 
     /// What the spool knows of the message whose entries were taken.
-    async fn load(&self, jobs: Vec<Job>) -> Option<Batch> {
+    async fn load(&self, jobs: Vec<Job>, going: Option<Going>) -> Option<Batch> {
         let first = jobs.first()?;
         let routing = self.0.with.routing.load_full();
-        let source = Arc::clone(routing.source(first.id, &first.labels));
         match self.0.with.spool.stored(first.id).await {
             Ok(stored) => Some(Batch {
                 delivery: self.clone(),
-                parts: Part::split(&jobs, routing.delivery.max_recipients),
+                parts: Part::split(&jobs, most_recipients(&routing, going.as_ref())),
                 jobs,
                 stored: Arc::new(stored),
                 routing,
-                source,
+                going,
                 outcomes: Vec::new(),
             }),
             Err(error) => {
@@ -319,18 +399,19 @@ impl Delivery {
 
     /// Lets the lane draw its conclusions. Where no connection can be had, what waits in its line waits elsewhere.
     fn tell(&self, lane: &Lane, fate: &Fate) {
-        let now = self.0.with.clock.now();
         let back = match fate.verdict() {
-            Verdict::SiteUp => return lane.succeeded(),
+            Verdict::Taken => return lane.succeeded(),
+            Verdict::Answered => return lane.answered(),
             Verdict::None => return,
-            Verdict::SiteFailed(why) => lane.failed(why, now),
+            Verdict::SiteFailed(why) => lane.failed(why),
             Verdict::SourceFailed(why) => {
                 tracing::error!(source = %lane.place.source, %why, "a source cannot be used; its mail waits");
-                lane.unusable(why, now)
+                lane.way().source.look();
+                lane.unusable(why)
             }
         };
-        for (ready, until, held) in back {
-            self.0.with.queue.wait(ready.key, until, held);
+        for (waiter, until, held) in back {
+            self.0.with.queue.wait(waiter.key, until, held);
         }
     }
 
@@ -352,6 +433,29 @@ impl Delivery {
             }
         }
     }
+}
+
+impl Batch {
+    /// The next recipients to try, as many as there is leave for.
+    fn next_part(&mut self) -> Option<Part> {
+        let left = self.going.as_ref()?.lease.left();
+        if left == 0 {
+            return None;
+        }
+        let mut part = self.parts.pop_front()?;
+        let most = usize::try_from(left).unwrap_or(usize::MAX);
+        if let Some(rest) = part.cut(Some(most)) {
+            self.parts.push_front(rest);
+        }
+        Some(part)
+    }
+}
+
+/// In one transaction.
+fn most_recipients(routing: &Routing, going: Option<&Going>) -> u16 {
+    let asked = going.and_then(|going| going.way.provider.recipients_per_transaction);
+    let most = routing.delivery.max_recipients;
+    asked.map_or(most, |asked| asked.get().min(most))
 }
 
 #[cfg(test)]

@@ -102,7 +102,7 @@ impl Delivery {
         let steps = self.0.with.queue.take(selector).map(|jobs| {
             let (delivery, reply) = (self.clone(), reply.clone());
             async move {
-                let Some(batch) = delivery.load(jobs).await else {
+                let Some(batch) = delivery.load(jobs, None).await else {
                     return false;
                 };
                 delivery.end(batch, BounceClass::Dropped, &reply).await;
@@ -151,19 +151,12 @@ impl Delivery {
                 }
             }
             "ready" => {
-                let lanes = self.0.lanes.lock();
-                let lane = view.place.as_ref().and_then(|place| {
-                    lanes
-                        .iter()
-                        .find(|((of, _), _)| of == place)
-                        .map(|(_, lane)| Arc::clone(lane))
-                });
-                drop(lanes);
+                let lane = view.place.as_ref().and_then(|place| self.lane_of(place));
                 lane.map_or(
                     Held::Routing {
                         domain: Arc::clone(&view.domain),
                     },
-                    |lane| lane.why(),
+                    |lane| lane.why((&*view.labels).into(), view.key),
                 )
             }
             _ => Held::Sending { site },

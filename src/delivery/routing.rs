@@ -1,11 +1,9 @@
-//! Where mail for a domain goes, and which source it leaves from.
+//! Where mail for a domain goes, and on what terms.
 
-use super::config::{Config, PoolConfig, RouteConfig, SourceConfig};
-use crate::mail::{Labels, MessageId};
+use super::config::{Config, RouteConfig};
 use crate::queue::{self, Schedule};
 use crate::tls::client::Policy;
 use std::collections::HashMap;
-use std::net::IpAddr;
 use std::sync::Arc;
 
 /// The configuration of delivery, compiled. A reload swaps it whole.
@@ -13,7 +11,6 @@ use std::sync::Arc;
 pub struct Routing {
     pub delivery: Config,
     routes: Routes,
-    sources: Sources,
 }
 
 /// `[[route]]` by how specific it is.
@@ -25,25 +22,19 @@ struct Routes {
     fallback: Arc<Route>,
 }
 
-/// `[[source]]` and `[[pool]]`.
-#[derive(Debug)]
-struct Sources {
-    pools: HashMap<String, Vec<(Arc<Source>, u32)>>,
-    /// Where mail leaves from whose pool is not named: every source, or the machine's own choice. Never empty.
-    everywhere: Vec<(Arc<Source>, u32)>,
-}
-
 /// How mail for some domains travels.
 #[derive(Debug)]
 pub struct Route {
     /// What stands for the site where the route names its hosts; `None` where the domain's MX do.
     pub site: Option<Arc<str>>,
     pub terms: Arc<Terms>,
+    /// The same with TLS required, and verified, for providers that ask for it where the route leaves that open.
+    stricter: Option<[Arc<Terms>; 2]>,
     pub retry: Schedule,
 }
 
 /// What decides how a connection is made: only mail of equal terms shares one.
-#[derive(Debug, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Terms {
     /// Empty: the domain's MX.
     pub next_hop: Vec<NextHop>,
@@ -60,24 +51,23 @@ pub struct NextHop {
     pub port: u16,
 }
 
-/// One of our addresses.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Source {
-    pub name: Arc<str>,
-    /// `None`: the kernel chooses.
-    pub address: Option<IpAddr>,
-    pub ehlo: Box<str>,
-}
-
 /// What routing is made of.
 #[derive(Debug, Clone, Copy)]
 pub struct Parts<'a> {
-    pub hostname: &'a str,
     pub delivery: &'a Config,
     pub retry: &'a queue::Config,
     pub routes: &'a [RouteConfig],
-    pub sources: &'a [SourceConfig],
-    pub pools: &'a [PoolConfig],
+}
+
+impl Route {
+    /// The terms of connections to a provider that asks for this TLS.
+    pub fn terms(&self, asked: Option<Policy>) -> &Arc<Terms> {
+        match (asked, &self.stricter) {
+            (Some(Policy::Required), Some([required, _])) => required,
+            (Some(Policy::Verify), Some([_, verify])) => verify,
+            _ => &self.terms,
+        }
+    }
 }
 
 impl Terms {
@@ -85,16 +75,6 @@ impl Terms {
         let name = |hop: &NextHop| format!("{}:{}", hop.host, hop.port);
         let hops: Vec<String> = self.next_hop.iter().map(name).collect();
         (!hops.is_empty()).then(|| hops.join(",").into())
-    }
-}
-
-impl Source {
-    /// Whether a socket can have its address.
-    fn probe(&self) -> std::io::Result<()> {
-        let Some(address) = self.address else {
-            return Ok(());
-        };
-        std::net::UdpSocket::bind((address, 0)).map(drop)
     }
 }
 
@@ -121,7 +101,6 @@ impl Routing {
         Self {
             delivery: parts.delivery.clone(),
             routes: Routes::new(parts),
-            sources: Sources::new(parts),
         }
     }
 
@@ -141,28 +120,6 @@ impl Routing {
             .get(domain)
             .or_else(|| suffix().map(|(_, route)| route))
             .unwrap_or(fallback)
-    }
-
-    /// The source a message leaves from. It depends on the message and its pool alone, so that a message keeps its
-    /// source across retries: greylisting remembers the address it deferred.
-    pub fn source(&self, id: MessageId, labels: &Labels) -> &Arc<Source> {
-        let Sources { pools, everywhere } = &self.sources;
-        let pool = labels.pool.as_deref().and_then(|pool| pools.get(pool));
-        pick(
-            pool.filter(|members| !members.is_empty())
-                .unwrap_or(everywhere),
-            id,
-        )
-    }
-
-    /// Says in the log which sources cannot be sent from: their mail would wait.
-    pub fn warn_of_unusable_sources(&self) {
-        for (source, _) in &self.sources.everywhere {
-            if let Err(error) = source.probe() {
-                let (name, address) = (&source.name, source.address);
-                tracing::warn!(source = %name, ?address, %error, "the source cannot be used: is its address one of this machine? Its mail waits until it is");
-            }
-        }
     }
 }
 
@@ -196,66 +153,6 @@ impl Routes {
     }
 }
 
-impl Sources {
-    fn new(parts: Parts<'_>) -> Self {
-        let compiled = parts
-            .sources
-            .iter()
-            .map(|source| (source.name.as_str(), compile_source(source)));
-        let known: HashMap<&str, Arc<Source>> = compiled.collect();
-        let members = |pool: &PoolConfig| -> Vec<(Arc<Source>, u32)> {
-            let weighty = pool.sources.iter().filter(|member| member.weight > 0);
-            weighty
-                .filter_map(|m| Some((Arc::clone(known.get(m.name.as_str())?), m.weight)))
-                .collect()
-        };
-        let mut everywhere: Vec<_> = known
-            .values()
-            .map(|source| (Arc::clone(source), 1))
-            .collect();
-        everywhere.sort_by(|a, b| a.0.name.cmp(&b.0.name));
-        if everywhere.is_empty() {
-            let ehlo = parts.hostname.into();
-            let own = Source {
-                name: "default".into(),
-                address: None,
-                ehlo,
-            };
-            everywhere.push((Arc::new(own), 1));
-        }
-        let pools = parts
-            .pools
-            .iter()
-            .map(|pool| (pool.name.clone(), members(pool)));
-        Self {
-            pools: pools.collect(),
-            everywhere,
-        }
-    }
-}
-
-/// Weighted choice by the message's id. `members` is never empty, by construction.
-fn pick(members: &[(Arc<Source>, u32)], id: MessageId) -> &Arc<Source> {
-    let total: u64 = members.iter().map(|(_, weight)| u64::from(*weight)).sum();
-    // Fibonacci hashing: ids of one millisecond differ in their low bits only.
-    let mut point = (id.0.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32) % total.max(1);
-    for (source, weight) in members {
-        match point.checked_sub(u64::from(*weight)) {
-            Some(rest) => point = rest,
-            None => return source,
-        }
-    }
-    &members[0].0
-}
-
-fn compile_source(config: &SourceConfig) -> Arc<Source> {
-    Arc::new(Source {
-        name: config.name.as_str().into(),
-        address: Some(config.address),
-        ehlo: config.ehlo.as_str().into(),
-    })
-}
-
 fn compile_route(config: &RouteConfig, parts: Parts<'_>) -> Route {
     let terms = Terms {
         next_hop: config
@@ -267,8 +164,16 @@ fn compile_route(config: &RouteConfig, parts: Parts<'_>) -> Route {
         allow_loopback: config.allow_loopback || parts.delivery.allow_loopback,
         port: parts.delivery.port,
     };
+    let stricter = |tls| {
+        Arc::new(Terms {
+            tls,
+            ..terms.clone()
+        })
+    };
+    let is_open = config.tls.is_none() && terms.tls == Policy::Opportunistic;
     Route {
         site: terms.site(),
+        stricter: is_open.then(|| [stricter(Policy::Required), stricter(Policy::Verify)]),
         terms: Arc::new(terms),
         retry: Schedule(config.retry.as_ref().unwrap_or(parts.retry).clone()),
     }
@@ -278,7 +183,7 @@ fn compile_route(config: &RouteConfig, parts: Parts<'_>) -> Route {
 mod tests {
     use super::*;
 
-    fn routing(routes: &[(&str, &str)], weights: &[u32]) -> Routing {
+    fn routing(routes: &[(&str, &str)]) -> Routing {
         let routes: Vec<RouteConfig> = routes
             .iter()
             .map(|(domain, hop)| RouteConfig {
@@ -289,45 +194,21 @@ mod tests {
                 allow_loopback: false,
             })
             .collect();
-        let name = |i: usize| format!("ip-{i}");
-        let sources: Vec<SourceConfig> = (0..weights.len())
-            .map(|i| SourceConfig {
-                name: name(i),
-                address: [127, 0, 0, 1].into(),
-                ehlo: "a.test".into(),
-            })
-            .collect();
-        let members = weights.iter().enumerate();
-        let pool = PoolConfig {
-            name: "shared".into(),
-            sources: members
-                .map(|(i, w)| super::super::config::PoolMember {
-                    name: name(i),
-                    weight: *w,
-                })
-                .collect(),
-        };
         Routing::new(Parts {
-            hostname: "mta.test",
             delivery: &Config::default(),
             retry: &queue::Config::default(),
             routes: &routes,
-            sources: &sources,
-            pools: &[pool],
         })
     }
 
     #[test]
     fn the_most_specific_route_wins() {
-        let routing = routing(
-            &[
-                ("*", "star:25"),
-                ("*.example.net", "suffix:25"),
-                ("*.b.example.net", "longer:25"),
-                ("a.example.net", "exact:25"),
-            ],
-            &[],
-        );
+        let routing = routing(&[
+            ("*", "star:25"),
+            ("*.example.net", "suffix:25"),
+            ("*.b.example.net", "longer:25"),
+            ("a.example.net", "exact:25"),
+        ]);
         let hop = |domain: &str| routing.route(domain).terms.next_hop[0].host.to_string();
         assert_eq!(hop("a.example.net"), "exact");
         assert_eq!(hop("c.example.net"), "suffix");
@@ -340,31 +221,22 @@ mod tests {
     }
 
     #[test]
-    fn a_message_keeps_its_source_and_weights_are_kept() {
-        let routing = routing(&[], &[3, 1]);
-        let labels = Labels {
-            pool: Some("shared".into()),
-            ..Labels::default()
+    fn a_provider_may_ask_for_tls_where_the_route_leaves_it_open() {
+        let routing = routing(&[]);
+        let route = routing.route("example.net");
+        assert_eq!(route.terms(None).tls, Policy::Opportunistic);
+        assert_eq!(route.terms(Some(Policy::Required)).tls, Policy::Required);
+        let closed = RouteConfig {
+            tls: Some(Policy::Off),
+            ..RouteConfig::anywhere()
         };
-        let first = |id| routing.source(MessageId(id), &labels).name.to_string();
-        assert!((0..100).all(|id| first(id) == first(id)));
-        let heavy = (0..10_000).filter(|id| first(*id) == "ip-0").count();
-        assert!(
-            (7_000..8_000).contains(&heavy),
-            "{heavy} of 10000 by a weight of 3 in 4"
-        );
-    }
-
-    #[test]
-    fn a_source_that_is_no_address_of_ours_is_found_out() {
-        let source = |address: [u8; 4]| Source {
-            name: "ip".into(),
-            address: Some(address.into()),
-            ehlo: "a.test".into(),
-        };
-        assert!(source([127, 0, 0, 1]).probe().is_ok());
-        // TEST-NET-1 is nobody's (RFC 5737).
-        assert!(source([192, 0, 2, 1]).probe().is_err());
+        let routing = Routing::new(Parts {
+            delivery: &Config::default(),
+            retry: &queue::Config::default(),
+            routes: &[closed],
+        });
+        let terms = routing.route("example.net").terms(Some(Policy::Required));
+        assert_eq!(terms.tls, Policy::Off);
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! the notice rather than losing it; the mark is durable before the event is told, so that an event is never taken
 //! back.
 
+use super::heed::Heard;
 use super::notify::Notice;
 use super::{Batch, Delivery};
 use crate::bounce;
@@ -41,7 +42,10 @@ pub(super) enum Fate {
 
 /// What a fate says of the lane.
 pub(super) enum Verdict<'a> {
-    SiteUp,
+    /// The site took the message.
+    Taken,
+    /// It answered, and took nothing.
+    Answered,
     /// No connection, or one that was lost.
     SiteFailed(&'a Reply),
     /// No socket with the source's address.
@@ -115,7 +119,10 @@ impl Fate {
             Self::Failed(failure) => failure,
             Self::Answered(transacted) => match &transacted.failure {
                 Some(failure) => failure,
-                None => return Verdict::SiteUp,
+                None if transacted.reply.as_ref().is_some_and(Reply::is_positive) => {
+                    return Verdict::Taken;
+                }
+                None => return Verdict::Answered,
             },
             Self::Unready(_) | Self::Moved => return Verdict::None,
         };
@@ -144,28 +151,41 @@ impl Fate {
     }
 }
 
+/// What is left to do when a part is in the books.
+#[derive(Default)]
+#[must_use = "recipients that are left are to be tried too"]
+pub(super) struct Settled {
+    pub left: Option<Part>,
+    /// Rules that its replies match.
+    pub heard: Vec<Heard>,
+}
+
+/// Everything that was said against a transaction.
+fn replies(transacted: &Transacted) -> impl Iterator<Item = &Reply> {
+    let refusals = transacted.recipients.iter();
+    let refusals = refusals.filter_map(|recipient| recipient.as_ref().err());
+    let failure = transacted.failure.as_ref().map(Failure::reply);
+    refusals.chain(&transacted.reply).chain(failure)
+}
+
 impl Delivery {
-    /// Turns a fate into dispositions and records them. Recipients that the server had no room for in this
+    /// Turns a fate into dispositions and records them, and gathers what its replies ask of us. Recipients that the server had no room for in this
     /// transaction (452 4.5.3 beside accepted ones, RFC 5321 §4.5.3.1.10) come back as the next part.
-    pub(super) fn settle(
-        &self,
-        batch: &mut Batch,
-        part: Part,
-        via: Via,
-        fate: Fate,
-    ) -> Option<Part> {
+    pub(super) fn settle(&self, batch: &mut Batch, part: Part, via: Via, fate: Fate) -> Settled {
         let transacted = match fate {
-            Fate::Moved => return None,
+            Fate::Moved => return Settled::default(),
             Fate::Answered(transacted) => transacted,
             Fate::Failed(failure) => {
+                let heard = batch.hear([failure.reply()]);
                 self.settle_all(batch, &part, via, failure.reply());
-                return None;
+                return Settled { left: None, heard };
             }
             Fate::Unready(error) => {
                 self.settle_all(batch, &part, via, &unready(&error));
-                return None;
+                return Settled::default();
             }
         };
+        let heard = batch.hear(replies(&transacted));
         let some_accepted = transacted.recipients.iter().any(Result::is_ok);
         let (mut outcomes, mut left) = (Vec::new(), Vec::new());
         for (at, position) in part.recipients.iter().copied().enumerate() {
@@ -177,11 +197,16 @@ impl Delivery {
                 )),
             }
         }
+        if matches!(transacted.failure, Some(Failure::LostAfterDot(_))) {
+            // They may have got it.
+            batch.keep(outcomes.len());
+        }
         self.record(batch, via, outcomes);
-        (!left.is_empty()).then_some(Part {
+        let left = (!left.is_empty()).then_some(Part {
             recipients: left,
             attempt: part.attempt,
-        })
+        });
+        Settled { left, heard }
     }
 
     /// The same answer for every recipient of a part.
@@ -197,7 +222,7 @@ impl Delivery {
         if reply.is_positive() {
             return Disposition::Delivered(reply.clone());
         }
-        if let bounce::Fate::Bounce(class) = bounce::classify(reply) {
+        if let bounce::Fate::Bounce(class) = batch.classify(reply) {
             return Disposition::Bounced {
                 class,
                 why: reply.clone(),
@@ -216,6 +241,7 @@ impl Delivery {
     /// Writes outcomes into the books in the background; the connection goes on with the next message. Failures are
     /// written apart: a notice that cannot be handed in now must not keep a delivery from being recorded.
     pub(super) fn record(&self, batch: &mut Batch, via: Via, outcomes: Vec<(u16, Disposition)>) {
+        batch.observe(&outcomes, self.0.with.clock.now());
         let (bounced, others): (Vec<_>, Vec<_>) = batch
             .numbered(&outcomes)
             .partition(|(_, _, d)| matches!(d, Disposition::Bounced { .. }));

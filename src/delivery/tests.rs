@@ -6,7 +6,7 @@ use crate::mail::{BodyType, Envelope, Recipient, Reply};
 use crate::queue::{Depth, Selector};
 use crate::spool::{Commit, Meta, Progress};
 use crate::units::Timestamp;
-use crate::{bounce, dns, intake, queue, spool, tls};
+use crate::{bounce, dns, intake, policy, queue, spool, tls};
 use arc_swap::ArcSwap;
 use std::task::Poll;
 
@@ -16,17 +16,14 @@ fn live<T>(value: T) -> Live<T> {
 
 fn routing() -> Routing {
     Routing::new(Parts {
-        hostname: "mta.test",
         delivery: &Config::default(),
         retry: &queue::Config::default(),
         routes: &[],
-        sources: &[],
-        pools: &[],
     })
 }
 
 /// Delivery over a spool and a queue that are empty.
-fn delivery(dir: &std::path::Path) -> Delivery {
+async fn delivery(dir: &std::path::Path) -> Delivery {
     let clock = Clock::manual(Timestamp::from_millis(1_795_348_800_000));
     let config = spool::Config {
         segment_size: crate::units::Size::mib(4),
@@ -35,7 +32,12 @@ fn delivery(dir: &std::path::Path) -> Delivery {
     };
     let (spool, _) = Spool::open(dir, config, clock.clone(), |_| {}).unwrap();
     let events = Events::new(clock.clone(), Vec::new());
+    let settings = policy::Settings::plain("mta.test", &[], &[]).unwrap();
+    let store = Store::in_memory();
+    let policy = Policy::open(settings, store.clone(), clock.clone(), events.clone());
+    let policy = policy.await.unwrap();
     let intake = Intake::new(intake::Parts {
+        policy: policy.clone(),
         config: live(intake::Config::default()),
         hostname: "mta.test".into(),
         signers: live(Signers::default()),
@@ -50,6 +52,8 @@ fn delivery(dir: &std::path::Path) -> Delivery {
         queue: Queue::new(clock.clone()),
         tls: ClientTls::new(&tls::client::Config::default()).unwrap(),
         routing: live(routing()),
+        policy,
+        store,
         notices: live(bounce::Config::default()),
         tenants: live(Tenants::load(&[], dir).unwrap()),
         own_addresses: Arc::new([]),
@@ -97,7 +101,7 @@ async fn accept(delivery: &Delivery) -> crate::mail::MessageId {
 #[tokio::test]
 async fn a_panic_in_a_delivery_puts_its_recipients_off_in_doubt() {
     let dir = tempfile::TempDir::new().unwrap();
-    let delivery = delivery(dir.path());
+    let delivery = delivery(dir.path()).await;
     let id = accept(&delivery).await;
     let due = delivery.0.with.queue.due().await;
     let batch = delivery.take_up(due[0].key).await.unwrap();
@@ -119,7 +123,7 @@ async fn a_panic_in_a_delivery_puts_its_recipients_off_in_doubt() {
 #[tokio::test]
 async fn an_outcome_that_took_effect_after_all_is_not_recorded_for_ever() {
     let dir = tempfile::TempDir::new().unwrap();
-    let delivery = delivery(dir.path());
+    let delivery = delivery(dir.path()).await;
     let id = accept(&delivery).await;
     let due = delivery.0.with.queue.due().await;
     let mut batch = delivery.take_up(due[0].key).await.unwrap();
@@ -143,7 +147,7 @@ async fn an_outcome_that_took_effect_after_all_is_not_recorded_for_ever() {
 #[tokio::test]
 async fn a_command_goes_on_without_its_client() {
     let dir = tempfile::TempDir::new().unwrap();
-    let delivery = delivery(dir.path());
+    let delivery = delivery(dir.path()).await;
     let mut ids = Vec::new();
     for _ in 0..5 {
         ids.push(accept(&delivery).await);
@@ -183,7 +187,7 @@ async fn begin_and_leave(delivery: &Delivery, action: Action) {
 #[tokio::test]
 async fn a_command_waits_until_the_spool_has_been_told_of_the_one_before() {
     let dir = tempfile::TempDir::new().unwrap();
-    let delivery = delivery(dir.path());
+    let delivery = delivery(dir.path()).await;
     let id = accept(&delivery).await;
     let with = &delivery.0.with;
     let before = delivery.0.command.lock().await;
@@ -200,7 +204,7 @@ async fn a_command_waits_until_the_spool_has_been_told_of_the_one_before() {
 #[tokio::test]
 async fn a_hold_counts_what_the_spool_took() {
     let dir = tempfile::TempDir::new().unwrap();
-    let delivery = delivery(dir.path());
+    let delivery = delivery(dir.path()).await;
     for _ in 0..3 {
         accept(&delivery).await;
     }

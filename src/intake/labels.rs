@@ -28,6 +28,8 @@ const KNOWN: [&str; 8] = [
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Said {
     pub labels: Labels,
+    /// The pool by the name that another MTA's field gives; not one of ours, perhaps.
+    pub other_pool: Option<Box<str>>,
     pub send_at: Option<Timestamp>,
     pub expires: Option<Timestamp>,
     pub envid: Option<Box<str>>,
@@ -59,12 +61,13 @@ pub(super) fn read(
             tenant: tenant.map(Into::into).or(named),
             campaign: name(head, "Campaign")?.or_else(|| alias(head, "X-job")),
             stream: one(head, "Stream")?.map(|text| stream(&text)).transpose()?,
-            pool: name(head, "Pool")?.or_else(|| alias(head, "X-virtual-mta")),
+            pool: name(head, "Pool")?,
             engagement: one(head, "Engagement")?
                 .map(|text| engagement(&text))
                 .transpose()?,
             tag: name(head, "Tag")?,
         },
+        other_pool: alias(head, "X-virtual-mta"),
         send_at,
         expires,
         envid: alias(head, "X-envid"),
@@ -225,7 +228,8 @@ mod tests {
             None,
         )
         .unwrap();
-        assert_eq!(said.labels.pool.as_deref(), Some("blue"));
+        assert_eq!(said.labels.pool, None);
+        assert_eq!(said.other_pool.as_deref(), Some("blue"));
         assert_eq!(said.labels.campaign.as_deref(), Some("c"));
         assert_eq!(
             read_from("X-job: \r\nX-virtual-mta:\r\n", None).unwrap(),

@@ -28,6 +28,7 @@ use crate::clock::Clock;
 use crate::events::{About, Event, Events};
 use crate::mail::headers::HeaderSection;
 use crate::mail::{Address, EnhancedCode, Envelope, Labels, MessageId, Reply};
+use crate::policy::{Arrival, Policy};
 use crate::spool::{Commit, Meta, Progress, Spool, SpoolError, Stored};
 use crate::units::{Live, Timestamp};
 use body::Body;
@@ -49,6 +50,7 @@ pub struct Parts {
     pub spool: Spool,
     pub events: Events,
     pub clock: Clock,
+    pub policy: Policy,
     /// Called once a message, when it is durable.
     pub handoff: Handoff,
 }
@@ -238,8 +240,30 @@ impl Parts {
         compose::refuse_loops(head, self.config.load().received_limit)?;
         let tenant = self.tenant(client, &said.labels);
         let author = compose::author(head, tenant.as_deref().filter(|_| !is_ours))?;
-        default_pool(&mut said.labels, tenant.as_deref());
+        self.choose_pool(&mut said, tenant.as_deref());
+        if !is_ours {
+            self.receive(&said)?;
+        }
         Ok((said, author))
+    }
+
+    /// A message leaves from the pool that it asks for; by another MTA's field, where we have such a pool; or from its
+    /// tenant's.
+    fn choose_pool(&self, said: &mut Said, tenant: Option<&Tenant>) {
+        let other = said.other_pool.take();
+        let other = other.filter(|pool| self.policy.settings().sources.named(pool).is_some());
+        let of_tenant = || tenant.and_then(|tenant| tenant.pool.clone());
+        said.labels.pool = said.labels.pool.take().or(other).or_else(of_tenant);
+    }
+
+    /// What can be known of a message's way is said while its sender listens.
+    fn receive(&self, said: &Said) -> Result<(), Reply> {
+        let arrival = Arrival {
+            labels: &said.labels,
+            send_at: said.send_at,
+            expires: said.expires,
+        };
+        self.policy.receive(&arrival, self.clock.now())
     }
 
     /// Who the message is from: who authenticated, or the tenant that a trusted client named. A name that is not
@@ -346,12 +370,6 @@ fn said(
     }
     let tenant = client.tenant.as_deref().map(|tenant| &*tenant.name);
     labels::read(head, tenant, now)
-}
-
-/// A tenant's mail leaves from its pool where the message asks for no other.
-fn default_pool(labels: &mut Labels, tenant: Option<&Tenant>) {
-    let pool = tenant.and_then(|tenant| tenant.pool.clone());
-    labels.pool = labels.pool.take().or(pool);
 }
 
 /// A reply of ours to the end of data.

@@ -4,7 +4,10 @@ use super::*;
 use crate::auth::credentials;
 use crate::auth::dkim::{self, Algorithm, Key, generate};
 use crate::mail::{BodyType, Recipient};
+use crate::policy::Settings;
+use crate::policy::sources::{PoolConfig, PoolMember, SourceConfig};
 use crate::spool;
+use crate::store::Store;
 use crate::units::Size;
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
@@ -42,11 +45,11 @@ impl crate::events::Sink for Recorder {
 }
 
 impl World {
-    fn new() -> Self {
-        Self::on_disk_with_reserve(Size(0))
+    async fn new() -> Self {
+        Self::on_disk_with_reserve(Size(0)).await
     }
 
-    fn on_disk_with_reserve(reserve_space: Size) -> Self {
+    async fn on_disk_with_reserve(reserve_space: Size) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let clock = Clock::manual(NOW);
         let settings = spool::Config {
@@ -58,13 +61,15 @@ impl World {
         let (spool, _) = Spool::open(dir.path(), settings, clock.clone(), |_| {}).unwrap();
         let seen = Arc::new(Seen::default());
         let config: Live<Config> = Arc::new(ArcSwap::from_pointee(Config::default()));
+        let events = Events::new(clock.clone(), vec![Box::new(Recorder(Arc::clone(&seen)))]);
         let intake = Intake::new(Parts {
+            policy: policy(clock.clone(), events.clone()).await,
             config: Arc::clone(&config),
             hostname: "mta.test".into(),
             signers: Arc::new(ArcSwap::from_pointee(signers(dir.path()))),
             tenants: Arc::new(ArcSwap::from_pointee(tenants())),
             spool: spool.clone(),
-            events: Events::new(clock.clone(), vec![Box::new(Recorder(Arc::clone(&seen)))]),
+            events,
             clock,
             handoff: Box::new({
                 let seen = Arc::clone(&seen);
@@ -125,6 +130,21 @@ fn signers(dir: &std::path::Path) -> Signers {
     signers
 }
 
+/// Knows the pool that the tenants' mail leaves from.
+async fn policy(clock: Clock, events: Events) -> Policy {
+    let source = SourceConfig::plain("ip-a", [127, 0, 0, 1].into());
+    let pool = PoolConfig {
+        name: "shared".into(),
+        sources: vec![PoolMember {
+            name: source.name.clone(),
+            weight: 1,
+        }],
+    };
+    let settings = Settings::plain("mta.test", &[source], &[pool]).unwrap();
+    let opened = Policy::open(settings, Store::in_memory(), clock, events);
+    opened.await.unwrap()
+}
+
 fn tenants() -> Tenants {
     let acme = credentials::Config {
         name: "acme".into(),
@@ -165,7 +185,7 @@ const MESSAGE: &str = "From: Ann <ann@signed.test>\r\nTo: bob@example.org\r\nBcc
 
 #[tokio::test]
 async fn an_accepted_message_is_signed_stored_told_and_handed_on() {
-    let world = World::new();
+    let world = World::new().await;
     let id = world.hand_in(MESSAGE, 7).await.unwrap();
 
     let content = world.content(id).await;
@@ -210,7 +230,7 @@ async fn an_accepted_message_is_signed_stored_told_and_handed_on() {
 
 #[tokio::test]
 async fn however_the_octets_are_cut_the_same_is_stored() {
-    let world = World::new();
+    let world = World::new().await;
     let mut whole = None;
     for cut in [1, 2, 3, 50, MESSAGE.len()] {
         let id = world.hand_in(MESSAGE, cut).await.unwrap();
@@ -223,7 +243,7 @@ async fn however_the_octets_are_cut_the_same_is_stored() {
 
 #[tokio::test]
 async fn a_message_that_is_dropped_or_refused_was_never_there() {
-    let world = World::new();
+    let world = World::new().await;
     let mut dropped = world
         .intake
         .begin(client(None), envelope(&["a@b.test"]))
@@ -252,7 +272,7 @@ async fn a_message_that_is_dropped_or_refused_was_never_there() {
 
 #[tokio::test]
 async fn a_connection_lost_while_the_disk_is_awaited_leaves_no_stored_message_out_of_the_queue() {
-    let world = World::new();
+    let world = World::new().await;
     let mut reception = world
         .intake
         .begin(client(None), envelope(&["a@b.test"]))
@@ -278,7 +298,7 @@ async fn a_connection_lost_while_the_disk_is_awaited_leaves_no_stored_message_ou
 
 #[tokio::test]
 async fn sizes_are_limited_while_the_octets_come() {
-    let world = World::new();
+    let world = World::new().await;
     world.configure(|config| (config.max_message, config.max_header) = (Size(2000), Size(1000)));
     let head = format!("From: a@b.test\r\nX: {}\r\n\r\n", "x".repeat(1000));
     let reply = world.hand_in(&head, 100).await.unwrap_err();
@@ -294,7 +314,7 @@ async fn sizes_are_limited_while_the_octets_come() {
 
 #[tokio::test]
 async fn a_full_disk_puts_the_client_off_before_the_message_comes() {
-    let world = World::on_disk_with_reserve(Size(u64::MAX >> 1));
+    let world = World::on_disk_with_reserve(Size(u64::MAX >> 1)).await;
     let reply = world.hand_in(MESSAGE, 100).await.unwrap_err();
     assert_eq!(
         (reply.code, reply.enhanced),
@@ -304,7 +324,7 @@ async fn a_full_disk_puts_the_client_off_before_the_message_comes() {
 
 #[tokio::test]
 async fn while_events_have_nowhere_to_go_no_mail_comes_in() {
-    let world = World::new();
+    let world = World::new().await;
     world.seen.behind.store(true, Ordering::Relaxed);
     let refusal = world.intake.accepting().unwrap_err();
     assert_eq!(
@@ -317,7 +337,7 @@ async fn while_events_have_nowhere_to_go_no_mail_comes_in() {
 
 #[tokio::test]
 async fn a_closed_spool_puts_the_client_off_without_a_loss() {
-    let world = World::new();
+    let world = World::new().await;
     let mut reception = world
         .intake
         .begin(client(None), envelope(&["a@b.test"]))
@@ -331,7 +351,7 @@ async fn a_closed_spool_puts_the_client_off_without_a_loss() {
 
 #[tokio::test]
 async fn a_tenant_is_held_to_its_domains_and_gives_its_pool() {
-    let world = World::new();
+    let world = World::new().await;
     let send = async |tenant: Option<&str>, named: &str, from: &str| {
         let mut reception = world
             .intake
@@ -360,7 +380,7 @@ async fn a_tenant_is_held_to_its_domains_and_gives_its_pool() {
 
 #[tokio::test]
 async fn what_is_eight_bit_is_said_truly() {
-    let world = World::new();
+    let world = World::new().await;
     let eight_bit =
         "From: a@b.test\r\nMIME-Version: 1.0\r\nContent-Type: text/plain\r\n\r\ngr\u{fc}n\r\n";
     let bits = async |message: &str| {
@@ -388,7 +408,7 @@ async fn what_is_eight_bit_is_said_truly() {
 
 #[tokio::test]
 async fn our_own_mail_comes_in_by_the_same_door_with_its_labels() {
-    let world = World::new();
+    let world = World::new().await;
     let labels = Labels {
         campaign: Some("c".into()),
         ..Labels::default()
@@ -417,6 +437,6 @@ async fn our_own_mail_comes_in_by_the_same_door_with_its_labels() {
 
 #[tokio::test]
 async fn a_message_for_nobody_is_refused() {
-    let world = World::new();
+    let world = World::new().await;
     assert!(world.intake.begin(client(None), envelope(&[])).is_err());
 }

@@ -1,6 +1,7 @@
 //! The envelope (RFC 5321 §2.3.1) and what a platform says about a message beside it.
 
 use super::Address;
+use crate::units::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
@@ -11,6 +12,13 @@ use std::str::FromStr;
 /// lower-case base 32 (Crockford's alphabet, so that no letter looks like a digit).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct MessageId(pub u64);
+
+impl MessageId {
+    /// When it was made.
+    pub const fn accepted(self) -> Timestamp {
+        Timestamp::from_millis(self.0 >> 20)
+    }
+}
 
 const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
 

@@ -1,10 +1,228 @@
-//! What is asked before mail moves, and why it waits.
+//! What is asked before mail moves: from which source, whether now, and if not, until when and why.
+//!
+//! | question | asked by | answer |
+//! |---|---|---|
+//! | may it come in? | the intake | [`Policy::receive`]: yes, or a reply that says what is known already |
+//! | from which source? | the dispatcher | [`Policy::choose`]: a source, or nowhere and why |
+//! | may the next one go? | a lane, before each message | [`Way::admit`]: a [`Lease`], or [`Wait`] and why |
+//! | may a connection open? | a lane | [`Way::connect`]: [`Seats`], or [`Wait`] and why |
+//! | what would happen? | people | [`Policy::explain`]: all of it, nothing taken |
+//!
+//! Capacity is a guard that is held: a [`Lease`] or [`Seats`] that is dropped gives back what was not used.
 
+mod choice;
+pub mod explain;
+mod hours;
 pub mod limits;
 pub mod providers;
+mod receive;
+mod settings;
+pub mod sources;
 pub mod suspension;
 pub mod verdict;
 pub mod warmup;
+mod way;
 pub mod window;
 
+pub use choice::{Ask, Choice};
+pub use receive::Arrival;
+pub use settings::{Parts, Settings, TenantRules};
 pub use verdict::Held;
+pub use way::{Admission, Flow, Lease, Seats, Wait, Way};
+
+use crate::clock::Clock;
+use crate::events::Events;
+use crate::mail::{Labels, Reply, Stream};
+use crate::store::{Store, StoreError};
+use crate::units::{Live, Timestamp};
+use arc_swap::{ArcSwap, Guard};
+use limits::{Limit, Limits, Of};
+use providers::{Provider, Scope, Suspend};
+use sources::Source;
+use std::sync::Arc;
+use suspension::{At, Suspension, Suspensions};
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+use warmup::{Freed, Warmup};
+
+/// All of it. Cheap to clone.
+#[derive(Clone)]
+pub struct Policy(Arc<Shared>);
+
+struct Shared {
+    clock: Clock,
+    settings: Live<Settings>,
+    limits: Limits,
+    warmup: Warmup,
+    suspensions: Suspensions,
+    /// Somebody changed what mail waits for.
+    changed: Notify,
+}
+
+impl Policy {
+    /// Reads back what the store remembers.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn open(
+        settings: Settings,
+        store: Store,
+        clock: Clock,
+        events: Events,
+    ) -> Result<Self, StoreError> {
+        let limits = Limits::new(clock.clone());
+        limits.configure(settings.limits.clone());
+        settings.sources.look();
+        let suspensions = Suspensions::load(store.clone(), clock.clone(), events.clone()).await?;
+        let warmup = Warmup::open(settings.warmup.clone(), store, clock.clone(), events).await?;
+        Ok(Self(Arc::new(Shared {
+            clock,
+            settings: Arc::new(ArcSwap::from_pointee(settings)),
+            limits,
+            warmup,
+            suspensions,
+            changed: Notify::new(),
+        })))
+    }
+
+    /// Takes over a new configuration; what is under way keeps what it has been given.
+    pub fn configure(&self, settings: Settings) {
+        self.0.limits.configure(settings.limits.clone());
+        self.0
+            .warmup
+            .configure(settings.warmup.clone(), self.0.clock.now());
+        settings.sources.look();
+        self.0.settings.store(Arc::new(settings));
+        self.0.changed.notify_waiters();
+    }
+
+    pub fn settings(&self) -> Guard<Arc<Settings>> {
+        self.0.settings.load()
+    }
+
+    pub fn warmup(&self) -> &Warmup {
+        &self.0.warmup
+    }
+
+    pub fn suspensions(&self) -> &Suspensions {
+        &self.0.suspensions
+    }
+
+    /// What is said of mail from `source` to `site`.
+    pub fn way(&self, source: &Arc<Source>, site: &Arc<str>, provider: &Arc<Provider>) -> Arc<Way> {
+        let (name, of_provider) = (Arc::clone(&source.name), Arc::clone(&provider.name));
+        let limit = |of: Of| self.0.limits.of(&of);
+        Arc::new(Way {
+            limits: [
+                limit(Of::Site {
+                    source: Arc::clone(&name),
+                    site: Arc::clone(site),
+                }),
+                limit(Of::Provider {
+                    source: Arc::clone(&name),
+                    provider: of_provider,
+                }),
+                limit(Of::Source {
+                    source: Arc::clone(&name),
+                }),
+            ],
+            warmup: self.0.warmup.pair(&name, &provider.name),
+            suspensions: self.0.suspensions.clone(),
+            hours: self.settings().provider_hours(&provider.name),
+            points_per_hour: self.settings().points_per_hour,
+            source: Arc::clone(source),
+            site: Arc::clone(site),
+            provider: Arc::clone(provider),
+        })
+    }
+
+    /// What is said of mail with these labels, wherever it goes.
+    pub fn flow(&self, labels: &Labels) -> Flow {
+        Flow {
+            stream: labels.stream.unwrap_or(Stream::Marketing),
+            has_tenant: labels.tenant.is_some(),
+            terms: self.settings().tenant(labels.tenant.as_deref()),
+            limits: Of::of_labels(labels)
+                .map(|of| self.0.limits.of(&of))
+                .collect(),
+        }
+    }
+
+    /// Why marketing mail of this tenant may not go at this hour, where it may not.
+    pub fn tenant_hours(&self, labels: &Labels, now: Timestamp) -> Result<(), Held> {
+        let terms = self.settings().tenant(labels.tenant.as_deref());
+        let stream = labels.stream.unwrap_or(Stream::Marketing);
+        let hours = terms.hours.as_ref();
+        hours.map_or(Ok(()), |hours| hours.open(stream, now))
+    }
+
+    /// Every limit that is known, for `explain` and metrics.
+    pub(crate) fn limit(&self, of: &Of) -> Arc<Limit> {
+        self.0.limits.of(of)
+    }
+
+    /// The same way by what is configured now.
+    pub fn renewed(&self, way: &Way) -> Arc<Way> {
+        let settings = self.settings();
+        let source = settings
+            .sources
+            .all()
+            .find(|source| source.name == way.source.name);
+        let provider = settings.providers.get(&way.provider.name);
+        self.way(
+            source.unwrap_or(&way.source),
+            &way.site,
+            provider.unwrap_or(&way.provider),
+        )
+    }
+
+    /// A reply asks for the source of a way to stay away for a time.
+    pub fn suspend(&self, way: &Way, suspend: &Suspend, rule: &str, reply: &Reply, now: Timestamp) {
+        let at = match suspend.at {
+            Scope::Site => At::Site(Arc::clone(&way.site)),
+            Scope::Provider => At::Provider(Arc::clone(&way.provider.name)),
+        };
+        self.0.suspensions.suspend(Suspension {
+            source: Arc::clone(&way.source.name),
+            at,
+            provider: Arc::clone(&way.provider.name),
+            since: now,
+            until: now + suspend.span,
+            why: format!("by rule {rule}").into(),
+            reply: Some(reply.clone()),
+        });
+    }
+
+    /// Takes note of what other nodes have decided.
+    pub async fn refresh(&self) {
+        if let Err(error) = self.0.suspensions.refresh().await {
+            tracing::warn!(%error, "suspensions of other nodes are not known");
+        }
+        if let Err(error) = self.0.warmup.refresh(self.0.clock.now()).await {
+            tracing::warn!(%error, "decisions of other nodes about warm-ups are not known");
+        }
+    }
+
+    /// Keeps budgets filled and days counted, until `stop`.
+    pub async fn run(&self, stop: CancellationToken) {
+        self.0.warmup.run(stop).await;
+    }
+
+    /// Gives back what was taken in advance, and writes down what has not been.
+    pub async fn close(&self) {
+        if let Err(error) = self.0.warmup.close().await {
+            tracing::warn!(%error, "budget of warm-ups that was taken in advance could not be given back");
+        }
+        self.0.suspensions.flushed().await;
+    }
+
+    /// Returns when the warm-up of some mail has room again.
+    pub async fn freed(&self) -> Freed {
+        self.0.warmup.freed().await
+    }
+
+    /// Returns when something has changed that mail may wait for.
+    pub async fn changed(&self) {
+        self.0.changed.notified().await;
+    }
+}

@@ -88,6 +88,7 @@ pub struct Job {
 /// An entry as `queue list` and `queue show` tell it.
 #[derive(Debug, Clone)]
 pub struct View {
+    pub key: Key,
     pub id: MessageId,
     pub domain: Arc<str>,
     pub labels: Arc<Labels>,
@@ -106,6 +107,11 @@ pub struct View {
 impl Entry {
     pub(super) fn state(&self) -> &State {
         &self.state
+    }
+
+    fn count(&self) -> u16 {
+        let others = self.others.as_ref().map_or(0, |others| others.len());
+        u16::try_from(others + 1).unwrap_or(u16::MAX)
     }
 
     fn recipients(&self) -> Recipients {
@@ -274,6 +280,8 @@ impl Entries {
             id: entry.id,
             domain: self.domain(entry)?,
             labels: self.labels(entry)?,
+            recipients: entry.count(),
+            last: self.place(entry).filter(|_| entry.attempts > 0).cloned(),
             expired: entry.expires <= now,
         })
     }
@@ -300,6 +308,7 @@ impl Entries {
             State::Held { why } => ("held", None, Some(Arc::clone(why))),
         };
         Some(View {
+            key,
             id: entry.id,
             domain: self.domain(entry)?,
             labels: self.labels(entry)?,

@@ -54,6 +54,9 @@ pub struct Due {
     pub id: MessageId,
     pub domain: Arc<str>,
     pub labels: Arc<Labels>,
+    pub recipients: u16,
+    /// Where the attempt before went; `None` before the first.
+    pub last: Option<Arc<Place>>,
     /// Its time is over: nothing more is tried.
     pub expired: bool,
 }
@@ -148,6 +151,14 @@ impl Queue {
     /// Notes which ready queue an entry waits in.
     pub fn place(&self, key: Key, place: &Arc<Place>) {
         self.0.inner.lock().entries.set_place(key, place);
+    }
+
+    /// An entry that waits in a ready queue, as it was handed out.
+    pub fn peek(&self, key: Key) -> Option<Due> {
+        let now = self.0.clock.now();
+        let inner = self.0.inner.lock();
+        let is_ready = matches!(inner.entries.get(key)?.state(), State::Ready);
+        is_ready.then(|| inner.entries.due(key, now)).flatten()
     }
 
     /// A delivery takes the entry: `Ready` → `Sending`. `None` where it is no longer there to be sent.

@@ -144,6 +144,16 @@ impl Store {
         each!(self, store => store.put(key, expected, value).await)
     }
 
+    /// Writes `value` whatever is there; of several at a time one stays.
+    pub async fn set(&self, key: &str, value: &[u8]) -> Result<(), StoreError> {
+        loop {
+            let there = self.get(key).await?.map_or(0, |value| value.version);
+            if let Written::Yes(_) = self.put(key, there, value).await? {
+                return Ok(());
+            }
+        }
+    }
+
     /// Takes the value away where the version is still `expected`, which is then what it returns.
     ///
     /// # Errors

@@ -17,6 +17,9 @@ const LAYERS: &[(usize, &[&str])] = &[
             "mail",
             "smtp::codec",
             "bounce",
+            "policy::limits::config",
+            "policy::limits::rate",
+            "policy::window",
         ],
     ),
     // Ground services.

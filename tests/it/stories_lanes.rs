@@ -134,7 +134,7 @@ async fn mail_in_line_follows_a_reload_to_its_new_next_hop() {
     for recipient in ["first@b.example", "ann@a.example", "bob@b.example"] {
         mta.journal.first("delivered", recipient).await;
     }
-    assert_eq!(relay.only().recipients, ["ann@a.example".into()]);
+    assert_eq!(relay.only().recipients, [Box::from("ann@a.example")]);
     assert_eq!(mx.totals().messages, 2);
     net.check(&mta).await;
 }
@@ -201,7 +201,7 @@ async fn a_dropped_message_ends_without_a_notice() {
     // A notice would be accepted before the one that is handed in now.
     mta.inject("x@other.test", &["last@shop.test"]).await;
     mta.journal.first("delivered", "last@shop.test").await;
-    assert_eq!(home.only().recipients, ["last@shop.test".into()]);
+    assert_eq!(home.only().recipients, [Box::from("last@shop.test")]);
     net.check(&mta).await;
 }
 

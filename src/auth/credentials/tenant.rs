@@ -2,6 +2,8 @@
 
 use crate::bounce::Notices;
 use crate::mail::Address;
+use crate::policy::limits::config as limits;
+use crate::policy::window::SendWindows;
 use crate::problem::Problems;
 use argon2::password_hash::{PasswordHash, SaltString};
 use argon2::{Argon2, PasswordHasher, PasswordVerifier};
@@ -12,7 +14,7 @@ use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
 /// One `[[tenant]]`.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
     /// The tenant's name in events, reports and headers.
@@ -27,6 +29,32 @@ pub struct Config {
     pub credentials: Option<String>,
     /// Notices by mail to its senders, in place of `[bounce] notices`.
     pub notices: Option<Notices>,
+    /// Its share where tenants take turns at a site, relative to the others.
+    pub weight: u32,
+    /// What it may send, wherever it goes, in place of `[limits.tenant]`.
+    pub limits: limits::Config,
+    /// What each of its campaigns may send, in place of `[limits.campaign]`.
+    pub campaign_limits: limits::Config,
+    /// The hours in which its marketing mail goes, such as `"08:00-22:00 Europe/Berlin"`; transactional mail goes at any
+    /// hour.
+    #[serde(skip_serializing_if = "SendWindows::is_empty")]
+    pub send_window: SendWindows,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            name: String::new(),
+            pool: String::new(),
+            domains: Vec::new(),
+            credentials: None,
+            notices: None,
+            weight: 1,
+            limits: limits::Config::default(),
+            campaign_limits: limits::Config::default(),
+            send_window: SendWindows::default(),
+        }
+    }
 }
 
 impl Config {
@@ -47,6 +75,17 @@ impl Config {
                 );
             }
         }
+        if self.weight == 0 {
+            let remedy = "write 1, or more for a larger share";
+            problems.add(
+                format!("{at}.weight"),
+                "is 0, so its mail would never have a turn",
+                remedy,
+            );
+        }
+        self.limits.validate(&format!("{at}.limits"), problems);
+        let campaigns = format!("{at}.campaign_limits");
+        self.campaign_limits.validate(&campaigns, problems);
         if let Some(reference) = &self.credentials
             && !reference.starts_with("file:")
             && !reference.starts_with("env:")

@@ -105,31 +105,11 @@ fn recipients(entry: &QueueEntry) -> String {
 }
 
 fn waits(entry: &QueueEntry) -> String {
-    let why = entry.waits.as_ref().map(reason);
+    let why = entry.waits.as_ref().map(Held::to_string);
     match (why, entry.until) {
         (Some(why), Some(until)) => format!("{why}, until {until}"),
         (Some(why), None) => why,
         (None, Some(until)) => format!("its time, {until}"),
         (None, None) => String::new(),
-    }
-}
-
-fn reason(held: &Held) -> String {
-    match held {
-        Held::Retry { attempt, reply } => format!("retry after attempt {attempt}: {reply}"),
-        Held::SiteDown { site, reply, .. } => format!("{site} is down: {reply}"),
-        Held::SourceDown { source, reply, .. } => {
-            format!("source {source} cannot be used: {reply}")
-        }
-        Held::SiteWindow { site, window } => {
-            format!("{site} takes {window} connections at once, all busy")
-        }
-        Held::SendAt => "the time the sender chose".to_owned(),
-        Held::Routing { domain } => format!("DNS, for the MX of {domain}"),
-        Held::Spool { why } => format!("the spool: {why}"),
-        Held::Sending { site: Some(site) } => format!("being sent to {site}"),
-        Held::Sending { site: None } => "being sent".to_owned(),
-        Held::Operator { why } if why.is_empty() => "an operator's release".to_owned(),
-        Held::Operator { why } => format!("an operator's release: {why}"),
     }
 }

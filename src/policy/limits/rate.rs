@@ -1,7 +1,8 @@
 //! A count in a time, as an operator writes it.
 
 use crate::units::Size;
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
+use serde::de::{Deserialize, Deserializer, Error as _, Visitor};
+use serde::{Serialize, Serializer};
 use std::fmt;
 use std::num::NonZeroU32;
 use std::str::FromStr;
@@ -34,7 +35,7 @@ pub struct ByteRate(pub Size);
 /// The text is no rate.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "\"{0}\" is not a rate: write a whole number and a time, such as \"100/s\", \"30/min\", \"1000/h\" or \"50000/d\""
+    "\"{0}\" is not a rate: write a whole number from 1 and a time, such as \"100/s\", \"30/min\", \"1000/h\" or \"50000/d\""
 )]
 pub struct NotARate(pub String);
 
@@ -91,7 +92,7 @@ impl Serialize for Rate {
 
 impl<'de> Deserialize<'de> for Rate {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
+        let text = text(deserializer, "a rate such as \"60/min\"")?;
         text.parse().map_err(D::Error::custom)
     }
 }
@@ -124,7 +125,7 @@ impl Serialize for Rates {
 
 impl<'de> Deserialize<'de> for Rates {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        #[derive(Deserialize)]
+        #[derive(serde::Deserialize)]
         #[serde(untagged, expecting = "a rate such as \"100/s\", or a list of rates")]
         enum OneOrMore {
             One(String),
@@ -177,7 +178,7 @@ impl Serialize for ByteRate {
 
 impl<'de> Deserialize<'de> for ByteRate {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
+        let text = text(deserializer, "a text such as \"10MB/s\"")?;
         text.parse().map_err(|NotARate(text)| {
             D::Error::custom(format!(
                 "\"{text}\" is not a number of octets a second: write such as \"10MB/s\""
@@ -192,6 +193,77 @@ impl schemars::JsonSchema for ByteRate {
     }
 
     fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-        schemars::json_schema!({ "type": "string", "pattern": "^[0-9]+ *[KMG]?i?B */ *s$" })
+        schemars::json_schema!({ "type": "string", "pattern": "^[0-9]+ *(B|KB|MB|GB|KiB|MiB|GiB) */ *(s|sec|second)$" })
+    }
+}
+
+/// A text; where there is something else, `expected` says what to write.
+fn text<'de, D: Deserializer<'de>>(
+    deserializer: D,
+    expected: &'static str,
+) -> Result<String, D::Error> {
+    struct Text(&'static str);
+    impl Visitor<'_> for Text {
+        type Value = String;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str(self.0)
+        }
+
+        fn visit_str<E>(self, text: &str) -> Result<String, E> {
+            Ok(text.to_owned())
+        }
+    }
+    deserializer.deserialize_str(Text(expected))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn rates_are_read_in_any_of_their_spellings() {
+        for (text, plain) in [
+            ("100/s", "100/s"),
+            ("100 / sec", "100/s"),
+            ("1_000/second", "1000/s"),
+            ("30/m", "30/min"),
+            ("30/minute", "30/min"),
+            ("5/hour", "5/h"),
+            ("50000/day", "50000/d"),
+        ] {
+            assert_eq!(text.parse::<Rate>().unwrap().to_string(), plain);
+        }
+        let bytes: ByteRate = "64 KiB / second".parse().unwrap();
+        assert_eq!(bytes.to_string(), "64KiB/s");
+    }
+
+    #[test]
+    fn what_is_no_rate_is_refused() {
+        for text in [
+            "",
+            "100",
+            "/s",
+            "-1/s",
+            "1.5/s",
+            "0/s",
+            "1/week",
+            "4294967296/s",
+        ] {
+            assert!(text.parse::<Rate>().is_err(), "{text}");
+        }
+        for text in ["10MB", "0MB/s", "10MB/min", "ten/s", "/s"] {
+            assert!(text.parse::<ByteRate>().is_err(), "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_rate_reads_back_as_written(count in 1_u32.., per in 0_usize..4) {
+            let per = [Per::Second, Per::Minute, Per::Hour, Per::Day][per];
+            let rate = Rate { count: NonZeroU32::new(count).unwrap(), per };
+            prop_assert_eq!(rate.to_string().parse::<Rate>(), Ok(rate));
+        }
     }
 }

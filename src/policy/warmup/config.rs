@@ -112,8 +112,10 @@ pub struct SourceWarmup {
 #[derive(Debug, Clone, PartialEq, Eq, Default, schemars::JsonSchema)]
 #[schemars(with = "String")]
 pub enum Overflow {
-    /// It waits for room.
+    /// The next source of its pool takes it; where none does, it waits for room.
     #[default]
+    Next,
+    /// It waits for room.
     Wait,
     /// It is refused at submission.
     Reject,
@@ -179,7 +181,7 @@ impl Default for SourceWarmup {
             target: None,
             growth_per_week: None,
             spread: None,
-            overflow: Overflow::Wait,
+            overflow: Overflow::Next,
         }
     }
 }
@@ -325,6 +327,7 @@ impl SourceWarmup {
 impl Serialize for Overflow {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(match self {
+            Self::Next => "next",
             Self::Wait => "wait",
             Self::Reject => "reject",
             Self::Pool(name) => name,
@@ -336,6 +339,7 @@ impl<'de> Deserialize<'de> for Overflow {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
         Ok(match text.as_str() {
+            "next" => Self::Next,
             "wait" => Self::Wait,
             "reject" => Self::Reject,
             _ => Self::Pool(text.into()),

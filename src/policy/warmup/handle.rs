@@ -1,10 +1,12 @@
 //! The whole of it: all units, behind one handle.
 
-use super::desk::Standing;
+use super::config::Overflow;
+use super::desk::{Look, Standing};
 use super::keys::{provider_at, states_of};
 use super::pair::Pair;
 use super::position::Position;
-use super::rules::Rules;
+use super::rules::{Rules, SourceRules};
+use super::waiting::Waiting;
 use super::unit::{Base, Name, Trouble, Unit};
 use crate::clock::Clock;
 use crate::events::Events;
@@ -101,6 +103,17 @@ impl Warmup {
         Some(pair.clone())
     }
 
+    /// Why a source that refuses what is over its cap takes nothing more now, where it does not.
+    pub fn refuses(&self, source: &str, now: Timestamp) -> Option<Arc<Waiting>> {
+        let rules = self.base.rules.load();
+        let refuses = |rules: &&Arc<SourceRules>| rules.overflow == Overflow::Reject;
+        rules.source(source).filter(refuses)?;
+        match self.unit(source, None)?.desk.lock().look(now) {
+            Look::Wait(waiting) => Some(waiting),
+            Look::Unlimited | Look::Ask | Look::Room(_) => None,
+        }
+    }
+
     /// Waits for room that somebody was told to wait for: a part of a lease came back, a pause ended, a day began, an
     /// operator did something. One task listens.
     pub async fn freed(&self) -> Freed {
@@ -180,6 +193,12 @@ impl Warmup {
 }
 
 impl Pair {
+    /// Where the source's mail to this provider is, and the source as a whole.
+    pub fn positions(&self, now: Timestamp) -> Vec<Position> {
+        let units = [&self.own, &self.whole];
+        units.into_iter().filter_map(|unit| unit.position(now)).collect()
+    }
+
     /// Where the source's mail to this provider is, as far as this process knows.
     pub fn position(&self, now: Timestamp) -> Option<Position> {
         self.own.position(now)

@@ -1,0 +1,131 @@
+//! What a server's replies ask of us beyond the message they were said of: slower, not now, not over this connection.
+
+use super::lane::Lane;
+use super::link::Link;
+use super::settle::Part;
+use super::{Batch, Delivery};
+use crate::bounce;
+use crate::mail::{BounceClass, Disposition, Reply};
+use crate::policy::Way;
+use crate::policy::providers::{Rule, TreatAs};
+use crate::policy::warmup::Outcome;
+use crate::units::Timestamp;
+use std::sync::Arc;
+
+/// A reply, and the rule that it matches.
+pub(super) struct Heard {
+    rule: Rule,
+    reply: Reply,
+}
+
+impl Delivery {
+    /// Does what the rules say, each once a transaction.
+    pub(super) async fn heed(&self, lane: &Lane, link: &mut Link, heard: Vec<Heard>) {
+        for Heard { rule, reply } in heard {
+            if rule.slow_down
+                && let Some(saved) = lane.slow_down(&reply)
+            {
+                self.keep_pace(Arc::clone(&lane.place), saved);
+            }
+            self.keep_away(&lane.way(), &rule, &reply);
+            if rule.notify {
+                let (source, site, key) = (&lane.place.source, &lane.place.site, &rule.place);
+                tracing::warn!(%source, %site, %reply, rule = %key, "a reply to look at");
+            }
+            if rule.fresh_connection {
+                link.quit().await;
+            }
+        }
+    }
+
+    /// Keeps the source from the site or the provider for a time, where the rule says so.
+    fn keep_away(&self, way: &Way, rule: &Rule, reply: &Reply) {
+        let now = self.0.with.clock.now();
+        if let Some(suspend) = &rule.suspend {
+            self.0
+                .with
+                .policy
+                .suspend(way, suspend, &rule.place, reply, now);
+        }
+        if rule.reputation {
+            way.blocked(reply, now);
+        }
+    }
+}
+
+impl Batch {
+    /// The rules that these replies match; each once.
+    pub(super) fn hear<'r>(&self, replies: impl IntoIterator<Item = &'r Reply>) -> Vec<Heard> {
+        let Some(going) = &self.going else {
+            return Vec::new();
+        };
+        let mut heard: Vec<Heard> = Vec::new();
+        for reply in replies {
+            let Some(rule) = going.way.provider.judge(reply) else {
+                continue;
+            };
+            if heard.iter().all(|heard| heard.rule.place != rule.place) {
+                heard.push(Heard {
+                    rule: rule.clone(),
+                    reply: reply.clone(),
+                });
+            }
+        }
+        heard
+    }
+
+    /// What a refusal means; the provider's rules have the first word.
+    pub(super) fn classify(&self, reply: &Reply) -> bounce::Fate {
+        let rule = self
+            .going
+            .as_ref()
+            .and_then(|going| going.way.provider.judge(reply));
+        match rule.and_then(|rule| rule.treat_as) {
+            None => bounce::classify(reply),
+            Some(TreatAs::Soft) => bounce::Fate::Defer,
+            Some(TreatAs::Hard) => bounce::Fate::Bounce(BounceClass::Hard),
+        }
+    }
+
+    /// A transaction begins: what the lease took is spent.
+    pub(super) fn begin(&mut self, part: &Part, now: Timestamp) {
+        let octets = self.stored.size;
+        if let Some(going) = &mut self.going {
+            going.lease.begin(part.recipients.len(), octets, now);
+        }
+    }
+
+    /// So many recipients count against the warm-up's budget.
+    pub(super) fn keep(&mut self, recipients: usize) {
+        if let Some(going) = &mut self.going {
+            going.lease.keep(recipients);
+        }
+    }
+
+    /// Counts outcomes for the warm-up: its budget and its health.
+    pub(super) fn observe(&mut self, outcomes: &[(u16, Disposition)], now: Timestamp) {
+        let Some(going) = &mut self.going else { return };
+        for (_, disposition) in outcomes {
+            let (outcome, counts) = match disposition {
+                Disposition::Delivered(_) => (Outcome::Delivered, 1),
+                Disposition::Bounced { why, .. } | Disposition::Deferred { why, .. }
+                    if why.local =>
+                {
+                    continue;
+                }
+                Disposition::Deferred { .. } => (Outcome::Deferred, 0),
+                Disposition::Bounced {
+                    class: BounceClass::Block,
+                    ..
+                } => (Outcome::Blocked, 1),
+                Disposition::Bounced {
+                    class: BounceClass::Hard,
+                    ..
+                } => (Outcome::Bounced, 1),
+                Disposition::Bounced { .. } => continue,
+            };
+            going.lease.keep(counts);
+            going.way.observe(outcome, 1, now);
+        }
+    }
+}

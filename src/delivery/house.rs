@@ -1,0 +1,146 @@
+//! What delivery does beside moving mail: takes over changes, lets mail go elsewhere, remembers the pace of sites.
+
+use super::dispatch::Target;
+use super::lane::Lane;
+use super::line::Waiter;
+use super::pace::{Bounds, Saved};
+use super::{Config, Delivery};
+use crate::policy::{Choice, Held};
+use crate::queue::Place;
+use crate::store::{Store, StoreError};
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How often it is looked which addresses are there, and what other nodes have decided.
+const ROUND: Duration = Duration::from_secs(30);
+
+/// Of the keys of paces in the store.
+const PREFIX: &str = "pace/";
+
+impl Delivery {
+    /// Reads back how fast sites could take mail before the restart. What cannot be read is told and begun anew.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn recall(&self) -> Result<(), StoreError> {
+        let found = self.0.with.store.list(PREFIX).await?;
+        let mut paces = HashMap::new();
+        for (key, value) in found {
+            let place = place_in(&key);
+            match (place, serde_json::from_slice::<Saved>(&value.value)) {
+                (Some(place), Ok(saved)) => {
+                    paces.insert(place, saved);
+                }
+                (_, Err(error)) => {
+                    tracing::warn!(%key, %error, "a remembered pace cannot be read; the site is begun with anew");
+                }
+                (None, _) => tracing::warn!(%key, "a remembered pace of no place"),
+            }
+        }
+        *self.0.paces.lock() = paces;
+        Ok(())
+    }
+
+    pub(super) async fn keep_house(&self) {
+        let with = &self.0.with;
+        loop {
+            tokio::select! {
+                () = with.policy.changed() => self.renew(),
+                () = with.clock.sleep(ROUND) => {
+                    with.policy.settings().sources.look();
+                    with.policy.refresh().await;
+                }
+            }
+        }
+    }
+
+    /// Something has changed that mail may wait for: every lane takes over what is said now, and what waits in it is
+    /// dispatched anew.
+    fn renew(&self) {
+        let with = &self.0.with;
+        let routing = with.routing.load();
+        let lanes: Vec<Arc<Lane>> = self.0.lanes.lock().values().cloned().collect();
+        for lane in lanes {
+            let way = with.policy.renewed(&lane.way());
+            let config = &routing.delivery;
+            let back = lane.renew(way, Bounds::of(config), config.site_backoff.0);
+            self.dispatch_anew(back);
+        }
+    }
+
+    /// What waits in a lane may be taken from another source: looks whether one takes the first of it, and if so has all
+    /// of it choose again.
+    pub(super) fn elsewhere(&self, lane: &Lane) {
+        let with = &self.0.with;
+        let due = lane.front().and_then(|front| with.queue.peek(front.key));
+        let Some(due) = due else { return };
+        let way = lane.way();
+        let target = Target {
+            site: Arc::clone(&way.site),
+            provider: Arc::clone(&way.provider),
+        };
+        let choice = with.policy.choose(&target.ask(&due), with.clock.now());
+        let stays = matches!(&choice, Choice::Source(source) if source.name == lane.place.source);
+        if !stays {
+            self.dispatch_anew(lane.drain());
+        }
+    }
+
+    fn dispatch_anew(&self, waiters: Vec<Waiter>) {
+        let (now, queue) = (self.0.with.clock.now(), &self.0.with.queue);
+        for waiter in waiters {
+            if let Some(due) = queue.peek(waiter.key) {
+                let domain = due.domain;
+                queue.wait(waiter.key, now, Held::Routing { domain });
+            }
+        }
+    }
+
+    /// Remembers a pace in the background.
+    pub(super) fn keep_pace(&self, place: Arc<Place>, saved: Saved) {
+        let store = self.0.with.store.clone();
+        self.spawn(async move { remember(&store, &place, &saved).await });
+    }
+
+    /// Remembers every pace that something has slowed down.
+    pub(super) async fn keep_paces(&self) {
+        let lanes: Vec<Arc<Lane>> = self.0.lanes.lock().values().cloned().collect();
+        for lane in lanes {
+            if let Some(saved) = lane.saved() {
+                remember(&self.0.with.store, &lane.place, &saved).await;
+            }
+        }
+    }
+}
+
+impl Bounds {
+    pub fn of(config: &Config) -> Self {
+        Self {
+            initial: config.initial_connections_per_site,
+            max: config.max_connections_per_site,
+            recover: config.recover_every.0,
+            settle: config.slow_down_every.0,
+        }
+    }
+}
+
+/// A pace that is lost costs a site some patience, no mail: it is told, and that is all.
+async fn remember(store: &Store, place: &Place, saved: &Saved) {
+    let key = format!("{PREFIX}{}/{}", place.source, place.site);
+    let written = match serde_json::to_vec(saved) {
+        Ok(value) => store.set(&key, &value).await,
+        Err(error) => return tracing::error!(%key, %error, "a pace has no JSON form"),
+    };
+    if let Err(error) = written {
+        tracing::warn!(%key, %error, "the pace of a site is not remembered");
+    }
+}
+
+fn place_in(key: &str) -> Option<Place> {
+    let (source, site) = key.strip_prefix(PREFIX)?.split_once('/')?;
+    Some(Place {
+        site: site.into(),
+        source: source.into(),
+    })
+}

@@ -1,0 +1,224 @@
+use super::*;
+use crate::clock::Clock;
+use crate::events::Events;
+use crate::mail::{EnhancedCode, Labels, MessageId};
+use crate::policy::{Policy, Settings};
+use crate::queue::{Queue, keys_for_tests};
+use crate::store::Store;
+use crate::tls::client;
+use std::collections::HashSet;
+
+const NOW: Timestamp = Timestamp::from_millis(1_000_000);
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// A lane whose source and site are held to nothing, and the clock it goes by.
+struct World {
+    lane: Arc<Lane>,
+    clock: Clock,
+    policy: Policy,
+}
+
+impl World {
+    async fn new() -> Self {
+        let clock = Clock::manual(NOW);
+        let settings = Settings::plain("mta.test", &[], &[]).unwrap();
+        let events = Events::new(clock.clone(), Vec::new());
+        let policy = Policy::open(settings, Store::in_memory(), clock.clone(), events);
+        let policy = policy.await.unwrap();
+        let settings = policy.settings();
+        let source = settings.sources.all().next().unwrap();
+        let site: Arc<str> = "mx.test".into();
+        let provider = settings.provider(&site, ["mx.test"].into_iter());
+        let place = Place {
+            site: Arc::clone(&site),
+            source: Arc::clone(&source.name),
+        };
+        let terms = Terms {
+            next_hop: Vec::new(),
+            tls: client::Policy::Off,
+            allow_loopback: true,
+            port: 25,
+        };
+        let setup = Setup {
+            place: place.into(),
+            terms: terms.into(),
+            way: policy.way(source, &site, &provider),
+            bounds: Bounds {
+                initial: 2,
+                max: 4,
+                recover: MINUTE,
+                settle: Duration::ZERO,
+            },
+            backoff: MINUTE,
+            saved: None,
+        };
+        let with = Collaborators {
+            clock: clock.clone(),
+            alarms: Alarms::default(),
+        };
+        drop(settings);
+        Self {
+            lane: Lane::new(setup, with),
+            clock,
+            policy,
+        }
+    }
+
+    fn offer(&self, waiter: Waiter) -> Offered {
+        let labels = Labels::default();
+        let flow = FlowKey::from(&labels);
+        self.lane.offer(waiter, flow, || self.policy.flow(&labels))
+    }
+
+    fn open(&self, waiter: Waiter) -> Slot {
+        match self.offer(waiter) {
+            Offered::Open(slot) => slot,
+            _ => panic!("the lane should want a connection"),
+        }
+    }
+
+    fn why(&self, waiter: &Waiter) -> Held {
+        let labels = Labels::default();
+        self.lane.why(FlowKey::from(&labels), waiter.key)
+    }
+}
+
+fn refusal() -> Reply {
+    Reply::local(421, EnhancedCode(4, 4, 1), "connection refused", "connect")
+}
+
+/// Places in line; the keys are real, so that each is another.
+fn line(ids: &[u64]) -> Vec<Waiter> {
+    let queue = Queue::new(Clock::manual(NOW));
+    let keys = keys_for_tests(&queue, ids.len());
+    let waiter = |(id, key): (&u64, Key)| Waiter {
+        key,
+        id: MessageId(*id),
+        since: NOW,
+        recipients: 1,
+        engagement: None,
+    };
+    ids.iter().zip(keys).map(waiter).collect()
+}
+
+async fn next(lane: &Arc<Lane>) -> Vec<Waiter> {
+    match lane.next(Duration::ZERO).await {
+        Next::Send(waiters, _lease) => waiters,
+        _ => panic!("there should be something to send"),
+    }
+}
+
+#[tokio::test]
+async fn connections_open_up_to_the_window_and_success_widens_it() {
+    let (world, line) = (World::new().await, line(&[1, 2, 3, 4]));
+    let slots = [world.open(line[0]), world.open(line[1])];
+    assert!(matches!(world.offer(line[2]), Offered::Queued));
+    assert!(world.lane.another().is_none());
+    world.lane.succeeded();
+    let third = world.lane.another();
+    assert!(third.is_some());
+    assert!(world.lane.another().is_none());
+    drop((slots, third));
+    assert_eq!(world.lane.load(), (0, 3));
+}
+
+#[tokio::test]
+async fn recipients_of_one_message_find_each_other() {
+    let (world, line) = (World::new().await, line(&[7, 8, 7, 9, 7]));
+    let _slots: Vec<Offered> = line.iter().map(|waiter| world.offer(*waiter)).collect();
+    let first = next(&world.lane).await;
+    let first: HashSet<Key> = first.iter().map(|waiter| waiter.key).collect();
+    assert_eq!(
+        first,
+        HashSet::from([line[0].key, line[2].key, line[4].key])
+    );
+    assert_eq!(next(&world.lane).await[0].id, MessageId(8));
+}
+
+#[tokio::test]
+async fn a_dead_site_hands_its_line_back_and_is_probed_by_one() {
+    let (world, line) = (World::new().await, line(&[1, 2, 3, 4]));
+    let slot = world.open(line[0]);
+    let other = world.open(line[1]);
+    assert!(
+        world.lane.failed(&refusal()).is_empty(),
+        "another connection may still prove it alive"
+    );
+    drop(other);
+    let back = world.lane.failed(&refusal());
+    assert_eq!(back.len(), 2);
+    assert_eq!(back[0].1, NOW + MINUTE);
+    drop(slot);
+
+    assert!(
+        matches!(world.offer(line[2]), Offered::Refused { until, .. } if until == NOW + MINUTE)
+    );
+    world.clock.advance(MINUTE);
+    let probe = world.open(line[2]);
+    assert!(
+        matches!(world.offer(line[3]), Offered::Queued),
+        "one probe is enough"
+    );
+    let back = world.lane.failed(&refusal());
+    assert_eq!(back[0].1, NOW + 3 * MINUTE, "the wait doubles");
+    drop(probe);
+}
+
+#[tokio::test]
+async fn an_unusable_source_is_not_blamed_on_the_site() {
+    let (world, line) = (World::new().await, line(&[1, 2, 3]));
+    let _slots = [world.open(line[0]), world.open(line[1])];
+    let back = world.lane.unusable(&refusal());
+    assert_eq!(back.len(), 2, "no other connection can do better");
+    for (_, until, held) in back {
+        assert_eq!(until, NOW + MINUTE);
+        assert!(matches!(held, Held::SourceDown { source, .. } if &*source == "default"));
+    }
+    assert!(matches!(
+        world.offer(line[2]),
+        Offered::Refused {
+            why: Held::SourceDown { .. },
+            ..
+        }
+    ));
+}
+
+#[tokio::test]
+async fn an_entry_in_line_waits_for_the_window_only_where_that_is_full() {
+    let (world, line) = (World::new().await, line(&[1, 2, 3]));
+    let _first = world.open(line[0]);
+    assert!(matches!(world.why(&line[0]), Held::Sending { .. }));
+    let _second = world.open(line[1]);
+    let _third = world.offer(line[2]);
+    assert!(matches!(
+        world.why(&line[0]),
+        Held::SiteWindow {
+            window: 2,
+            most: 4,
+            ..
+        }
+    ));
+    assert!(matches!(
+        world.why(&line[2]),
+        Held::Turn {
+            ahead: 2,
+            window: 2,
+            ..
+        }
+    ));
+}
+
+#[tokio::test]
+async fn a_site_that_answers_again_takes_its_line_at_once() {
+    let (world, line) = (World::new().await, line(&[1, 2, 3]));
+    let slot = world.open(line[0]);
+    let _back = world.lane.failed(&refusal());
+    drop(slot);
+    world.clock.advance(MINUTE);
+    let _probe = world.open(line[1]);
+    world.lane.answered();
+    assert!(matches!(
+        world.offer(line[2]),
+        Offered::Queued | Offered::Open(_)
+    ));
+}

@@ -1,0 +1,273 @@
+//! The flows of one stream: tenants share the stream, campaigns share their tenant.
+
+use super::flow::Flow;
+use super::shares::Shares;
+use super::{FlowKey, FlowView, Order, Share, Waiter};
+use crate::mail::Stream;
+use crate::queue::Key;
+use crate::units::Timestamp;
+use std::sync::Arc;
+
+/// Flows of one stream.
+pub struct Band<F, W> {
+    tenants: Shares<Flows<F, W>, W>,
+    len: usize,
+}
+
+/// The flows of one tenant.
+type Flows<F, W> = Shares<Flow<F>, W>;
+
+/// A flow, by where it and its tenant are.
+#[derive(Clone, Copy)]
+pub struct At {
+    pub tenant: u32,
+    pub flow: u32,
+}
+
+impl<F, W> Default for Band<F, W> {
+    fn default() -> Self {
+        Self {
+            tenants: Shares::default(),
+            len: 0,
+        }
+    }
+}
+
+impl<F, W> Band<F, W> {
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    pub fn push(&mut self, waiter: Waiter, turn: u32, at: At) {
+        if let Some(flow) = self.flow_mut(at) {
+            flow.push(waiter, turn);
+            self.len += 1;
+        }
+    }
+
+    pub fn find(&self, key: FlowKey<'_>) -> Option<At> {
+        let tenant = self.tenants.find(name(key.tenant))?;
+        let flows = &self.tenants.get(tenant)?.inner;
+        let flow = flows.find(name(key.campaign))?;
+        Some(At { tenant, flow })
+    }
+
+    /// Adds a flow that is not there yet.
+    pub fn enter(&mut self, key: FlowKey<'_>, share: Share<F>) -> Option<At> {
+        let tenant = match self.tenants.find(name(key.tenant)) {
+            Some(tenant) => tenant,
+            None => self.tenants.enter(name(key.tenant), Flows::default()),
+        };
+        let member = self.tenants.get_mut(tenant)?;
+        member.set_weight(share.weight);
+        let flow = member
+            .inner
+            .enter(name(key.campaign), Flow::new(share.kept));
+        if member.resting().is_some_and(|rest| rest.why.is_none()) {
+            self.tenants.rouse(tenant);
+        }
+        Some(At { tenant, flow })
+    }
+
+    /// The flow whose turn it is. Flows that have become empty leave when it would be theirs; a tenant rests while
+    /// all its flows do.
+    pub fn next(&mut self, now: Timestamp) -> Option<At> {
+        self.tenants.wake(now);
+        while let Some(tenant) = self.tenants.first() {
+            let flows = &mut self.tenants.get_mut(tenant)?.inner;
+            flows.wake(now);
+            if let Some(flow) = first_waiting(flows) {
+                return Some(At { tenant, flow });
+            }
+            match flows.first_to_wake() {
+                Some((until, _)) => self.tenants.rest(tenant, until, None),
+                None => self.tenants.leave(tenant),
+            }
+        }
+        None
+    }
+
+    pub fn flow(&self, at: At) -> Option<&Flow<F>> {
+        let tenant = self.tenants.get(at.tenant)?;
+        Some(&tenant.inner.get(at.flow)?.inner)
+    }
+
+    fn flow_mut(&mut self, at: At) -> Option<&mut Flow<F>> {
+        let tenant = self.tenants.get_mut(at.tenant)?;
+        Some(&mut tenant.inner.get_mut(at.flow)?.inner)
+    }
+
+    pub fn tenant_name(&self, at: At) -> Option<&str> {
+        Some(self.tenants.get(at.tenant)?.name())
+    }
+
+    /// Takes the next of the flow whose turn it is.
+    #[must_use = "these entries are in no queue now"]
+    pub fn take(&mut self, at: At, order: Order, join: impl FnMut(&Waiter) -> bool) -> Vec<Waiter> {
+        let flow = self.flow_mut(at);
+        let batch = flow.map_or_else(Vec::new, |flow| flow.take(order, join));
+        self.len -= batch.len();
+        let recipients = batch.iter().map(|waiter| u64::from(waiter.recipients));
+        let recipients = recipients.sum();
+        if let Some(tenant) = self.tenants.get_mut(at.tenant) {
+            tenant.inner.charge(at.flow, recipients);
+        }
+        self.tenants.charge(at.tenant, recipients);
+        batch
+    }
+
+    pub fn rest_flow(&mut self, at: At, until: Timestamp, why: W) {
+        if let Some(tenant) = self.tenants.get_mut(at.tenant) {
+            tenant.inner.rest(at.flow, until, Some(why));
+        }
+    }
+
+    pub fn rest_tenant(&mut self, at: At, until: Timestamp, why: W) {
+        self.tenants.rest(at.tenant, until, Some(why));
+    }
+
+    /// Until when a tenant as a whole is passed over, and why.
+    pub fn tenant_rest(&self, tenant: &str) -> Option<(Timestamp, &W)> {
+        let rest = self.tenants.get(self.tenants.find(tenant)?)?.resting()?;
+        Some((rest.until, rest.why.as_ref()?))
+    }
+
+    /// Until when a flow is passed over, itself or with its tenant, and why.
+    pub fn rest_of(&self, at: At) -> Option<(Timestamp, &W)> {
+        let tenant = self.tenants.get(at.tenant)?;
+        let whole = tenant.resting();
+        let own = tenant.inner.get(at.flow)?.resting();
+        let rests = [whole, own].into_iter().flatten();
+        let rests = rests.filter_map(|rest| Some((rest.until, rest.why.as_ref()?)));
+        rests.max_by_key(|(until, _)| *until)
+    }
+
+    /// When the first of those that rest can be asked again, and why it rests.
+    pub fn first_to_wake(&self) -> Option<(Timestamp, &W)> {
+        let (until, tenant) = self.tenants.first_to_wake()?;
+        let tenant = self.tenants.get(tenant)?;
+        let why = match tenant.resting().and_then(|rest| rest.why.as_ref()) {
+            Some(why) => why,
+            None => {
+                let (_, flow) = tenant.inner.first_to_wake()?;
+                tenant.inner.get(flow)?.resting()?.why.as_ref()?
+            }
+        };
+        Some((until, why))
+    }
+
+    pub fn wake_all(&mut self) {
+        self.tenants.wake_all();
+        for tenant in self.tenants.iter_mut() {
+            tenant.inner.wake_all();
+        }
+    }
+
+    /// Replaces what the caller keeps of each flow, and the tenants' weights.
+    pub fn renew(&mut self, stream: Stream, make: &mut impl FnMut(FlowKey<'_>) -> Share<F>) {
+        for tenant in self.tenants.iter_mut() {
+            let mut weight = None;
+            let name = Arc::clone(tenant.name());
+            for flow in tenant.inner.iter_mut() {
+                let share = make(FlowKey::of(stream, &name, flow.name()));
+                flow.inner.kept = share.kept;
+                weight = Some(share.weight);
+            }
+            weight.into_iter().for_each(|w| tenant.set_weight(w));
+        }
+    }
+
+    /// A waiter that leaves otherwise than by its turn. A flow that has no more goes at once.
+    #[must_use = "this entry is in no queue now"]
+    pub fn remove(&mut self, at: At, key: Key) -> Option<Waiter> {
+        let tenant = self.tenants.get_mut(at.tenant)?;
+        let flow = &mut tenant.inner.get_mut(at.flow)?.inner;
+        let waiter = flow.remove(key)?;
+        self.len -= 1;
+        if flow.is_empty() {
+            tenant.inner.leave(at.flow);
+            if campaigns(&tenant.inner) == 0 {
+                self.tenants.leave(at.tenant);
+            }
+        }
+        Some(waiter)
+    }
+
+    pub fn into_waiters(self) -> impl Iterator<Item = Waiter> {
+        let flows = self.tenants.into_inner().flat_map(Shares::into_inner);
+        flows.flat_map(Flow::into_waiters)
+    }
+
+    /// How many tenants, and how many campaigns of the flow's own, have something that waits.
+    pub fn sharers(&self, at: At) -> (usize, usize) {
+        let waiting = |flows: &Flows<F, W>| campaigns(flows) > 0;
+        let tenants = self.tenants.iter();
+        let tenants = tenants.filter(|(_, tenant)| waiting(&tenant.inner));
+        let own = self.tenants.get(at.tenant);
+        (
+            tenants.count(),
+            own.map_or(0, |tenant| campaigns(&tenant.inner)),
+        )
+    }
+
+    /// Flows in which something waits.
+    pub fn views(&self, stream: Stream) -> impl Iterator<Item = FlowView<'_, F, W>> {
+        let tenants = self.tenants.iter();
+        let places = tenants.flat_map(|(tenant, member)| {
+            let flows = member.inner.iter();
+            flows.map(move |(flow, _)| At { tenant, flow })
+        });
+        places.filter_map(move |at| self.view(stream, at))
+    }
+
+    /// The first of some flow.
+    pub fn any(&self, order: Order) -> Option<Waiter> {
+        let tenants = self.tenants.iter();
+        let mut flows = tenants.flat_map(|(_, member)| member.inner.iter());
+        flows.find_map(|(_, flow)| flow.inner.front(order))
+    }
+
+    fn view(&self, stream: Stream, at: At) -> Option<FlowView<'_, F, W>> {
+        let tenant = self.tenants.get(at.tenant)?;
+        let flow = tenant.inner.get(at.flow)?;
+        (!flow.inner.is_empty()).then(|| FlowView {
+            key: FlowKey::of(stream, tenant.name(), flow.name()),
+            waiting: flow.inner.len(),
+            rest: self.rest_of(at),
+            kept: &flow.inner.kept,
+        })
+    }
+}
+
+/// The flow of a tenant whose turn it is; those before it that are empty leave.
+fn first_waiting<F, W>(flows: &mut Flows<F, W>) -> Option<u32> {
+    while let Some(flow) = flows.first() {
+        if flows.get(flow).is_some_and(|flow| !flow.inner.is_empty()) {
+            return Some(flow);
+        }
+        flows.leave(flow);
+    }
+    None
+}
+
+/// How many flows have something that waits.
+fn campaigns<F, W>(flows: &Flows<F, W>) -> usize {
+    let waiting = flows.iter().filter(|(_, flow)| !flow.inner.is_empty());
+    waiting.count()
+}
+
+/// Mail of no tenant, or of no campaign, is a member like others. No label is empty.
+fn name(label: Option<&str>) -> &str {
+    label.unwrap_or_default()
+}
+
+impl<'a> FlowKey<'a> {
+    fn of(stream: Stream, tenant: &'a str, campaign: &'a str) -> Self {
+        let label = |name: &'a str| (!name.is_empty()).then_some(name);
+        Self {
+            stream,
+            tenant: label(tenant),
+            campaign: label(campaign),
+        }
+    }
+}

@@ -1,0 +1,182 @@
+//! Which source a message leaves from, of those it may leave from.
+
+use super::sources::{Order, Pool, Source};
+use super::verdict::Held;
+use super::warmup::{Look, Overflow};
+use super::{Policy, Settings};
+use crate::mail::{Labels, MessageId};
+use crate::units::Timestamp;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A message that looks for a source.
+#[derive(Debug, Clone, Copy)]
+pub struct Ask<'a> {
+    pub id: MessageId,
+    pub labels: &'a Labels,
+    pub site: &'a Arc<str>,
+    pub provider: &'a Arc<str>,
+    /// The source of the attempt before: greylisting remembers it.
+    pub last: Option<&'a str>,
+}
+
+/// The answer.
+#[derive(Debug, Clone)]
+pub enum Choice {
+    /// From here: now, or where nothing else can take it either, when what holds this source is over.
+    Source(Arc<Source>),
+    /// From nowhere, until somebody changes something.
+    Nowhere(Held),
+}
+
+/// Why a source does not take a message now.
+#[derive(Debug, Clone)]
+pub(super) struct Stop {
+    pub why: Held,
+    pub then: Then,
+}
+
+/// What the message does instead.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Then {
+    /// It tries the next source of its pool.
+    Next,
+    /// It tries those of this pool, and no others of its own.
+    Pool(Arc<str>),
+    /// It waits for this one.
+    Stay,
+    /// It tries the next; this one will never take it.
+    Skip,
+}
+
+/// How often a source that is not there is looked for.
+pub(super) const LOOK_AGAIN: Duration = Duration::from_secs(30);
+
+impl Policy {
+    /// The source that a message leaves from. It is the first of its pool's order that can take it now; where none can,
+    /// the first that will.
+    pub fn choose(&self, ask: &Ask<'_>, now: Timestamp) -> Choice {
+        let settings = self.settings();
+        let Some(pool) = settings.sources.pool(ask.labels) else {
+            return no_such_pool(ask.labels, &settings);
+        };
+        let (mut chosen, mut waiting) = (None, None);
+        self.walk(&settings, pool, ask, now, |source, _, standing| {
+            match standing {
+                Ok(()) => chosen = Some(Arc::clone(source)),
+                Err(Stop {
+                    then: Then::Skip, ..
+                }) => {}
+                Err(_) if waiting.is_none() => waiting = Some(Arc::clone(source)),
+                Err(_) => {}
+            }
+            match chosen {
+                Some(_) => ControlFlow::Break(()),
+                None => ControlFlow::Continue(()),
+            }
+        });
+        match chosen.or(waiting) {
+            Some(source) => Choice::Source(source),
+            None => nobody_there(pool),
+        }
+    }
+
+    /// Visits the sources a message may leave from, in its order, with how each stands.
+    pub(super) fn walk(
+        &self,
+        settings: &Settings,
+        pool: &Pool,
+        ask: &Ask<'_>,
+        now: Timestamp,
+        mut visit: impl FnMut(&Arc<Source>, &Arc<str>, Result<(), Stop>) -> ControlFlow<()>,
+    ) {
+        let (mut pool, mut order) = (pool, sticky(pool.order(ask.id), ask.last));
+        let mut seen = smallvec::SmallVec::<[&str; 8]>::new();
+        let mut at = 0;
+        while let Some(source) = order.get(at).copied() {
+            at += 1;
+            if seen.contains(&&*source.name) {
+                continue;
+            }
+            seen.push(&source.name);
+            let standing = self.standing(source, ask, now);
+            let then = standing.as_ref().err().map(|stop| stop.then.clone());
+            if visit(source, &pool.name, standing).is_break() {
+                return;
+            }
+            match then {
+                Some(Then::Stay) => return,
+                Some(Then::Pool(name)) => {
+                    // A pool that is not there leaves the message where it is.
+                    let Some(other) = settings.sources.named(&name) else {
+                        return;
+                    };
+                    (pool, order, at) = (other, sticky(other.order(ask.id), ask.last), 0);
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// Whether `source` can take a message now, as far as can be known without taking anything.
+    fn standing(&self, source: &Arc<Source>, ask: &Ask<'_>, now: Timestamp) -> Result<(), Stop> {
+        if !source.is_present() {
+            let why = Held::NoSource {
+                pool: "".into(),
+                why: format!("{} has no address of this machine", source.name).into(),
+            };
+            let then = Then::Skip;
+            return Err(Stop { why, then });
+        }
+        let (name, site, provider) = (&source.name, ask.site, ask.provider);
+        if let Some(suspension) = self.suspensions().until(name, site, provider, now) {
+            let (why, then) = (Held::Suspended(suspension), Then::Next);
+            return Err(Stop { why, then });
+        }
+        let Some(pair) = self.warmup().pair(name, provider) else {
+            return Ok(());
+        };
+        let Look::Wait(waiting) = pair.look(now) else {
+            return Ok(());
+        };
+        let then = match pair.overflow() {
+            Overflow::Wait | Overflow::Reject => Then::Stay,
+            Overflow::Next => Then::Next,
+            Overflow::Pool(pool) => Then::Pool(pool),
+        };
+        let why = Held::Warmup(waiting);
+        Err(Stop { why, then })
+    }
+}
+
+/// The source of the attempt before goes first, where it is one of them.
+fn sticky<'a>(mut order: Order<'a>, last: Option<&str>) -> Order<'a> {
+    let at = last.and_then(|last| order.iter().position(|source| &*source.name == last));
+    if let Some(at) = at.filter(|at| *at > 0) {
+        let last = order.remove(at);
+        order.insert(0, last);
+    }
+    order
+}
+
+fn no_such_pool(labels: &Labels, settings: &Settings) -> Choice {
+    let pool = labels.pool.as_deref().unwrap_or_default();
+    let known = settings.sources.names().join(", ");
+    Choice::Nowhere(Held::NoSource {
+        pool: pool.into(),
+        why: format!("there is no such pool in the configuration; there are: {known}").into(),
+    })
+}
+
+fn nobody_there(pool: &Pool) -> Choice {
+    let names: Vec<&str> = pool.sources().map(|source| &*source.name).collect();
+    let why = match names.is_empty() {
+        true => "it has no source".to_owned(),
+        false => format!("no address of {} is one of this machine", names.join(", ")),
+    };
+    Choice::Nowhere(Held::NoSource {
+        pool: Arc::clone(&pool.name),
+        why: why.into(),
+    })
+}

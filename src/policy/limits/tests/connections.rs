@@ -1,0 +1,96 @@
+//! Connections at a time, and how often one opens.
+
+use super::*;
+
+#[test]
+fn seats_are_taken_until_they_are_dropped() {
+    let (world, limit) = World::with("connections = 2");
+    let first = limit.connection(world.now()).unwrap();
+    let _second = limit.connection(world.now()).unwrap();
+    let full = limit.connection(world.now()).unwrap_err();
+    let expected = Full {
+        kind: Kind::Connections,
+        of: source("ip-a"),
+        limit: "2".into(),
+        used: 2,
+        key: "limits.source.connections".into(),
+        until: world.now() + SECOND,
+    };
+    assert_eq!(full, expected);
+    drop(first);
+    let _third = limit.connection(world.now()).unwrap();
+    assert_eq!(limit.open(), 2);
+}
+
+#[test]
+fn who_finds_no_seat_asks_idle_connections_to_go_for_two_seconds() {
+    let (world, limit) = World::with("connections = 1");
+    let _seat = limit.connection(world.now()).unwrap();
+    assert!(!limit.is_wanted(world.now()));
+    limit.connection(world.now()).unwrap_err();
+    assert!(limit.is_wanted(world.now()));
+    world.wait(SECOND);
+    assert!(limit.is_wanted(world.now()));
+    world.wait(SECOND);
+    assert!(!limit.is_wanted(world.now()));
+}
+
+#[test]
+fn connections_open_at_their_rate_and_idle_ones_going_would_not_help() {
+    let (world, limit) = World::with("connections = 10\nconnection_rate = \"60/min\"");
+    let _first = limit.connection(world.now()).unwrap();
+    let full = limit.connection(world.now()).unwrap_err();
+    assert_eq!(full.kind, Kind::ConnectionRate);
+    assert_eq!(&*full.key, "limits.source.connection_rate");
+    assert_eq!(full.until, world.now() + SECOND);
+    assert!(!limit.is_wanted(world.now()));
+    assert_eq!(limit.open(), 1);
+    world.wait(SECOND);
+    let _second = limit.connection(world.now()).unwrap();
+    let used: Vec<u64> = limit.fill(world.now()).iter().map(|f| f.used).collect();
+    assert_eq!(used, [2, 2]);
+}
+
+#[test]
+fn a_connection_for_which_there_is_no_seat_does_not_use_up_the_rate() {
+    let (world, limit) = World::with("connections = 1\nconnection_rate = \"60/min\"");
+    let seat = limit.connection(world.now()).unwrap();
+    world.wait(SECOND);
+    for _ in 0..5 {
+        let full = limit.connection(world.now()).unwrap_err();
+        assert_eq!(full.kind, Kind::Connections);
+    }
+    drop(seat);
+    let _seat = limit.connection(world.now()).unwrap();
+}
+
+#[test]
+fn connections_opened_before_there_was_a_limit_count() {
+    let (world, limit) = World::with("");
+    let seats = [0; 3].map(|_| limit.connection(world.now()).unwrap());
+    world.configure("connections = 2");
+    let full = limit.connection(world.now()).unwrap_err();
+    assert_eq!(full.used, 3);
+    let [first, second, _third] = seats;
+    drop(first);
+    limit.connection(world.now()).unwrap_err();
+    drop(second);
+    let _seat = limit.connection(world.now()).unwrap();
+}
+
+#[test]
+fn threads_never_have_more_seats_than_there_are() {
+    let (world, limit) = World::with("connections = 3");
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                for _ in 0..2_000 {
+                    let seats = [0; 2].map(|_| limit.connection(world.now()));
+                    assert!(limit.open() <= 3);
+                    drop(seats);
+                }
+            });
+        }
+    });
+    assert_eq!(limit.open(), 0);
+}

@@ -1,0 +1,266 @@
+//! Our addresses, the pools they form, and in which order a message would leave from them.
+
+use crate::mail::{Labels, MessageId};
+use std::collections::HashMap;
+use std::io;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+mod config;
+
+pub use config::{PoolConfig, PoolMember, SourceConfig, validate};
+
+/// One of our addresses.
+#[derive(Debug)]
+pub struct Source {
+    pub name: Arc<str>,
+    /// `None`: the kernel chooses.
+    pub address: Option<IpAddr>,
+    pub ehlo: Box<str>,
+    /// Its address is one of this machine.
+    present: AtomicBool,
+}
+
+/// Sources that share mail.
+#[derive(Debug)]
+pub struct Pool {
+    pub name: Arc<str>,
+    /// With their weights, over 0.
+    members: Vec<(Arc<Source>, u32)>,
+}
+
+/// `[[source]]` and `[[pool]]`, compiled.
+#[derive(Debug)]
+pub struct Sources {
+    pools: HashMap<Box<str>, Pool>,
+    /// Where mail leaves from that names no pool: every source, or the machine's own choice. Never empty.
+    everywhere: Pool,
+}
+
+/// The sources a message may leave from, the one it would leave from first in front.
+pub type Order<'a> = smallvec::SmallVec<[&'a Arc<Source>; 8]>;
+
+impl Source {
+    /// A source that the kernel chooses the address of.
+    fn of_the_machine(hostname: &str) -> Self {
+        Self {
+            name: "default".into(),
+            address: None,
+            ehlo: hostname.into(),
+            present: AtomicBool::new(true),
+        }
+    }
+
+    fn new(config: &SourceConfig) -> Self {
+        Self {
+            name: config.name.as_str().into(),
+            address: Some(config.address),
+            ehlo: config.ehlo.as_str().into(),
+            present: AtomicBool::new(true),
+        }
+    }
+
+    /// Whether the address was one of this machine when last looked at.
+    pub fn is_present(&self) -> bool {
+        self.present.load(Ordering::Relaxed)
+    }
+
+    /// Whether a socket can have its address.
+    fn bind(&self) -> io::Result<()> {
+        match self.address {
+            None => Ok(()),
+            Some(address) => std::net::UdpSocket::bind((address, 0)).map(drop),
+        }
+    }
+
+    /// Looks whether the address is there, and says so in the log where that has changed.
+    pub fn look(&self) {
+        let (name, bound) = (&self.name, self.bind());
+        let was = self.present.swap(bound.is_ok(), Ordering::Relaxed);
+        match (was, bound) {
+            (true, Err(error)) => {
+                let address = self.address;
+                tracing::warn!(source = %name, ?address, %error, "the source is left out: its address is not one of this machine");
+            }
+            (false, Ok(())) => {
+                tracing::info!(source = %name, "the source's address is there again")
+            }
+            _ => {}
+        }
+    }
+}
+
+impl Pool {
+    /// All members, by rendezvous hashing: the order depends on the message alone, so that a retry leaves from the
+    /// address that greylisting has seen, and a member that comes or goes moves only its own share of the mail.
+    pub fn order(&self, id: MessageId) -> Order<'_> {
+        if let [(only, _)] = self.members.as_slice() {
+            return Order::from_slice(&[only]);
+        }
+        let mut scored: smallvec::SmallVec<[(f64, &Arc<Source>); 8]> = self
+            .members
+            .iter()
+            .map(|(source, weight)| (score(id, &source.name, *weight), source))
+            .collect();
+        scored.sort_by(|a, b| b.0.total_cmp(&a.0));
+        scored.into_iter().map(|(_, source)| source).collect()
+    }
+
+    pub fn sources(&self) -> impl Iterator<Item = &Arc<Source>> {
+        self.members.iter().map(|(source, _)| source)
+    }
+}
+
+impl Sources {
+    pub fn new(hostname: &str, sources: &[SourceConfig], pools: &[PoolConfig]) -> Self {
+        let compiled: HashMap<&str, Arc<Source>> = sources
+            .iter()
+            .map(|source| (source.name.as_str(), Arc::new(Source::new(source))))
+            .collect();
+        let pools = pools
+            .iter()
+            .map(|pool| (pool.name.as_str().into(), compile(pool, &compiled)));
+        let mut members: Vec<(Arc<Source>, u32)> =
+            compiled.values().map(|s| (Arc::clone(s), 1)).collect();
+        members.sort_by(|a, b| a.0.name.cmp(&b.0.name));
+        if members.is_empty() {
+            members.push((Arc::new(Source::of_the_machine(hostname)), 1));
+        }
+        let everywhere = Pool {
+            name: "every source".into(),
+            members,
+        };
+        Self {
+            pools: pools.collect(),
+            everywhere,
+        }
+    }
+
+    /// The pool that mail with these labels leaves from; `None` where they name one that is not there.
+    pub fn pool(&self, labels: &Labels) -> Option<&Pool> {
+        match labels.pool.as_deref() {
+            None => Some(&self.everywhere),
+            Some(name) => self.named(name),
+        }
+    }
+
+    pub fn named(&self, pool: &str) -> Option<&Pool> {
+        self.pools.get(pool)
+    }
+
+    /// Names of all pools, in order.
+    pub fn names(&self) -> Vec<&str> {
+        let mut names: Vec<&str> = self.pools.keys().map(|name| &**name).collect();
+        names.sort_unstable();
+        names
+    }
+
+    /// Every source, by name.
+    pub fn all(&self) -> impl Iterator<Item = &Arc<Source>> {
+        self.everywhere.sources()
+    }
+
+    /// Looks which addresses this machine has.
+    pub fn look(&self) {
+        self.all().for_each(|source| source.look());
+    }
+}
+
+fn compile(pool: &PoolConfig, known: &HashMap<&str, Arc<Source>>) -> Pool {
+    let weighty = pool.sources.iter().filter(|member| member.weight > 0);
+    let members = weighty
+        .filter_map(|m| Some((Arc::clone(known.get(m.name.as_str())?), m.weight)))
+        .collect();
+    Pool {
+        name: pool.name.as_str().into(),
+        members,
+    }
+}
+
+/// Weighted rendezvous hashing: the highest of `-weight / ln(u)`, with u between 0 and 1 by message and member.
+fn score(id: MessageId, source: &str, weight: u32) -> f64 {
+    // FNV-1a over the name, then a finisher of splitmix64: ids of one millisecond differ in their low bits only.
+    let mut hash = source.bytes().fold(0xcbf2_9ce4_8422_2325u64, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    });
+    hash = hash.wrapping_add(id.0.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+    hash = (hash ^ (hash >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    hash = (hash ^ (hash >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    hash ^= hash >> 31;
+    // The upper 53 bits, never 0.
+    let unit = ((hash >> 11) as f64 + 0.5) / (1u64 << 53) as f64;
+    -f64::from(weight) / unit.ln()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sources(weights: &[u32]) -> Sources {
+        let name = |i: usize| format!("ip-{i}");
+        let configs: Vec<SourceConfig> = (0..weights.len())
+            .map(|i| SourceConfig::plain(&name(i), [127, 0, 0, 1].into()))
+            .collect();
+        let members = weights.iter().enumerate().map(|(i, weight)| PoolMember {
+            name: name(i),
+            weight: *weight,
+        });
+        let pool = PoolConfig {
+            name: "shared".into(),
+            sources: members.collect(),
+        };
+        Sources::new("mta.test", &configs, &[pool])
+    }
+
+    fn firsts(sources: &Sources) -> Vec<String> {
+        let pool = sources.named("shared").unwrap();
+        (0..10_000)
+            .map(|id| pool.order(MessageId(id))[0].name.to_string())
+            .collect()
+    }
+
+    #[test]
+    fn weights_are_kept_and_a_message_keeps_its_source() {
+        let of_three_and_one = sources(&[3, 1]);
+        let first = firsts(&of_three_and_one);
+        assert_eq!(first, firsts(&of_three_and_one));
+        let heavy = first.iter().filter(|name| *name == "ip-0").count();
+        assert!(
+            (7_300..7_700).contains(&heavy),
+            "{heavy} of 10000 by a weight of 3 in 4"
+        );
+    }
+
+    #[test]
+    fn a_member_that_goes_moves_only_its_own_mail() {
+        let (before, after) = (firsts(&sources(&[1, 1, 1])), firsts(&sources(&[1, 1])));
+        for (before, after) in before.iter().zip(&after) {
+            assert!(before == after || before == "ip-2", "{before} → {after}");
+        }
+    }
+
+    #[test]
+    fn a_pool_that_is_not_there_is_none() {
+        let sources = sources(&[1]);
+        let labels = |pool: &str| Labels {
+            pool: Some(pool.into()),
+            ..Labels::default()
+        };
+        assert!(sources.pool(&labels("shared")).is_some());
+        assert!(sources.pool(&labels("sahred")).is_none());
+        assert!(sources.pool(&Labels::default()).is_some());
+    }
+
+    #[test]
+    fn a_source_that_is_no_address_of_ours_is_found_out() {
+        let source = |address: [u8; 4]| Source::new(&SourceConfig::plain("ip", address.into()));
+        let ours = source([127, 0, 0, 1]);
+        ours.look();
+        assert!(ours.is_present());
+        // TEST-NET-1 is nobody's (RFC 5737).
+        let theirs = source([192, 0, 2, 1]);
+        theirs.look();
+        assert!(!theirs.is_present());
+    }
+}

@@ -1,1 +1,0 @@
-//! Who is kept from sending where, and until when.

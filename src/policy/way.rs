@@ -1,0 +1,279 @@
+//! Everything that policy has to say about mail from one source to one site, gathered once for each lane.
+
+use super::hours::Hours;
+use super::limits::{Full, Limit, Seat};
+use super::providers::Provider;
+use super::settings::Terms;
+use super::sources::Source;
+use super::suspension::{Suspension, Suspensions};
+use super::verdict::Held;
+use super::warmup::{self, Overflow, Pair, Reservation, Reserved};
+use crate::mail::{Reply, Stream};
+use crate::units::Timestamp;
+use smallvec::SmallVec;
+use std::sync::Arc;
+
+/// One source × site.
+pub struct Way {
+    pub source: Arc<Source>,
+    pub site: Arc<str>,
+    pub provider: Arc<Provider>,
+    /// Of the source at the site, at the provider, and of the source.
+    pub(super) limits: [Arc<Limit>; 3],
+    /// `None`: the source does not warm.
+    pub(super) warmup: Option<Arc<Pair>>,
+    pub(super) suspensions: Suspensions,
+    /// The provider's.
+    pub(super) hours: Option<Arc<Hours>>,
+    /// What an hour of waiting counts for against engagement, while the source warms.
+    pub points_per_hour: u16,
+}
+
+/// Mail that shares its turns in a line: of one tenant, campaign and stream.
+pub struct Flow {
+    pub(super) stream: Stream,
+    pub(super) has_tenant: bool,
+    pub(super) terms: Arc<Terms>,
+    /// Of the tenant and of the campaign, where the mail names them.
+    pub(super) limits: SmallVec<[Arc<Limit>; 2]>,
+}
+
+/// The answer to "may this go now?".
+pub enum Admission {
+    /// It may, for as many recipients as the lease says.
+    Go(Lease),
+    /// Not its campaign now.
+    Flow(Wait),
+    /// None of its tenant.
+    Tenant(Wait),
+    /// None from this source to this site.
+    Way(Wait),
+    /// As [`Admission::Way`], and another source may take it: whoever chooses one is to choose again.
+    Elsewhere(Wait),
+    /// The budget is to be asked for first: ask again after [`Way::refilled`].
+    Refill,
+}
+
+/// Until when something waits, and why.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Wait {
+    /// When it is worth asking again; `None`: somebody will say.
+    pub until: Option<Timestamp>,
+    pub why: Held,
+}
+
+impl Wait {
+    /// It is time to ask again.
+    pub fn is_over(&self, now: Timestamp) -> bool {
+        self.until.is_some_and(|until| until <= now)
+    }
+}
+
+impl From<Held> for Wait {
+    fn from(why: Held) -> Self {
+        Self {
+            until: why.until(),
+            why,
+        }
+    }
+}
+
+impl From<Full> for Wait {
+    fn from(full: Full) -> Self {
+        Held::Limit(full).into()
+    }
+}
+
+/// The right to try one message to some recipients. What is not used goes back when it is dropped.
+#[must_use = "a lease that is dropped is capacity given back"]
+pub struct Lease {
+    /// Recipients that may be tried.
+    left: u32,
+    /// Of the warm-up's budget.
+    budget: Option<Reservation>,
+    /// Cells taken, one of each.
+    taken: SmallVec<[Arc<Limit>; 5]>,
+    /// Messages in flight.
+    _seats: SmallVec<[Seat; 2]>,
+    begun: bool,
+}
+
+impl Lease {
+    /// How many recipients may still be tried.
+    pub fn left(&self) -> u32 {
+        self.left
+    }
+
+    /// A transaction of `octets` to so many recipients begins: what was taken for it is spent.
+    pub fn begin(&mut self, recipients: usize, octets: u64, now: Timestamp) {
+        self.left = self.left.saturating_sub(clamped(recipients));
+        self.begun = true;
+        self.taken
+            .iter()
+            .for_each(|limit| limit.charge(octets, now));
+    }
+
+    /// Others of the same message would go with it. A budget is asked for by each alone.
+    pub fn join(&mut self, _recipients: u16) -> bool {
+        self.budget.is_none()
+    }
+
+    /// So many recipients got the message, or were refused for good, or may have got it.
+    pub fn keep(&mut self, recipients: usize) {
+        if let Some(budget) = &mut self.budget {
+            budget.keep(clamped(recipients));
+        }
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        if !self.begun {
+            self.taken.iter().for_each(|limit| limit.give_back());
+        }
+    }
+}
+
+impl Way {
+    /// Whether the front message of `flow`, to so many recipients, may go now. Takes what it needs of every limit, or
+    /// nothing.
+    pub fn admit(&self, flow: &Flow, recipients: u32, now: Timestamp) -> Admission {
+        if let Some(suspension) = self.suspended(now) {
+            return Admission::Elsewhere(Held::Suspended(suspension).into());
+        }
+        if let Err(closed) = flow.window(now) {
+            return Admission::Tenant(closed.into());
+        }
+        if let Err(closed) = self.window(flow.stream, now) {
+            return Admission::Flow(closed.into());
+        }
+        let mut lease = Lease::new();
+        if let Err(full) = flow.take(&mut lease, now) {
+            return full;
+        }
+        for limit in &self.limits {
+            if let Err(full) = limit.message(now) {
+                return Admission::Way(full.into());
+            }
+            lease.taken.push(Arc::clone(limit));
+        }
+        match &self.warmup {
+            None => Admission::Go(lease),
+            Some(pair) => budget(pair, lease, recipients, now),
+        }
+    }
+
+    /// A connection's seats: it is one of the source, at the site and at the provider. Given back when dropped.
+    pub fn connect(&self, now: Timestamp) -> Result<Seats, Wait> {
+        let mut seats = SmallVec::new();
+        for limit in &self.limits {
+            seats.push(limit.connection(now)?);
+        }
+        Ok(Seats(seats))
+    }
+
+    /// Another lane was refused a connection that one of this might make room for.
+    pub fn is_wanted(&self, now: Timestamp) -> bool {
+        self.limits.iter().any(|limit| limit.is_wanted(now))
+    }
+
+    /// Returns when the budget that [`Admission::Refill`] spoke of has been asked for.
+    pub async fn refilled(&self, now: Timestamp) {
+        if let Some(pair) = &self.warmup {
+            pair.refilled(now).await;
+        }
+    }
+
+    /// While the source warms, the most engaged recipients go first.
+    pub fn is_warming(&self) -> bool {
+        self.warmup.as_ref().is_some_and(|pair| pair.is_warming())
+    }
+
+    /// Counts what became of `n` recipients for the warm-up's health.
+    pub fn observe(&self, outcome: warmup::Outcome, n: u32, now: Timestamp) {
+        if let Some(pair) = &self.warmup {
+            pair.observe(outcome, n, now);
+        }
+    }
+
+    /// The provider blocks the source for its reputation.
+    pub fn blocked(&self, reply: &Reply, now: Timestamp) {
+        if let Some(pair) = &self.warmup {
+            pair.blocked(&reply.to_string(), now);
+        }
+    }
+
+    fn suspended(&self, now: Timestamp) -> Option<Arc<Suspension>> {
+        let (source, provider) = (&self.source.name, &self.provider.name);
+        self.suspensions.until(source, &self.site, provider, now)
+    }
+
+    fn window(&self, stream: Stream, now: Timestamp) -> Result<(), Held> {
+        let hours = self.hours.as_ref();
+        hours.map_or(Ok(()), |hours| hours.open(stream, now))
+    }
+}
+
+/// The seats of one connection.
+#[must_use = "a connection without its seats is one too many"]
+pub struct Seats(#[allow(dead_code)] SmallVec<[Seat; 3]>);
+
+impl Lease {
+    fn new() -> Self {
+        Self {
+            left: u32::MAX,
+            budget: None,
+            taken: SmallVec::new(),
+            _seats: SmallVec::new(),
+            begun: false,
+        }
+    }
+}
+
+impl Flow {
+    /// Its tenant's share where tenants take turns.
+    pub fn weight(&self) -> u32 {
+        self.terms.weight
+    }
+
+    fn window(&self, now: Timestamp) -> Result<(), Held> {
+        let hours = self.terms.hours.as_ref();
+        hours.map_or(Ok(()), |hours| hours.open(self.stream, now))
+    }
+
+    fn take(&self, lease: &mut Lease, now: Timestamp) -> Result<(), Admission> {
+        for (at, limit) in self.limits.iter().enumerate() {
+            let refused = |full: Full| match at == 0 && self.has_tenant {
+                true => Admission::Tenant(full.into()),
+                false => Admission::Flow(full.into()),
+            };
+            limit.message(now).map_err(refused)?;
+            lease.taken.push(Arc::clone(limit));
+            lease._seats.push(limit.connection(now).map_err(refused)?);
+        }
+        Ok(())
+    }
+}
+
+/// The warm-up's part, last because it alone may give less than was asked for.
+fn budget(pair: &Arc<Pair>, mut lease: Lease, want: u32, now: Timestamp) -> Admission {
+    match pair.reserve(want, now) {
+        Reserved::Unlimited => Admission::Go(lease),
+        Reserved::Some(reservation) => {
+            lease.left = reservation.left();
+            lease.budget = Some(reservation);
+            Admission::Go(lease)
+        }
+        Reserved::Refill => Admission::Refill,
+        Reserved::Wait(waiting) => match pair.overflow() {
+            Overflow::Wait | Overflow::Reject => Admission::Way(Held::Warmup(waiting).into()),
+            Overflow::Next | Overflow::Pool(_) => {
+                Admission::Elsewhere(Held::Warmup(waiting).into())
+            }
+        },
+    }
+}
+
+fn clamped(recipients: usize) -> u32 {
+    u32::try_from(recipients).unwrap_or(u32::MAX)
+}
