@@ -1,8 +1,10 @@
 use super::super::config::{Config, SourceWarmup};
+use super::super::day::Zone;
 use super::super::rules::SourceRules;
 use super::*;
 use jiff::civil::date;
 use std::sync::Arc;
+use std::time::Duration;
 
 struct Case {
     rules: Rules,
@@ -66,9 +68,6 @@ fn capped(leave: &Leave) -> (u32, u64) {
     };
     (*stage, *cap)
 }
-
-use super::super::day::Zone;
-use std::time::Duration;
 
 #[test]
 fn a_good_day_ends_in_the_next_stage_and_the_last_in_warmth() {
