@@ -77,6 +77,25 @@ impl Metrics {
         registry.register_collector(Box::new(asked));
     }
 
+    /// Shows the gauge `mailwright_NAME` once for each of `values()`, which come with the values of `labels`. The number
+    /// of them must be bounded, and it must not block.
+    pub fn gauges<const N: usize>(
+        &self,
+        name: &'static str,
+        help: &'static str,
+        labels: [&'static str; N],
+        values: impl Fn() -> Vec<([Arc<str>; N], f64)> + Send + Sync + 'static,
+    ) {
+        let asked = AskedOfEach {
+            name,
+            help,
+            labels,
+            values: Box::new(values),
+        };
+        let mut registry = self.0.registry.lock();
+        registry.register_collector(Box::new(asked));
+    }
+
     /// The OpenMetrics text.
     pub fn render(&self) -> String {
         let mut text = String::new();
@@ -225,6 +244,42 @@ impl Collector for Asked {
     }
 }
 
+/// A gauge of many things, whose values are asked for.
+struct AskedOfEach<const N: usize> {
+    name: &'static str,
+    help: &'static str,
+    labels: [&'static str; N],
+    values: Values<N>,
+}
+
+/// Each with the values of its labels.
+type Values<const N: usize> = Box<dyn Fn() -> Vec<([Arc<str>; N], f64)> + Send + Sync>;
+
+impl<const N: usize> std::fmt::Debug for AskedOfEach<N> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut text = f.debug_struct("AskedOfEach");
+        text.field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+impl<const N: usize> Collector for AskedOfEach<N> {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
+        let mut metric =
+            encoder.encode_descriptor(self.name, self.help, None, MetricType::Gauge)?;
+        for (values, number) in (self.values)() {
+            let labels: Vec<(&str, &str)> = self
+                .labels
+                .iter()
+                .zip(&values)
+                .map(|(label, value)| (*label, &**value))
+                .collect();
+            let of_one = metric.encode_family(&labels)?;
+            ConstGauge::new(number).encode(of_one)?;
+        }
+        Ok(())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::sample;
@@ -252,6 +307,26 @@ mod tests {
             "mailwright_delivery_latency_seconds_count 1",
             "mailwright_possible_duplicates_total 1",
             "mailwright_queue_messages 7.0",
+        ] {
+            assert!(text.contains(line), "{line} not in\n{text}");
+        }
+    }
+
+    #[test]
+    fn a_gauge_of_many_things_is_told_once_for_each() {
+        let metrics = Metrics::new();
+        metrics.gauges("warmup_cap", "Caps", ["source", "provider"], || {
+            vec![
+                (["ip-a".into(), "*".into()], 50.0),
+                (["ip-a".into(), "a\"b".into()], 25.0),
+            ]
+        });
+        metrics.gauges("nothing", "Of nothing", ["source"], Vec::new);
+        let text = metrics.render();
+        assert_eq!(text.matches("# TYPE mailwright_warmup_cap gauge").count(), 1);
+        for line in [
+            "mailwright_warmup_cap{source=\"ip-a\",provider=\"*\"} 50.0\n",
+            "mailwright_warmup_cap{source=\"ip-a\",provider=\"a\\\"b\"} 25.0\n",
         ] {
             assert!(text.contains(line), "{line} not in\n{text}");
         }

@@ -182,6 +182,21 @@ impl Policy {
         });
     }
 
+    /// Lets a source send again where it was kept from, and has what waits for that looked at again. Returns the
+    /// suspension that is over, where there was one.
+    pub fn lift(&self, source: &str, at: &At, why: &str) -> Option<Arc<Suspension>> {
+        let lifted = self.0.suspensions.lift(source, at, why)?;
+        self.0.changed.notify_waiters();
+        Some(lifted)
+    }
+
+    /// For gauges. It holds nothing of the policy: events lead to metrics, metrics to their gauges, and a gauge that led
+    /// back would keep everything alive.
+    pub fn for_gauges(&self) -> impl Fn() -> Option<Policy> + Clone + Send + Sync + 'static {
+        let shared = Arc::downgrade(&self.0);
+        move || shared.upgrade().map(Policy)
+    }
+
     /// Takes note of what other nodes have decided.
     pub async fn refresh(&self) {
         if let Err(error) = self.0.suspensions.refresh().await {
