@@ -323,7 +323,10 @@ mod tests {
         });
         metrics.gauges("nothing", "Of nothing", ["source"], Vec::new);
         let text = metrics.render();
-        assert_eq!(text.matches("# TYPE mailwright_warmup_cap gauge").count(), 1);
+        assert_eq!(
+            text.matches("# TYPE mailwright_warmup_cap gauge").count(),
+            1
+        );
         for line in [
             "mailwright_warmup_cap{source=\"ip-a\",provider=\"*\"} 50.0\n",
             "mailwright_warmup_cap{source=\"ip-a\",provider=\"a\\\"b\"} 25.0\n",

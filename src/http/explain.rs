@@ -125,7 +125,10 @@ pub fn summary(explained: &Explained, refused: Option<&Reply>) -> String {
     }
     let source = taken(explained).map_or("no source", |candidate| &candidate.source);
     match &explained.waits {
-        None => format!("would go now from {source} to {}", explained.explanation.site),
+        None => format!(
+            "would go now from {source} to {}",
+            explained.explanation.site
+        ),
         Some(held) => format!("waits for {}", until(held, explained.until)),
     }
 }

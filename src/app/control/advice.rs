@@ -102,7 +102,9 @@ fn of_warmup(waiting: &Waiting, config: &Config) -> Vec<String> {
 
 fn of_operator(waiting: &Waiting) -> Option<String> {
     let (source, provider) = (&waiting.source, waiting.provider.as_deref());
-    let what = provider.map_or(source.to_string(), |provider| format!("{source} {provider}"));
+    let what = provider.map_or(source.to_string(), |provider| {
+        format!("{source} {provider}")
+    });
     match waiting.why {
         Reason::Spent { .. } | Reason::Unreadable { .. } | Reason::ClockIsBack { .. } => {
             Some(format!("mailwright warmup set {what} STAGE"))
@@ -141,7 +143,10 @@ fn of_pool(pool: &str, matter: &Matter<'_>, config: &Config) -> Vec<String> {
 /// `source[0]`; by its name where the configuration no longer has it.
 pub fn source_key(name: &str, config: &Config) -> String {
     let at = config.source.iter().position(|source| source.name == name);
-    at.map_or_else(|| format!("source \"{name}\""), |at| format!("source[{at}]"))
+    at.map_or_else(
+        || format!("source \"{name}\""),
+        |at| format!("source[{at}]"),
+    )
 }
 
 /// `pool[0]`
@@ -153,7 +158,10 @@ pub fn pool_key(name: &str, config: &Config) -> Option<String> {
 /// `tenant[0]`
 pub fn tenant_key(name: Option<&str>, config: &Config) -> Option<String> {
     let name = name?;
-    let at = config.tenant.iter().position(|tenant| tenant.name == name)?;
+    let at = config
+        .tenant
+        .iter()
+        .position(|tenant| tenant.name == name)?;
     Some(format!("tenant[{at}]"))
 }
 

@@ -145,7 +145,12 @@ impl Daemon {
         let tenant = config.tenant.iter().find(|t| name == Some(t.name.as_str()));
         let of_tenant = tenant.and_then(|tenant| {
             let key = tenant_key(name, config)?;
-            window(&format!("tenant {}", tenant.name), &tenant.send_window, &key, now)
+            window(
+                &format!("tenant {}", tenant.name),
+                &tenant.send_window,
+                &key,
+                now,
+            )
         });
         let settings = self.policy.settings();
         let provider = settings.providers.get(&explained.explanation.provider);
@@ -248,6 +253,8 @@ fn stand_in(question: &Question) -> MessageId {
 fn nowhere(domain: &str, failure: &DnsFailure) -> Refusal {
     match failure.bounce_class() {
         Some(_) => Refusal::Impossible(format!("mail to {domain} bounces: {failure}")),
-        None => Refusal::Unavailable(format!("where mail to {domain} goes is not known: {failure}")),
+        None => Refusal::Unavailable(format!(
+            "where mail to {domain} goes is not known: {failure}"
+        )),
     }
 }

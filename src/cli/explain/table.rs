@@ -27,10 +27,18 @@ pub fn verdict(verdict: &Verdict, out: Out<'_>) -> io::Result<()> {
 fn way(verdict: &Verdict, out: Out<'_>) -> io::Result<()> {
     let (explained, keys) = (&verdict.explained, &verdict.keys);
     let explanation = &explained.explanation;
-    let key = |key: &Option<String>| key.as_ref().map_or(String::new(), |key| format!(" ({key})"));
+    let key = |key: &Option<String>| {
+        key.as_ref()
+            .map_or(String::new(), |key| format!(" ({key})"))
+    };
     let site = match explanation.site.is_empty() {
         true => "not known".to_owned(),
-        false => format!("{}, by {}{}", explanation.site, explained.by, key(&keys.site)),
+        false => format!(
+            "{}, by {}{}",
+            explanation.site,
+            explained.by,
+            key(&keys.site)
+        ),
     };
     let pool = match explanation.pool.is_empty() {
         true => "none".to_owned(),
@@ -38,13 +46,24 @@ fn way(verdict: &Verdict, out: Out<'_>) -> io::Result<()> {
     };
     field("domain", &explained.domain, out)?;
     field("site", &site, out)?;
-    field("provider", &format!("{} ({})", explanation.provider, keys.provider), out)?;
-    field("tls", &format!("{} ({})", explained.tls.name(), keys.tls), out)?;
+    field(
+        "provider",
+        &format!("{} ({})", explanation.provider, keys.provider),
+        out,
+    )?;
+    field(
+        "tls",
+        &format!("{} ({})", explained.tls.name(), keys.tls),
+        out,
+    )?;
     field("pool", &pool, out)?;
     if let Some(reply) = &verdict.refused {
         field("refused", &reply.to_string(), out)?;
     }
-    verdict.notes.iter().try_for_each(|note| field("note", note, out))
+    verdict
+        .notes
+        .iter()
+        .try_for_each(|note| field("note", note, out))
 }
 
 fn field(name: &str, value: &str, out: Out<'_>) -> io::Result<()> {
@@ -53,11 +72,16 @@ fn field(name: &str, value: &str, out: Out<'_>) -> io::Result<()> {
 
 fn sources(verdict: &Verdict, out: Out<'_>) -> io::Result<()> {
     let candidates = &verdict.explained.explanation.candidates;
-    writeln!(out, "\nsources, in the order in which this message tries them")?;
+    writeln!(
+        out,
+        "\nsources, in the order in which this message tries them"
+    )?;
     if candidates.is_empty() {
         writeln!(out, "  none")?;
     }
-    candidates.iter().try_for_each(|candidate| source(verdict, candidate, out))
+    candidates
+        .iter()
+        .try_for_each(|candidate| source(verdict, candidate, out))
 }
 
 fn source(verdict: &Verdict, candidate: &Candidate, out: Out<'_>) -> io::Result<()> {
@@ -90,7 +114,11 @@ fn standing(verdict: &Verdict, candidate: &Candidate, out: Out<'_>) -> io::Resul
         (None, true) => writeln!(out, "    taken"),
         (None, false) => writeln!(out, "    not taken: one before it is"),
         (Some(held), taken) => {
-            let taken = if taken { "taken when it can" } else { "not taken" };
+            let taken = if taken {
+                "taken when it can"
+            } else {
+                "not taken"
+            };
             writeln!(out, "    {taken}: waits for {}", until(held, held.until()))?;
             advice(verdict, held, "    ", out)
         }
@@ -142,7 +170,9 @@ fn limits_of_labels(verdict: &Verdict, out: Out<'_>) -> io::Result<()> {
         let own = own.unwrap_or_default();
         writeln!(out, "  none ({own}limits.tenant, limits.campaign)")?;
     }
-    limits.iter().try_for_each(|fill| writeln!(out, "  {}", limit(fill)))
+    limits
+        .iter()
+        .try_for_each(|fill| writeln!(out, "  {}", limit(fill)))
 }
 
 fn windows(windows: &[Window], out: Out<'_>) -> io::Result<()> {
@@ -173,7 +203,10 @@ pub fn limit(fill: &Fill) -> String {
         Kind::Bytes => "octets",
     };
     let free = fill.until.map(|until| format!(", full until {until}"));
-    format!("{of}: {used} of {limit} {what} ({key}){}", free.unwrap_or_default())
+    format!(
+        "{of}: {used} of {limit} {what} ({key}){}",
+        free.unwrap_or_default()
+    )
 }
 
 /// `to google: warming, stage 3 of 45, sending day 3, 120 of 500 used, 380 left`

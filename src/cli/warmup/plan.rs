@@ -41,7 +41,9 @@ pub fn run(args: &Args, options: &Options, out: &mut dyn Write) -> Outcome {
     let config = options.config()?;
     let warmup = wanted(args, &config)?;
     let ramp = ramp(&warmup, &config.warmup, args.provider.as_deref())?;
-    let start = args.start.or(warmup.started.filter(|_| args.source.is_some()));
+    let start = args
+        .start
+        .or(warmup.started.filter(|_| args.source.is_some()));
     let start = start.unwrap_or_else(|| today(&config.warmup));
     let plan = plan(&ramp, start, args.list);
     Ok(match options.format {
@@ -67,7 +69,12 @@ fn wanted(args: &Args, config: &Config) -> Result<SourceWarmup, Failure> {
 }
 
 fn of_source(name: &str, config: &Config) -> Result<SourceWarmup, Failure> {
-    let warming = || config.source.iter().filter(|source| source.warmup.is_some());
+    let warming = || {
+        config
+            .source
+            .iter()
+            .filter(|source| source.warmup.is_some())
+    };
     let found = warming().find(|source| source.name == name);
     if let Some(warmup) = found.and_then(|source| source.warmup.clone()) {
         return Ok(warmup);
