@@ -6,8 +6,8 @@ use super::keys::{provider_at, states_of};
 use super::pair::Pair;
 use super::position::Position;
 use super::rules::{Rules, SourceRules};
-use super::waiting::Waiting;
 use super::unit::{Base, Name, Trouble, Unit};
+use super::waiting::Waiting;
 use crate::clock::Clock;
 use crate::events::Events;
 use crate::store::{Store, StoreError};
@@ -196,7 +196,10 @@ impl Pair {
     /// Where the source's mail to this provider is, and the source as a whole.
     pub fn positions(&self, now: Timestamp) -> Vec<Position> {
         let units = [&self.own, &self.whole];
-        units.into_iter().filter_map(|unit| unit.position(now)).collect()
+        units
+            .into_iter()
+            .filter_map(|unit| unit.position(now))
+            .collect()
     }
 
     /// Where the source's mail to this provider is, as far as this process knows.
