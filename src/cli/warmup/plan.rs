@@ -118,7 +118,7 @@ fn ramp(
 }
 
 /// What is wrong with it, each with the remedy.
-fn faults(warmup: &SourceWarmup, config: &warmup::Config) -> Failure {
+pub(super) fn faults(warmup: &SourceWarmup, config: &warmup::Config) -> Failure {
     let mut problems = Problems::default();
     let pools: Vec<&str> = match &warmup.overflow {
         // Pools are no matter here.
