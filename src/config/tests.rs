@@ -52,7 +52,8 @@ fn is_documented(section: &str, name: &str) -> bool {
         if line.starts_with('[') {
             let header = line.split(']').next().unwrap_or_default();
             current = header.trim_start_matches('[').to_owned();
-            if document::join(section, name) == current {
+            let key = document::join(section, name);
+            if current == key || current.starts_with(&format!("{key}.")) {
                 return true;
             }
         }

@@ -25,7 +25,7 @@ async fn a_first_message_arrives_signed_with_its_headers_and_body_whole() {
     assert_eq!(delivered.text("campaign"), "spring");
     let message = mx.only();
     assert_eq!(&*message.sender, "bounce@shop.test");
-    assert_eq!(message.recipients, ["ann@example.net".into()]);
+    assert_eq!(message.recipients, [Box::from("ann@example.net")]);
     let content = String::from_utf8(message.content.to_vec()).expect("ASCII");
     let signature = message.header("DKIM-Signature").expect("a signature");
     assert!(
@@ -111,7 +111,10 @@ async fn every_recipient_of_a_transaction_has_its_own_outcome() {
     let recipients: Vec<_> = mx.messages().iter().map(|m| m.recipients.clone()).collect();
     assert_eq!(
         recipients,
-        [["ann@example.net".into()], ["full@example.net".into()]]
+        [
+            [Box::from("ann@example.net")],
+            [Box::from("full@example.net")]
+        ]
     );
     net.check(&mta).await;
 }
