@@ -115,10 +115,10 @@ fn of_operator(waiting: &Waiting) -> Option<String> {
     }
 }
 
-/// The place of the rule that asked for it, which is told as `by rule PLACE`.
+/// The place of the rule that asked for it, which its reason ends with: `unusual rate (rule provider[0].rule[1])`.
 fn rule_of(suspension: &Suspension) -> Option<String> {
-    let place = suspension.why.strip_prefix("by rule ")?;
-    Some(place.to_owned())
+    let (_, place) = suspension.why.rsplit_once("(rule ")?;
+    Some(place.strip_suffix(')')?.to_owned())
 }
 
 fn lift(suspension: &Suspension) -> String {
