@@ -3,6 +3,7 @@
 use crate::config::Config;
 use crate::delivery::RouteConfig;
 use crate::http::Advice;
+use crate::http::explain::text;
 use crate::policy::Held;
 use crate::policy::suspension::{At, Suspension};
 use crate::policy::warmup::{Reason, Waiting};
@@ -21,7 +22,7 @@ pub struct Matter<'a> {
 /// Says what can be done about `held`.
 pub fn advise(held: &Held, matter: &Matter<'_>, config: &Config) -> Advice {
     Advice {
-        text: held.to_string(),
+        text: text(held),
         keys: keys(held, matter, config),
         command: command(held, matter),
         held: held.clone(),

@@ -31,7 +31,7 @@ async fn suspensions_are_lifted() {
     let (exit, text, daemon) = asked_of(&words).await;
     assert_eq!(exit, Exit::Ok);
     assert!(
-        text.starts_with("no more: source ip-a is kept from provider google"),
+        text.starts_with("lifted: source ip-a is kept from provider google"),
         "{text}"
     );
     let told = daemon.told.lock().clone();
