@@ -18,6 +18,7 @@ use crate::dns::Resolver;
 use crate::events::{Event, EventLog, Events, Metrics, Operators, Sink};
 use crate::http;
 use crate::intake::{self, Intake};
+use crate::policy::warmup::{Budget, Position};
 use crate::policy::{self, Policy};
 use crate::queue::Queue;
 use crate::smtp::listener::{self, Listener, Seats, TlsMode};
@@ -184,6 +185,7 @@ impl App {
         let listeners = bound.smtp.into_iter().zip(parts).collect();
         ground.gauges(&delivery);
         let daemon = Daemon {
+            clock: ground.clock,
             file,
             config: Mutex::new(config),
             lives: ground.lives,
@@ -388,6 +390,42 @@ impl Ground {
             "connections_out",
             "Outbound connections, open or opening",
             delivery.open_connections(),
+        );
+        self.traffic_gauges();
+    }
+
+    /// Of policy.
+    fn traffic_gauges(&self) {
+        let (policy, clock) = (self.policy.for_gauges(), self.clock.clone());
+        let budgets = move |pick: fn(Budget) -> u64| {
+            let (policy, clock) = (policy.clone(), clock.clone());
+            move || -> Vec<([Arc<str>; 2], f64)> {
+                let positions = policy().map(|policy| policy.warmup().show(clock.now()));
+                let positions = positions.unwrap_or_default().into_iter();
+                let budget = |at: Position| {
+                    let labels = [at.source.into(), at.provider.into()];
+                    Some((labels, pick(at.budget?) as f64))
+                };
+                positions.filter_map(budget).collect()
+            }
+        };
+        self.metrics.gauges(
+            "warmup_cap",
+            "Messages that a source which warms may send today, by provider and as a whole",
+            ["source", "provider"],
+            budgets(|budget| budget.cap),
+        );
+        self.metrics.gauges(
+            "warmup_used",
+            "Messages of the cap that are sent, being sent or leased",
+            ["source", "provider"],
+            budgets(|budget| budget.used),
+        );
+        let policy = self.policy.for_gauges();
+        self.metrics.gauge(
+            "suspensions",
+            "Sites and providers that sources are kept from",
+            move || policy().map_or(0.0, |policy| policy.suspensions().list().len() as f64),
         );
     }
 }

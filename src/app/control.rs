@@ -1,23 +1,40 @@
 //! The running daemon as operators reach it: by HTTP, by signal.
 
+mod advice;
+mod holds;
+mod traffic;
+mod verdict;
+
 use super::live::{Compiled, Lives};
+use crate::clock::Clock;
 use crate::config::{Config, restart_needed};
 use crate::delivery::{self, Delivery};
 use crate::events::{Event, Events, Metrics};
-use crate::http::{Action, Control, QueueEntry, Reloaded};
+use crate::http::{
+    Action, Control, Lift, Lifted, Question, QueueEntry, Refusal, Reloaded, SourceEntry, Steer,
+    Steered, Verdict, WhichWarmup,
+};
 use crate::mail::MessageId;
-use crate::policy::Policy;
-use crate::queue::Selector;
-use crate::spool::Spool;
+use crate::policy::warmup::Position;
+use crate::policy::{Held, Policy};
+use crate::queue::{Selector, View};
+use crate::spool::{Spool, Stored};
 use crate::store::Store;
 use crate::tls::server::{Renewal, ServerTls};
 use parking_lot::Mutex;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+/// Of the entries of one message, so many are explained: one has a thousand recipient domains at times.
+const MOST_VERDICTS: usize = 20;
+/// How long DNS may take for that.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What operators act on.
 pub struct Daemon {
+    pub(super) clock: Clock,
     pub(super) file: Option<PathBuf>,
     pub(super) config: Mutex<Config>,
     pub(super) lives: Lives,
@@ -73,24 +90,45 @@ impl Daemon {
         Ok(Reloaded { restart_needed })
     }
 
-    async fn entries(&self, which: &Selector, limit: usize) -> Vec<QueueEntry> {
-        let shown = self.delivery.show(which, limit).await;
+    /// One message's entries, those that wait with everything that decides about them.
+    async fn entries_of(&self, id: MessageId) -> Vec<QueueEntry> {
+        let shown = self.delivery.show(&Selector::of(id), usize::MAX).await;
         let entries = shown.into_iter().filter_map(|(view, stored, held)| {
-            let mut entry = QueueEntry::of(&view, stored.as_ref()?);
-            entry.waits = Some(held);
-            Some(entry)
+            let entry = entry(&view, stored.as_ref(), held)?;
+            Some((view, entry))
         });
-        entries.collect()
+        let mut entries: Vec<_> = entries.collect();
+        // What is late is left out: somebody waits for the rest.
+        let _or_late = tokio::time::timeout(PATIENCE, self.add_verdicts(&mut entries)).await;
+        entries.into_iter().map(|(_, entry)| entry).collect()
     }
+
+    async fn add_verdicts(&self, entries: &mut [(View, QueueEntry)]) {
+        let waiting = entries
+            .iter_mut()
+            .filter(|(view, _)| view.state != "sending");
+        for (view, entry) in waiting.take(MOST_VERDICTS) {
+            entry.verdict = self.explain_entry(view).await.map(Box::new);
+        }
+    }
+}
+
+/// `None` where the spool has nothing of it any more.
+fn entry(view: &View, stored: Option<&Stored>, held: Held) -> Option<QueueEntry> {
+    let mut entry = QueueEntry::of(view, stored?);
+    entry.waits = Some(held);
+    Some(entry)
 }
 
 impl Control for Daemon {
     async fn list(&self, which: &Selector, limit: usize) -> Vec<QueueEntry> {
-        self.entries(which, limit).await
+        let shown = self.delivery.show(which, limit).await.into_iter();
+        let entries = shown.filter_map(|(view, stored, held)| entry(&view, stored.as_ref(), held));
+        entries.collect()
     }
 
     async fn show(&self, id: MessageId) -> Vec<QueueEntry> {
-        self.entries(&Selector::of(id), usize::MAX).await
+        self.entries_of(id).await
     }
 
     async fn act(&self, action: Action, which: &Selector, why: &str) -> usize {
@@ -127,5 +165,24 @@ impl Control for Daemon {
 
     fn metrics(&self) -> String {
         self.metrics.render()
+    }
+    async fn explain(&self, question: &Question) -> Result<Verdict, Refusal> {
+        self.explain_question(question).await
+    }
+
+    fn warmups(&self, which: &WhichWarmup) -> Result<Vec<Position>, Refusal> {
+        self.positions(which)
+    }
+
+    async fn steer(&self, order: &Steer) -> Result<Steered, Refusal> {
+        self.steer_warmup(order).await
+    }
+
+    fn sources(&self) -> Vec<SourceEntry> {
+        self.source_entries()
+    }
+
+    fn lift(&self, order: &Lift) -> Result<Lifted, Refusal> {
+        self.lift_suspensions(order)
     }
 }

@@ -5,12 +5,17 @@
 
 mod auth;
 mod check;
+mod daemon;
 mod dkim;
 mod exit;
+mod explain;
 mod peers;
 mod queue;
 mod serve;
+mod source;
+mod table;
 mod telemetry;
+mod warmup;
 
 pub use exit::{Exit, Failure};
 
@@ -31,7 +36,8 @@ const EXAMPLE: &str = "\
 Example:
   mailwright serve                        run on loopback, everything under ./data
   mailwright check --config /etc/mailwright/mailwright.toml
-  mailwright queue list --domain example.net";
+  mailwright queue list --domain example.net
+  mailwright explain --from news@acme.example --to ann@example.net";
 
 #[derive(Debug, Subcommand)]
 enum Command {
@@ -40,6 +46,9 @@ enum Command {
     Auth(auth::Args),
     Dkim(dkim::Args),
     Queue(queue::Args),
+    Explain(Box<explain::Args>),
+    Warmup(warmup::Args),
+    Source(source::Args),
     Sink(crate::peers::sink::Args),
     Load(crate::peers::load::Args),
 }
@@ -77,6 +86,9 @@ fn dispatch(command: Command, out: &mut dyn Write) -> Outcome {
         Command::Auth(args) => auth::run(&args, out),
         Command::Dkim(args) => dkim::run(&args, out),
         Command::Queue(args) => queue::run(&args, out),
+        Command::Explain(args) => explain::run(&args, out),
+        Command::Warmup(args) => warmup::run(&args, out),
+        Command::Source(args) => source::run(&args, out),
         Command::Sink(args) => peers::sink(args, out),
         Command::Load(args) => peers::load(args, out),
     }

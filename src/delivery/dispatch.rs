@@ -58,7 +58,7 @@ impl Target {
             id: due.id,
             labels: &due.labels,
             site: &self.site,
-            provider: &self.provider.name,
+            provider: &self.provider,
             last: due.last.as_ref().map(|place| &*place.source),
         }
     }

@@ -116,7 +116,7 @@ impl Target {
             id: subject.id,
             labels: &subject.labels,
             site: &self.site,
-            provider: &self.provider.name,
+            provider: &self.provider,
             last: subject.last.as_deref(),
         }
     }

@@ -41,12 +41,7 @@ impl Delivery {
     /// Keeps the source from the site or the provider for a time, where the rule says so.
     fn keep_away(&self, way: &Way, rule: &Rule, reply: &Reply) {
         let now = self.0.with.clock.now();
-        if let Some(suspend) = &rule.suspend {
-            self.0
-                .with
-                .policy
-                .suspend(way, suspend, &rule.place, reply, now);
-        }
+        self.0.with.policy.suspend(way, rule, reply, now);
         if rule.reputation {
             way.blocked(reply, now);
         }

@@ -61,6 +61,8 @@ struct State {
     condition: Condition,
     /// What holds the whole line.
     held: Option<Wait>,
+    /// Why every campaign in it was passed over when last looked at.
+    passed: Option<Wait>,
     /// Why no further connection can be had.
     seatless: Option<Wait>,
     /// The next alarm.
@@ -147,6 +149,7 @@ impl Lane {
             pace,
             condition: Condition::Up,
             held: None,
+            passed: None,
             seatless: None,
             alarm: None,
         };
@@ -181,6 +184,7 @@ impl Lane {
                 why: why.clone(),
             };
         }
+        state.way.source.line_up(waiter.recipients);
         state.line.push(waiter, flow, |_| {
             let kept = make();
             let weight = kept.weight();
@@ -303,8 +307,9 @@ impl Lane {
                 self.hold(&mut state, wait);
                 Pick::Elsewhere
             }
-            (Taken::Waiting { until, .. }, None) => {
+            (Taken::Waiting { until, why }, None) => {
                 self.set_alarm(&mut state, Some(until));
+                state.passed = Some(why);
                 Pick::Nothing
             }
             (Taken::Empty, None) => Pick::Nothing,
@@ -401,7 +406,7 @@ impl Lane {
             failures,
             why: held.clone(),
         };
-        let line = state.line.drain();
+        let line = state.drain();
         line.map(|waiter| (waiter, until, held.clone())).collect()
     }
 
@@ -414,9 +419,10 @@ impl Lane {
     #[must_use = "these entries are in no queue now"]
     pub fn renew(&self, way: Arc<Way>, bounds: Bounds, backoff: Duration) -> Vec<Waiter> {
         let mut state = self.state.lock();
+        let line = state.drain().collect();
         (state.way, state.bounds, state.backoff) = (way, bounds, backoff);
         (state.held, state.seatless) = (None, None);
-        state.line.drain().collect()
+        line
     }
 
     /// An entry that waits, one of the next to go.
@@ -427,7 +433,7 @@ impl Lane {
     /// Everything in line, to be dispatched anew.
     #[must_use = "these entries are in no queue now"]
     pub fn drain(&self) -> Vec<Waiter> {
-        self.state.lock().line.drain().collect()
+        self.state.lock().drain().collect()
     }
 
     /// Why an entry in line waits.
@@ -456,7 +462,8 @@ impl Lane {
             Condition::Down { until, why, .. } if now < *until => Some(why.clone()),
             _ => None,
         };
-        let held = state.held.as_ref().filter(|wait| !wait.is_over(now));
+        let mut holds = [&state.held, &state.passed].into_iter().flatten();
+        let held = holds.find(|wait| !wait.is_over(now));
         LineView {
             waiting: state.line.len() as u64,
             open: state.open,
@@ -493,6 +500,13 @@ impl State {
         Some(Held::SiteRest { site, until, reply }.into())
     }
 
+    /// Everything in line.
+    fn drain(&mut self) -> impl Iterator<Item = Waiter> + use<> {
+        let source = Arc::clone(&self.way.source);
+        let line = self.line.drain();
+        line.inspect(move |waiter| source.leave_line(waiter.recipients))
+    }
+
     /// The next message that policy lets go; or what to do about the line, where it lets none.
     fn take(&mut self, now: Timestamp) -> (Taken<Lease, Wait>, Option<Stop>) {
         let Self { way, line, .. } = self;
@@ -526,6 +540,10 @@ impl State {
             }
         };
         let taken = line.take(now, admit, |lease, waiter| lease.join(waiter.recipients));
+        if let Taken::Some { batch, .. } = &taken {
+            let gone = batch.iter().map(|waiter| waiter.recipients);
+            gone.for_each(|recipients| way.source.leave_line(recipients));
+        }
         (taken, stop)
     }
 

@@ -280,7 +280,8 @@ mod tests {
 
     const START: &str = r#"{"time":"1970-01-02T00:00:00.123Z","type":""#;
     const MESSAGE: &str = r#"","id":"0000000000001","tenant":"acme","campaign":"spring","stream":"transactional","sender":"bounce@acme.example","recipient":"ann@example.net","domain":"example.net","size":1234"#;
-    const ATTEMPT: &str = r#","site":"mx.example.net","provider":"google","source":"ip-a","attempt":2"#;
+    const ATTEMPT: &str =
+        r#","site":"mx.example.net","provider":"google","source":"ip-a","attempt":2"#;
     const TLS: &str = r#","tls":{"version":"TLSv1.3","policy":"opportunistic"},"latency_ms":1500"#;
 
     /// The line of a message event: its type, and what follows the message's own fields.

@@ -12,6 +12,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::sync::Arc;
 
@@ -72,6 +73,25 @@ impl Metrics {
             name,
             help,
             value: Box::new(value),
+        };
+        let mut registry = self.0.registry.lock();
+        registry.register_collector(Box::new(asked));
+    }
+
+    /// Shows the gauge `mailwright_NAME` once for each of `values()`, which come with the values of `labels`. The number
+    /// of them must be bounded, and it must not block.
+    pub fn gauges<const N: usize>(
+        &self,
+        name: &'static str,
+        help: &'static str,
+        labels: [&'static str; N],
+        values: impl Fn() -> Vec<([Arc<str>; N], f64)> + Send + Sync + 'static,
+    ) {
+        let asked = AskedOfEach {
+            name,
+            help,
+            labels,
+            values: Box::new(values),
         };
         let mut registry = self.0.registry.lock();
         registry.register_collector(Box::new(asked));
@@ -191,6 +211,7 @@ const MOST_NAMES: usize = 1_000;
 
 impl Names {
     fn known(&self, name: &str) -> Arc<str> {
+        let name: &str = &escaped(name);
         if let Some(known) = self.0.read().get(name) {
             return known.clone();
         }
@@ -202,6 +223,15 @@ impl Names {
         names.insert(name.clone());
         name
     }
+}
+
+/// A label's value as OpenMetrics writes it: prometheus-client leaves that to us.
+fn escaped(value: &str) -> Cow<'_, str> {
+    if !value.contains(['\\', '"', '\n']) {
+        return Cow::Borrowed(value);
+    }
+    let value = value.replace('\\', "\\\\").replace('"', "\\\"");
+    Cow::Owned(value.replace('\n', "\\n"))
 }
 
 /// A gauge whose value is asked for.
@@ -222,6 +252,40 @@ impl Collector for Asked {
         let value = ConstGauge::new((self.value)());
         let metric = encoder.encode_descriptor(self.name, self.help, None, MetricType::Gauge)?;
         value.encode(metric)
+    }
+}
+
+/// A gauge of many things, whose values are asked for.
+struct AskedOfEach<const N: usize> {
+    name: &'static str,
+    help: &'static str,
+    labels: [&'static str; N],
+    values: Values<N>,
+}
+
+/// Each with the values of its labels.
+type Values<const N: usize> = Box<dyn Fn() -> Vec<([Arc<str>; N], f64)> + Send + Sync>;
+
+impl<const N: usize> std::fmt::Debug for AskedOfEach<N> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut text = f.debug_struct("AskedOfEach");
+        text.field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+impl<const N: usize> Collector for AskedOfEach<N> {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
+        let mut metric =
+            encoder.encode_descriptor(self.name, self.help, None, MetricType::Gauge)?;
+        for (values, number) in (self.values)() {
+            let labels = self.labels.iter().zip(&values);
+            let labels: Vec<(&str, Cow<'_, str>)> = labels
+                .map(|(label, value)| (*label, escaped(value)))
+                .collect();
+            let of_one = metric.encode_family(&labels)?;
+            ConstGauge::new(number).encode(of_one)?;
+        }
+        Ok(())
     }
 }
 
@@ -255,6 +319,35 @@ mod tests {
         ] {
             assert!(text.contains(line), "{line} not in\n{text}");
         }
+    }
+
+    #[test]
+    fn a_gauge_of_many_things_is_told_once_for_each() {
+        let metrics = Metrics::new();
+        metrics.gauges("warmup_cap", "Caps", ["source", "provider"], || {
+            vec![
+                (["ip-a".into(), "*".into()], 50.0),
+                (["ip-a".into(), "a\"b".into()], 25.0),
+            ]
+        });
+        metrics.gauges("nothing", "Of nothing", ["source"], Vec::new);
+        let text = metrics.render();
+        assert_eq!(
+            text.matches("# TYPE mailwright_warmup_cap gauge").count(),
+            1
+        );
+        for line in [
+            "mailwright_warmup_cap{source=\"ip-a\",provider=\"*\"} 50.0\n",
+            "mailwright_warmup_cap{source=\"ip-a\",provider=\"a\\\"b\"} 25.0\n",
+        ] {
+            assert!(text.contains(line), "{line} not in\n{text}");
+        }
+    }
+
+    #[test]
+    fn a_name_of_a_clients_choosing_stays_within_its_quotes() {
+        let names = Names::default();
+        assert_eq!(&*names.known("a\"b\\c\nd"), "a\\\"b\\\\c\\nd");
     }
 
     #[test]

@@ -1,7 +1,9 @@
 //! The handlers.
 
 use super::access::{Access, guard};
+use super::problem::Problem;
 use super::server::PATIENCE;
+use super::traffic;
 use super::{Action, Control, Done, Order, QueueEntry, Reloaded};
 use crate::events::metrics::CONTENT_TYPE;
 use crate::mail::MessageId;
@@ -26,6 +28,11 @@ pub fn router<C: Control>(control: Arc<C>, access: Access) -> Router {
         .route("/api/v1/queue", get(list::<C>))
         .route("/api/v1/queue/{name}", get(show::<C>).post(act::<C>))
         .route("/api/v1/reload", post(reload::<C>))
+        .route("/api/v1/explain", get(traffic::explain::<C>))
+        .route("/api/v1/warmup", get(traffic::warmups::<C>))
+        .route("/api/v1/warmup/{name}", post(traffic::steer::<C>))
+        .route("/api/v1/sources", get(traffic::sources::<C>))
+        .route("/api/v1/sources/lift", post(traffic::lift::<C>))
         .fallback(async || Problem::not_found("there is nothing here"))
         .method_not_allowed_fallback(async || {
             Problem(
@@ -58,43 +65,6 @@ async fn whole(request: Request<Body>, next: Next) -> Result<Response, Problem> 
             StatusCode::REQUEST_TIMEOUT,
             "the body came too slowly".into(),
         )),
-    }
-}
-
-/// An error as the API answers it.
-struct Problem(StatusCode, String);
-
-impl Problem {
-    fn not_found(what: impl Into<String>) -> Self {
-        Self(StatusCode::NOT_FOUND, what.into())
-    }
-
-    fn bad_request(what: impl Into<String>) -> Self {
-        Self(StatusCode::BAD_REQUEST, what.into())
-    }
-}
-
-impl IntoResponse for Problem {
-    fn into_response(self) -> Response {
-        (self.0, Json(serde_json::json!({ "error": self.1 }))).into_response()
-    }
-}
-
-impl From<JsonRejection> for Problem {
-    fn from(rejection: JsonRejection) -> Self {
-        Self(rejection.status(), rejection.body_text())
-    }
-}
-
-impl From<QueryRejection> for Problem {
-    fn from(rejection: QueryRejection) -> Self {
-        Self(rejection.status(), rejection.body_text())
-    }
-}
-
-impl From<PathRejection> for Problem {
-    fn from(rejection: PathRejection) -> Self {
-        Self(rejection.status(), rejection.body_text())
     }
 }
 

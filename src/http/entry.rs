@@ -1,5 +1,6 @@
 //! What the API tells of waiting mail.
 
+use super::Verdict;
 use crate::policy::Held;
 use crate::queue::View;
 use crate::spool::{Progress, Stored};
@@ -38,6 +39,9 @@ pub struct QueueEntry {
     pub until: Option<Timestamp>,
     /// When it is given up.
     pub expires: Timestamp,
+    /// Everything that decides about it, of mail that waits, where one message is asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verdict: Option<Box<Verdict>>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -76,6 +80,7 @@ impl QueueEntry {
             waits: waits(view, stored),
             until: view.due,
             expires: view.expires,
+            verdict: None,
         }
     }
 }

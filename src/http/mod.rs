@@ -9,20 +9,35 @@
 //! | `GET /api/v1/queue/{id}`     | the entries of one message |
 //! | `POST /api/v1/queue/{action}`| `retry`, `hold`, `release`, `drop`: [`Order`] → [`Done`] |
 //! | `POST /api/v1/reload`        | the configuration is read again: [`Reloaded`] |
+//! | `GET /api/v1/explain`        | what would become of a message, nothing taken: [`Question`] → [`Verdict`] |
+//! | `GET /api/v1/warmup`         | where warm-ups are: [`WhichWarmup`] → a list of positions |
+//! | `POST /api/v1/warmup/{order}`| [`Pause`], [`Resume`] or [`Set`] → [`Steered`] |
+//! | `GET /api/v1/sources`        | our addresses: a list of [`SourceEntry`] |
+//! | `POST /api/v1/sources/lift`  | suspensions end: [`Lift`] → [`Lifted`] |
 //!
-//! Errors are `{"error": "…"}` with 400, 401, 404, 405, 408, 413, 415 or 422. The daemon behind it is a [`Control`].
+//! Errors are `{"error": "…"}` with 400, 401, 404, 405, 408, 413, 415, 422 or 503. The daemon behind it is a [`Control`].
 
 mod access;
 mod api;
 mod config;
 mod entry;
+pub mod explain;
+mod problem;
 mod server;
+mod sources;
+mod traffic;
+mod warmup;
 
 pub use access::{Access, TokenError};
 pub use config::Config;
 pub use entry::{QueueEntry, QueueRecipient};
+pub use explain::{Advice, Keys, Question, Verdict, Window};
+pub use problem::Refusal;
+pub use sources::{Lift, Lifted, Membership, SourceEntry};
+pub use warmup::{Pause, Resume, Set, Steer, Steered, WhichWarmup};
 
 use crate::mail::MessageId;
+use crate::policy::warmup::Position;
 use crate::queue::Selector;
 use serde::{Deserialize, Serialize};
 use std::future::Future;
@@ -61,6 +76,34 @@ pub trait Control: Send + Sync + 'static {
 
     /// The metrics as OpenMetrics text.
     fn metrics(&self) -> String;
+
+    /// What would become of a message now. Nothing is taken; DNS is asked.
+    ///
+    /// # Errors
+    /// Its domain takes no mail, or that is not known now.
+    fn explain(&self, question: &Question)
+    -> impl Future<Output = Result<Verdict, Refusal>> + Send;
+
+    /// Where warm-ups are, by source and provider, the source as a whole first.
+    ///
+    /// # Errors
+    /// The source that is asked for does not warm.
+    fn warmups(&self, which: &WhichWarmup) -> Result<Vec<Position>, Refusal>;
+
+    /// Pauses, resumes or sets a warm-up; what is done is durable.
+    ///
+    /// # Errors
+    /// There is no such source, provider or stage, or the store does not answer.
+    fn steer(&self, order: &Steer) -> impl Future<Output = Result<Steered, Refusal>> + Send;
+
+    /// Every source, by name.
+    fn sources(&self) -> Vec<SourceEntry>;
+
+    /// Ends suspensions of a source.
+    ///
+    /// # Errors
+    /// There is no such source.
+    fn lift(&self, order: &Lift) -> Result<Lifted, Refusal>;
 }
 
 /// What an operator can do to waiting mail.

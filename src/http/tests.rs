@@ -1,3 +1,6 @@
+pub(crate) mod sample;
+mod traffic;
+
 use super::*;
 use crate::policy::Held;
 use crate::units::Timestamp;
@@ -10,6 +13,10 @@ use tokio::net::TcpStream;
 #[derive(Default)]
 pub(crate) struct Daemon {
     pub(crate) told: Mutex<Vec<String>>,
+    /// The last message it was to explain.
+    pub(crate) asked: Mutex<Option<Question>>,
+    /// Orders about warm-ups.
+    pub(crate) orders: Mutex<Vec<Steer>>,
     unready: Vec<String>,
     broken: bool,
 }
@@ -37,6 +44,7 @@ fn entry() -> QueueEntry {
         }),
         until: None,
         expires: Timestamp::from_millis(1_000),
+        verdict: None,
     }
 }
 
@@ -49,7 +57,11 @@ impl Control for Daemon {
     }
 
     async fn show(&self, id: MessageId) -> Vec<QueueEntry> {
-        (id == MessageId(1)).then(entry).into_iter().collect()
+        let explained = || QueueEntry {
+            verdict: Some(Box::new(sample::verdict())),
+            ..entry()
+        };
+        (id == MessageId(1)).then(explained).into_iter().collect()
     }
 
     async fn act(&self, action: Action, which: &Selector, why: &str) -> usize {
@@ -75,6 +87,62 @@ impl Control for Daemon {
 
     fn metrics(&self) -> String {
         "# EOF\n".to_owned()
+    }
+
+    async fn explain(&self, question: &Question) -> Result<Verdict, Refusal> {
+        *self.asked.lock() = Some(question.clone());
+        match question.to.domain() {
+            "nowhere.test" => Err(Refusal::Impossible("mail to nowhere.test bounces".into())),
+            "silent.test" => Err(Refusal::Unavailable("where it goes is not known".into())),
+            _ => Ok(sample::verdict()),
+        }
+    }
+
+    fn warmups(&self, which: &WhichWarmup) -> Result<Vec<Position>, Refusal> {
+        warms(which.source.as_deref().unwrap_or("ip-a"))?;
+        Ok(vec![sample::position("google"), sample::position("*")])
+    }
+
+    async fn steer(&self, order: &Steer) -> Result<Steered, Refusal> {
+        warms(order.source())?;
+        if let Steer::Set(Set { stage, .. }) = order
+            && *stage == crate::policy::warmup::Stage::At(99)
+        {
+            let why = "the schedule of ip-a has 64 stages, and no stage 99";
+            return Err(Refusal::Impossible(why.into()));
+        }
+        self.orders.lock().push(order.clone());
+        Ok(Steered {
+            done: true,
+            positions: vec![sample::position("google")],
+        })
+    }
+
+    fn sources(&self) -> Vec<SourceEntry> {
+        vec![sample::source()]
+    }
+
+    fn lift(&self, order: &Lift) -> Result<Lifted, Refusal> {
+        let Lift {
+            source,
+            site,
+            provider,
+            why,
+        } = order;
+        warms(source)?;
+        let told = format!("lift {source} {site:?} {provider:?} {why:?}");
+        self.told.lock().push(told);
+        Ok(Lifted {
+            lifted: vec![Arc::new(sample::suspension())],
+        })
+    }
+}
+
+fn warms(source: &str) -> Result<(), Refusal> {
+    match source {
+        "ip-a" => Ok(()),
+        "ip-down" => Err(Refusal::Unavailable("the store does not answer".into())),
+        _ => Err(Refusal::Unknown(format!("no source \"{source}\" warms"))),
     }
 }
 

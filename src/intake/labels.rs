@@ -26,7 +26,7 @@ const KNOWN: [&str; 8] = [
 
 /// Everything the fields say.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Said {
+pub struct Said {
     pub labels: Labels,
     /// The pool by the name that another MTA's field gives; not one of ours, perhaps.
     pub other_pool: Option<Box<str>>,

@@ -20,6 +20,7 @@ mod labels;
 mod to_the_end;
 
 pub use config::{Config, EightBit};
+pub use labels::Said;
 
 use crate::auth::ClientInfo;
 use crate::auth::credentials::{Tenant, Tenants};
@@ -32,7 +33,6 @@ use crate::policy::{Arrival, Policy};
 use crate::spool::{Commit, Meta, Progress, Spool, SpoolError, Stored};
 use crate::units::{Live, Timestamp};
 use body::Body;
-use labels::Said;
 use std::net::IpAddr;
 use std::sync::Arc;
 use to_the_end::ToTheEnd;
@@ -318,6 +318,14 @@ impl Parts {
         });
         Ok(id)
     }
+}
+
+/// What a header section says about its message, where nobody has authenticated: nothing is taken in.
+///
+/// # Errors
+/// The reply that would refuse the message for what it says.
+pub fn read_labels(head: Vec<u8>, now: Timestamp) -> Result<Said, Reply> {
+    labels::read(&compose::parse(head)?, None, now)
 }
 
 async fn sign(signers: &Signers, order: &Order<'_>, id: MessageId) -> Result<Vec<u8>, Reply> {

@@ -1,5 +1,6 @@
 //! Which source a message leaves from, of those it may leave from.
 
+use super::providers::Provider;
 use super::sources::{Order, Pool, Source};
 use super::verdict::Held;
 use super::warmup::{Look, Overflow};
@@ -8,7 +9,6 @@ use crate::mail::{Labels, MessageId};
 use crate::units::Timestamp;
 use std::ops::ControlFlow;
 use std::sync::Arc;
-use std::time::Duration;
 
 /// A message that looks for a source.
 #[derive(Debug, Clone, Copy)]
@@ -16,7 +16,7 @@ pub struct Ask<'a> {
     pub id: MessageId,
     pub labels: &'a Labels,
     pub site: &'a Arc<str>,
-    pub provider: &'a Arc<str>,
+    pub provider: &'a Arc<Provider>,
     /// The source of the attempt before: greylisting remembers it.
     pub last: Option<&'a str>,
 }
@@ -49,9 +49,6 @@ pub(super) enum Then {
     /// It tries the next; this one will never take it.
     Skip,
 }
-
-/// How often a source that is not there is looked for.
-pub(super) const LOOK_AGAIN: Duration = Duration::from_secs(30);
 
 impl Policy {
     /// The source that a message leaves from. It is the first of its pool's order that can take it now; where none can,
@@ -129,7 +126,7 @@ impl Policy {
             let then = Then::Skip;
             return Err(Stop { why, then });
         }
-        let (name, site, provider) = (&source.name, ask.site, ask.provider);
+        let (name, site, provider) = (&source.name, ask.site, &ask.provider.name);
         if let Some(suspension) = self.suspensions().until(name, site, provider, now) {
             let (why, then) = (Held::Suspended(suspension), Then::Next);
             return Err(Stop { why, then });

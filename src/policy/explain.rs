@@ -73,7 +73,7 @@ impl Policy {
         let mut told = Explanation {
             pool: "".into(),
             site: Arc::clone(ask.site),
-            provider: Arc::clone(ask.provider),
+            provider: Arc::clone(&ask.provider.name),
             candidates: Vec::new(),
             limits: self.limits_of_labels(ask, now),
             held: self.tenant_hours(ask.labels, now).err(),
@@ -111,23 +111,10 @@ impl Policy {
         standing: Result<(), Stop>,
         now: Timestamp,
     ) -> Candidate {
-        let (name, site, provider) = (&source.name, ask.site, ask.provider);
-        let of = [
-            Of::Source {
-                source: Arc::clone(name),
-            },
-            Of::Provider {
-                source: Arc::clone(name),
-                provider: Arc::clone(provider),
-            },
-            Of::Site {
-                source: Arc::clone(name),
-                site: Arc::clone(site),
-            },
-        ];
-        let warmup = self.warmup().pair(name, provider);
+        let of = Of::of_place(&source.name, ask.site, ask.provider);
+        let warmup = self.warmup().pair(&source.name, &ask.provider.name);
         Candidate {
-            source: Arc::clone(name),
+            source: Arc::clone(&source.name),
             address: source.address,
             pool: Arc::clone(pool),
             taken: false,

@@ -37,7 +37,7 @@ use crate::store::{Store, StoreError};
 use crate::units::{Live, Timestamp};
 use arc_swap::{ArcSwap, Guard};
 use limits::{Limit, Limits, Of};
-use providers::{Provider, Scope, Suspend};
+use providers::{Provider, Rule, Scope};
 use sources::Source;
 use std::sync::Arc;
 use suspension::{At, Suspension, Suspensions};
@@ -110,26 +110,14 @@ impl Policy {
 
     /// What is said of mail from `source` to `site`.
     pub fn way(&self, source: &Arc<Source>, site: &Arc<str>, provider: &Arc<Provider>) -> Arc<Way> {
-        let (name, of_provider) = (Arc::clone(&source.name), Arc::clone(&provider.name));
-        let limit = |of: Of| self.0.limits.of(&of);
+        let settings = self.settings();
+        let of = Of::of_place(&source.name, site, provider);
         Arc::new(Way {
-            limits: [
-                limit(Of::Site {
-                    source: Arc::clone(&name),
-                    site: Arc::clone(site),
-                }),
-                limit(Of::Provider {
-                    source: Arc::clone(&name),
-                    provider: of_provider,
-                }),
-                limit(Of::Source {
-                    source: Arc::clone(&name),
-                }),
-            ],
-            warmup: self.0.warmup.pair(&name, &provider.name),
+            limits: of.iter().map(|of| self.0.limits.of(of)).collect(),
+            warmup: self.0.warmup.pair(&source.name, &provider.name),
             suspensions: self.0.suspensions.clone(),
-            hours: self.settings().provider_hours(&provider.name),
-            points_per_hour: self.settings().points_per_hour,
+            hours: settings.provider_hours(&provider.name),
+            points_per_hour: settings.points_per_hour,
             source: Arc::clone(source),
             site: Arc::clone(site),
             provider: Arc::clone(provider),
@@ -176,8 +164,9 @@ impl Policy {
         )
     }
 
-    /// A reply asks for the source of a way to stay away for a time.
-    pub fn suspend(&self, way: &Way, suspend: &Suspend, rule: &str, reply: &Reply, now: Timestamp) {
+    /// Keeps the source of a way away for a time, where the rule that its reply matches says so.
+    pub fn suspend(&self, way: &Way, rule: &Rule, reply: &Reply, now: Timestamp) {
+        let Some(suspend) = &rule.suspend else { return };
         let at = match suspend.at {
             Scope::Site => At::Site(Arc::clone(&way.site)),
             Scope::Provider => At::Provider(Arc::clone(&way.provider.name)),
@@ -188,9 +177,24 @@ impl Policy {
             provider: Arc::clone(&way.provider.name),
             since: now,
             until: now + suspend.span,
-            why: format!("by rule {rule}").into(),
+            why: format!("{} (rule {})", rule.why, rule.place).into(),
             reply: Some(reply.clone()),
         });
+    }
+
+    /// Lets a source send again where it was kept from, and has what waits for that looked at again. Returns the
+    /// suspension that is over, where there was one.
+    pub fn lift(&self, source: &str, at: &At, why: &str) -> Option<Arc<Suspension>> {
+        let lifted = self.0.suspensions.lift(source, at, why)?;
+        self.0.changed.notify_waiters();
+        Some(lifted)
+    }
+
+    /// For gauges. It holds nothing of the policy: events lead to metrics, metrics to their gauges, and a gauge that led
+    /// back would keep everything alive.
+    pub fn for_gauges(&self) -> impl Fn() -> Option<Policy> + Clone + Send + Sync + 'static {
+        let shared = Arc::downgrade(&self.0);
+        move || shared.upgrade().map(Policy)
     }
 
     /// Takes note of what other nodes have decided.

@@ -19,7 +19,7 @@ pub struct Way {
     pub site: Arc<str>,
     pub provider: Arc<Provider>,
     /// Of the source at the site, at the provider, and of the source.
-    pub(super) limits: [Arc<Limit>; 3],
+    pub(super) limits: SmallVec<[Arc<Limit>; 3]>,
     /// `None`: the source does not warm.
     pub(super) warmup: Option<Arc<Pair>>,
     pub(super) suspensions: Suspensions,

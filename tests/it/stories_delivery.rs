@@ -111,7 +111,10 @@ async fn every_recipient_of_a_transaction_has_its_own_outcome() {
     let recipients: Vec<_> = mx.messages().iter().map(|m| m.recipients.clone()).collect();
     assert_eq!(
         recipients,
-        [[Box::from("ann@example.net")], [Box::from("full@example.net")]]
+        [
+            [Box::from("ann@example.net")],
+            [Box::from("full@example.net")]
+        ]
     );
     net.check(&mta).await;
 }

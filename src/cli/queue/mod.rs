@@ -1,29 +1,20 @@
 //! `queue`: what waits, why, and what to do about it. Asks the running daemon.
 
-mod daemon;
 mod offline;
 mod table;
 
+use super::daemon::{Daemon, Format, Options, Trouble};
 use super::{Exit, Failure, Outcome};
-use crate::config::Config;
-use crate::http::{Action, Order, QueueEntry};
+use crate::http::{Action, Done, Order, QueueEntry};
 use crate::queue::Selector;
-use daemon::{Daemon, Trouble};
 use std::io::Write;
-use std::path::PathBuf;
 
 /// Shows and steers the queue of the running daemon. `list` and `show` read the data directory where none runs.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLE)]
 pub struct Args {
-    /// The daemon's configuration: where it listens for HTTP, and its token. MAILWRIGHT_TOKEN overrides the token.
-    #[arg(long, global = true, value_name = "FILE")]
-    config: Option<PathBuf>,
-    /// The daemon's HTTP address, in place of the configuration's.
-    #[arg(long, global = true, value_name = "URL")]
-    url: Option<String>,
-    #[arg(long, global = true, value_enum, default_value = "table")]
-    format: Format,
+    #[command(flatten)]
+    options: Options,
     #[command(subcommand)]
     command: Command,
 }
@@ -34,12 +25,6 @@ Example:
   mailwright queue show 0ky3w2m4e0000
   mailwright queue hold --campaign spring --why \"wrong price\"
   mailwright queue release --campaign spring";
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum Format {
-    Table,
-    Json,
-}
 
 #[derive(Debug, clap::Subcommand)]
 enum Command {
@@ -124,35 +109,50 @@ impl Which {
 }
 
 pub fn run(args: &Args, out: &mut dyn Write) -> Outcome {
+    let options = &args.options;
     match &args.command {
-        Command::List { which, limit } => list(args, &which.selector(), *limit, out),
-        Command::Show { id } => show(args, id, out),
-        Command::Retry(target) => act(args, Action::Retry, target, out),
-        Command::Hold(target) => act(args, Action::Hold, target, out),
-        Command::Release(target) => act(args, Action::Release, target, out),
-        Command::Drop(target) => act(args, Action::Drop, target, out),
+        Command::List { which, limit } => list(options, &which.selector(), *limit, out),
+        Command::Show { id } => show(options, id, out),
+        Command::Retry(target) => act(options, Action::Retry, target, out),
+        Command::Hold(target) => act(options, Action::Hold, target, out),
+        Command::Release(target) => act(options, Action::Release, target, out),
+        Command::Drop(target) => act(options, Action::Drop, target, out),
     }
 }
 
-fn list(args: &Args, which: &Selector, limit: usize, out: &mut dyn Write) -> Outcome {
-    let config = Config::load(args.config.as_deref())?;
-    let entries = match Daemon::of(args, &config)?.list(which, limit) {
-        Err(Trouble::Nobody(why)) => offline::list(args, &config, which, limit, &why)?,
+fn list(options: &Options, which: &Selector, limit: usize, out: &mut dyn Write) -> Outcome {
+    let config = options.config()?;
+    let query = Listing { which, limit };
+    let entries = match Daemon::of(options, &config)?.get("/api/v1/queue", &query) {
+        Err(Trouble::Nobody(why)) => offline::list(options, &config, which, limit, &why)?,
         answer => answer?,
     };
-    print(args.format, &entries, out, table::list)
+    options.print::<QueueEntry>(&entries, out, table::list)
 }
 
-fn show(args: &Args, id: &str, out: &mut dyn Write) -> Outcome {
-    let config = Config::load(args.config.as_deref())?;
-    let entries = match Daemon::of(args, &config)?.show(id) {
-        Err(Trouble::Nobody(why)) => offline::show(args, &config, id, &why)?,
+/// The query of a listing.
+#[derive(serde::Serialize)]
+struct Listing<'a> {
+    #[serde(flatten)]
+    which: &'a Selector,
+    limit: usize,
+}
+
+fn show(options: &Options, id: &str, out: &mut dyn Write) -> Outcome {
+    if id.parse::<crate::mail::MessageId>().is_err() {
+        let message = format!("\"{id}\" is not a message id");
+        return Err(Failure::new(Exit::Data, message));
+    }
+    let config = options.config()?;
+    let path = format!("/api/v1/queue/{id}");
+    let entries = match Daemon::of(options, &config)?.get(&path, &()) {
+        Err(Trouble::Nobody(why)) => offline::show(options, &config, id, &why)?,
         answer => answer?,
     };
-    print(args.format, &entries, out, table::show)
+    options.print::<QueueEntry>(&entries, out, table::show)
 }
 
-fn act(args: &Args, action: Action, target: &Target, out: &mut dyn Write) -> Outcome {
+fn act(options: &Options, action: Action, target: &Target, out: &mut dyn Write) -> Outcome {
     let order = Order {
         select: target.which.selector(),
         all: target.all,
@@ -163,26 +163,12 @@ fn act(args: &Args, action: Action, target: &Target, out: &mut dyn Write) -> Out
             "say which messages with an id or an option, or --all for the whole queue, not both";
         return Err(Failure::new(Exit::Usage, message));
     }
-    let config = Config::load(args.config.as_deref())?;
-    let done = Daemon::of(args, &config)?.act(action, &order)?;
-    match args.format {
+    let name = serde_json::json!(action);
+    let path = format!("/api/v1/queue/{}", name.as_str().unwrap_or_default());
+    let done: Done = options.daemon()?.post(&path, &order)?;
+    match options.format {
         Format::Json => writeln!(out, "{}", serde_json::json!(done))?,
         Format::Table => writeln!(out, "{} done", done.count)?,
-    }
-    Ok(())
-}
-
-fn print(
-    format: Format,
-    entries: &[QueueEntry],
-    out: &mut dyn Write,
-    table: fn(&[QueueEntry], &mut dyn Write) -> std::io::Result<()>,
-) -> Outcome {
-    if format == Format::Table {
-        return Ok(table(entries, out)?);
-    }
-    for entry in entries {
-        writeln!(out, "{}", serde_json::json!(entry))?;
     }
     Ok(())
 }

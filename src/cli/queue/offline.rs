@@ -1,6 +1,6 @@
 //! The queue as the data directory has it, where no daemon runs.
 
-use super::Args;
+use crate::cli::daemon::Options;
 use crate::cli::{Exit, Failure};
 use crate::clock::Clock;
 use crate::config::Config;
@@ -13,14 +13,14 @@ use std::collections::HashMap;
 ///
 /// A daemon named by its URL has its data directory elsewhere, so nothing is read then.
 pub fn list(
-    args: &Args,
+    options: &Options,
     config: &Config,
     which: &Selector,
     limit: usize,
     why: &str,
 ) -> Result<Vec<QueueEntry>, Failure> {
     let unavailable = |more: String| Failure::new(Exit::Unavailable, format!("{why}{more}"));
-    if args.url.is_some() || !config.data_dir.exists() {
+    if options.url.is_some() || !config.data_dir.exists() {
         return Err(unavailable(String::new()));
     }
     let queue = Queue::new(Clock::machine());
@@ -44,12 +44,17 @@ pub fn list(
     Ok(views.iter().filter_map(entry).collect())
 }
 
-pub fn show(args: &Args, config: &Config, id: &str, why: &str) -> Result<Vec<QueueEntry>, Failure> {
+pub fn show(
+    options: &Options,
+    config: &Config,
+    id: &str,
+    why: &str,
+) -> Result<Vec<QueueEntry>, Failure> {
     let which = Selector {
         id: Some(id.to_owned()),
         ..Selector::default()
     };
-    let entries = list(args, config, &which, usize::MAX, why)?;
+    let entries = list(options, config, &which, usize::MAX, why)?;
     match entries.is_empty() {
         true => Err(Failure::new(
             Exit::Data,

@@ -1,5 +1,7 @@
 //! The queue as people read it.
 
+use crate::cli::explain::table::verdict;
+use crate::cli::table::columns;
 use crate::http::QueueEntry;
 use crate::policy::Held;
 use std::io::{self, Write};
@@ -18,14 +20,7 @@ const HEADINGS: [&str; 8] = [
 /// One line an entry, in columns.
 pub fn list(entries: &[QueueEntry], out: &mut dyn Write) -> io::Result<()> {
     let rows: Vec<[String; 8]> = entries.iter().map(row).collect();
-    let mut widths = HEADINGS.map(str::len);
-    for row in &rows {
-        for (width, cell) in widths.iter_mut().zip(row) {
-            *width = (*width).max(cell.chars().count());
-        }
-    }
-    line(&HEADINGS.map(str::to_owned), &widths, out)?;
-    rows.iter().try_for_each(|row| line(row, &widths, out))
+    columns(HEADINGS, &rows, out)
 }
 
 /// Everything about each entry.
@@ -48,14 +43,6 @@ fn row(entry: &QueueEntry) -> [String; 8] {
         recipients(entry),
         waits(entry),
     ]
-}
-
-fn line(cells: &[String; 8], widths: &[usize; 8], out: &mut dyn Write) -> io::Result<()> {
-    let mut text = String::new();
-    for (cell, width) in cells.iter().zip(widths) {
-        text.push_str(&format!("{cell:<width$}  "));
-    }
-    writeln!(out, "{}", text.trim_end())
 }
 
 fn show_one(entry: &QueueEntry, out: &mut dyn Write) -> io::Result<()> {
@@ -84,6 +71,10 @@ fn show_one(entry: &QueueEntry, out: &mut dyn Write) -> io::Result<()> {
             &format!("{address} ({state}, {tries} attempts)"),
         )?;
         field("", &optional(&recipient.last))?;
+    }
+    if let Some(of_entry) = &entry.verdict {
+        writeln!(out)?;
+        verdict(of_entry, out)?;
     }
     writeln!(out)
 }

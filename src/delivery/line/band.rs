@@ -2,11 +2,8 @@
 
 use super::flow::Flow;
 use super::shares::Shares;
-use super::{FlowKey, FlowView, Order, Share, Waiter};
-use crate::mail::Stream;
-use crate::queue::Key;
+use super::{FlowKey, Order, Share, Waiter};
 use crate::units::Timestamp;
-use std::sync::Arc;
 
 /// Flows of one stream.
 pub struct Band<F, W> {
@@ -163,36 +160,6 @@ impl<F, W> Band<F, W> {
         }
     }
 
-    /// Replaces what the caller keeps of each flow, and the tenants' weights.
-    pub fn renew(&mut self, stream: Stream, make: &mut impl FnMut(FlowKey<'_>) -> Share<F>) {
-        for tenant in self.tenants.iter_mut() {
-            let mut weight = None;
-            let name = Arc::clone(tenant.name());
-            for flow in tenant.inner.iter_mut() {
-                let share = make(FlowKey::of(stream, &name, flow.name()));
-                flow.inner.kept = share.kept;
-                weight = Some(share.weight);
-            }
-            weight.into_iter().for_each(|w| tenant.set_weight(w));
-        }
-    }
-
-    /// A waiter that leaves otherwise than by its turn. A flow that has no more goes at once.
-    #[must_use = "this entry is in no queue now"]
-    pub fn remove(&mut self, at: At, key: Key) -> Option<Waiter> {
-        let tenant = self.tenants.get_mut(at.tenant)?;
-        let flow = &mut tenant.inner.get_mut(at.flow)?.inner;
-        let waiter = flow.remove(key)?;
-        self.len -= 1;
-        if flow.is_empty() {
-            tenant.inner.leave(at.flow);
-            if campaigns(&tenant.inner) == 0 {
-                self.tenants.leave(at.tenant);
-            }
-        }
-        Some(waiter)
-    }
-
     pub fn into_waiters(self) -> impl Iterator<Item = Waiter> {
         let flows = self.tenants.into_inner().flat_map(Shares::into_inner);
         flows.flat_map(Flow::into_waiters)
@@ -210,32 +177,11 @@ impl<F, W> Band<F, W> {
         )
     }
 
-    /// Flows in which something waits.
-    pub fn views(&self, stream: Stream) -> impl Iterator<Item = FlowView<'_, F, W>> {
-        let tenants = self.tenants.iter();
-        let places = tenants.flat_map(|(tenant, member)| {
-            let flows = member.inner.iter();
-            flows.map(move |(flow, _)| At { tenant, flow })
-        });
-        places.filter_map(move |at| self.view(stream, at))
-    }
-
     /// The first of some flow.
     pub fn any(&self, order: Order) -> Option<Waiter> {
         let tenants = self.tenants.iter();
         let mut flows = tenants.flat_map(|(_, member)| member.inner.iter());
         flows.find_map(|(_, flow)| flow.inner.front(order))
-    }
-
-    fn view(&self, stream: Stream, at: At) -> Option<FlowView<'_, F, W>> {
-        let tenant = self.tenants.get(at.tenant)?;
-        let flow = tenant.inner.get(at.flow)?;
-        (!flow.inner.is_empty()).then(|| FlowView {
-            key: FlowKey::of(stream, tenant.name(), flow.name()),
-            waiting: flow.inner.len(),
-            rest: self.rest_of(at),
-            kept: &flow.inner.kept,
-        })
     }
 }
 
@@ -259,15 +205,4 @@ fn campaigns<F, W>(flows: &Flows<F, W>) -> usize {
 /// Mail of no tenant, or of no campaign, is a member like others. No label is empty.
 fn name(label: Option<&str>) -> &str {
     label.unwrap_or_default()
-}
-
-impl<'a> FlowKey<'a> {
-    fn of(stream: Stream, tenant: &'a str, campaign: &'a str) -> Self {
-        let label = |name: &'a str| (!name.is_empty()).then_some(name);
-        Self {
-            stream,
-            tenant: label(tenant),
-            campaign: label(campaign),
-        }
-    }
 }

@@ -54,10 +54,6 @@ impl<F> Flow<F> {
         }
     }
 
-    pub fn len(&self) -> usize {
-        self.len
-    }
-
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }
@@ -97,21 +93,6 @@ impl<F> Flow<F> {
     }
 
     #[must_use = "this entry is in no queue now"]
-    pub fn remove(&mut self, key: Key) -> Option<Waiter> {
-        let (number, at) = self.position(key)?;
-        let row = self.rows.get_mut(number)?;
-        let waiter = match at.checked_sub(1) {
-            Some(behind) => row.behind.remove(behind)?.waiter(),
-            None => {
-                let front = row.front.waiter();
-                self.move_up(number);
-                front
-            }
-        };
-        self.len -= 1;
-        Some(waiter)
-    }
-
     /// How many go before a waiter, should nobody else come.
     pub fn ahead_of(&self, key: Key, order: Order) -> Option<usize> {
         let (number, at) = self.position(key)?;

@@ -102,16 +102,6 @@ pub enum Taken<L, W> {
     },
 }
 
-/// One flow in which something waits.
-#[derive(Debug, Clone, Copy)]
-pub struct FlowView<'a, F, W> {
-    pub key: FlowKey<'a>,
-    pub waiting: usize,
-    /// Until when it, or its whole tenant, is passed over, and why.
-    pub rest: Option<(Timestamp, &'a W)>,
-    pub kept: &'a F,
-}
-
 /// Where a waiter stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Turn<'a, W> {
@@ -241,14 +231,6 @@ impl<F, W> Line<F, W> {
         STREAMS.into_iter().find_map(front)
     }
 
-    /// Takes one out. Goes over its flow.
-    pub fn remove(&mut self, flow: FlowKey<'_>, key: Key) -> Option<Waiter> {
-        let band = self.band_mut(flow.stream);
-        let waiter = band.remove(band.find(flow)?, key);
-        self.forget_debts();
-        waiter
-    }
-
     /// Where a waiter stands now. Goes over its flow, and over the names of all.
     pub fn turn(&self, flow: FlowKey<'_>, key: Key) -> Option<Turn<'_, W>> {
         let band = self.band(flow.stream);
@@ -265,24 +247,10 @@ impl<F, W> Line<F, W> {
         })
     }
 
-    /// The flows in which something waits.
-    pub fn flows(&self) -> impl Iterator<Item = FlowView<'_, F, W>> {
-        let streams = STREAMS.into_iter();
-        streams.flat_map(|stream| self.band(stream).views(stream))
-    }
-
     /// Lets all be asked again that are passed over, for example because limits have changed.
     pub fn forget_waits(&mut self) {
         self.transactional.wake_all();
         self.marketing.wake_all();
-    }
-
-    /// Makes anew what flows were given when they appeared, and lets all be asked again.
-    pub fn renew(&mut self, mut make: impl FnMut(FlowKey<'_>) -> Share<F>) {
-        for stream in STREAMS {
-            self.band_mut(stream).renew(stream, &mut make);
-        }
-        self.forget_waits();
     }
 
     /// The flow of a stream whose turn it is. A tenant that is passed over in a stream that goes first is so in this

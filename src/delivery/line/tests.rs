@@ -181,12 +181,6 @@ fn tenants_share_by_their_weights() {
     world.push_all(marketing("a", "sale"), 0..1_000);
     world.push_all(marketing("b", "sale"), 0..1_000);
     assert_eq!(count(&world.flows(400), "a/"), 300);
-    let reload = |key: FlowKey<'_>| Share {
-        kept: title(key),
-        weight: 1,
-    };
-    world.line.renew(reload);
-    assert_eq!(count(&world.flows(400), "a/"), 200);
 }
 
 #[test]
@@ -211,9 +205,9 @@ fn a_rest_is_no_credit() {
 fn leaving_and_coming_back_at_once_does_not_make_forgotten_what_one_had() {
     let mut world = World::new();
     world.push_all(marketing("b", "sale"), 0..1_000);
-    let mut large = 0;
+    let (mut large, mut there) = (0, false);
     for id in 0..1_000 {
-        if world.line.flows().all(|flow| flow.key.tenant != Some("a")) {
+        if !there {
             let recipients = 50;
             let waiter = Waiter {
                 recipients,
@@ -221,7 +215,9 @@ fn leaving_and_coming_back_at_once_does_not_make_forgotten_what_one_had() {
             };
             world.push(marketing("a", "sale"), waiter);
         }
-        large += count(&world.flows(1), "a/");
+        let went = count(&world.flows(1), "a/");
+        there = went == 0;
+        large += went;
     }
     assert!((19..=21).contains(&large), "{large} of 50 recipients each");
 }

@@ -23,7 +23,7 @@ pub struct Limit {
     numbers: Mutex<Numbers>,
 }
 
-/// Room for one connection; for a tenant or a campaign, for one message being sent. Dropping it gives it back.
+/// Room for one connection; for a tenant or a campaign, for one message being sent. Dropping it makes room again.
 #[must_use = "the connection is counted until this is dropped"]
 pub struct Seat(Arc<Limit>);
 
@@ -141,6 +141,15 @@ fn bit(kind: Kind) -> u8 {
         Kind::Connections => 2,
         Kind::ConnectionRate => 4,
         Kind::Bytes => 8,
+    }
+}
+
+impl Seat {
+    /// No connection was opened with it: what it took of the connection rate goes back too.
+    pub fn give_back(self) {
+        if self.0.has(&[Kind::ConnectionRate]) {
+            self.0.numbers.lock().give_back_connection();
+        }
     }
 }
 

@@ -90,6 +90,13 @@ impl Numbers {
         taken.map_err(|until| metered(Kind::ConnectionRate, meter, now, until))
     }
 
+    /// The connection rate's part of a connection that was not opened.
+    pub fn give_back_connection(&mut self) {
+        if let Some(meter) = &mut self.connection_rate {
+            meter.give_back();
+        }
+    }
+
     pub fn charge(&mut self, octets: u64, now: Timestamp) {
         if let Some(bytes) = &mut self.bytes {
             bytes.charge(octets, now);

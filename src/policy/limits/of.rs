@@ -1,7 +1,9 @@
 //! What a limit is on.
 
 use crate::mail::Labels;
+use crate::policy::providers::Provider;
 use serde::{Deserialize, Serialize};
+use smallvec::SmallVec;
 use std::fmt;
 use std::sync::Arc;
 
@@ -29,6 +31,29 @@ pub enum Of {
 }
 
 impl Of {
+    /// What mail from a source to a site is held to: the source at the site, at its provider, and everywhere. Who is no
+    /// provider in particular has no limit of all its sites together.
+    pub fn of_place(
+        source: &Arc<str>,
+        site: &Arc<str>,
+        provider: &Provider,
+    ) -> SmallVec<[Self; 3]> {
+        let (source, site) = (Arc::clone(source), Arc::clone(site));
+        let mut of = SmallVec::new();
+        of.push(Self::Site {
+            source: Arc::clone(&source),
+            site,
+        });
+        if !provider.is_other() {
+            of.push(Self::Provider {
+                source: Arc::clone(&source),
+                provider: Arc::clone(&provider.name),
+            });
+        }
+        of.push(Self::Source { source });
+        of
+    }
+
     /// What mail with these labels is held to wherever it goes: its tenant, then its campaign.
     pub fn of_labels(labels: &Labels) -> impl Iterator<Item = Self> {
         let tenant: Option<Arc<str>> = labels.tenant.as_deref().map(Into::into);

@@ -193,41 +193,22 @@ impl Config {
             let remedy = "write an IANA name such as \"UTC\" or \"Europe/Berlin\"";
             problems.add(format!("{at}.zone"), message, remedy);
         }
-        let mut check = |holds: bool, key: &str, message: &str, remedy: &str| {
-            if !holds {
+        let lease = (Share::ppm(1)..=Share::percent(10)).contains(&self.lease);
+        let pause = self.pause >= Span::minutes(1);
+        let max_pause = self.max_pause >= self.pause;
+        let rewarm_after = self.rewarm_after >= Span::days(1);
+        let aging = self.engagement_aging >= Span::secs(1);
+        for (good, key, message, remedy) in [
+            (lease, "lease", "is outside 0.0001 % to 10 %", "\"2%\""),
+            (pause, "pause", "is under a minute", "\"4h\""),
+            (max_pause, "max_pause", "is shorter than pause", "\"2d\""),
+            (rewarm_after, "rewarm_after", "is under a day", "\"30d\""),
+            (aging, "engagement_aging", "is under a second", "\"30m\""),
+        ] {
+            if !good {
                 problems.add(format!("{at}.{key}"), message, remedy);
             }
-        };
-        let leases = Share::ppm(1)..=Share::percent(10);
-        check(
-            leases.contains(&self.lease),
-            "lease",
-            "is outside 0.0001 % to 10 %",
-            "\"2%\"",
-        );
-        let minute = Span::minutes(1);
-        check(self.pause >= minute, "pause", "is under a minute", "\"4h\"");
-        let longest = "make it the longest pause, such as \"2d\"";
-        check(
-            self.max_pause >= self.pause,
-            "max_pause",
-            "is shorter than pause",
-            longest,
-        );
-        let day = Span::days(1);
-        check(
-            self.rewarm_after >= day,
-            "rewarm_after",
-            "is under a day",
-            "\"30d\"",
-        );
-        let aging = "a message would jump the line at once";
-        check(
-            self.engagement_aging >= Span::secs(1),
-            "engagement_aging",
-            aging,
-            "\"30m\"",
-        );
+        }
         self.gate.validate(&format!("{at}.gate"), problems);
         for (name, schedule) in &self.schedule {
             schedule.validate(&format!("{at}.schedule.{name}"), problems);
@@ -250,58 +231,51 @@ impl Config {
 
 impl Gate {
     pub fn validate(&self, at: &str, problems: &mut Problems) {
-        let mut check = |holds: bool, key: &str, message: &str, remedy: &str| {
-            if !holds {
+        let used = LIMITS.contains(&self.used);
+        let window = (1..=14).contains(&self.window);
+        for (good, key, message, remedy) in [
+            (used, "used", "is outside 0.0001 % to 100 %", "\"80%\""),
+            (
+                window,
+                "window",
+                "is outside 1 to 14 sending days",
+                "write 3",
+            ),
+            (
+                self.min_samples > 0,
+                "min_samples",
+                "is 0",
+                "write 40, or 1 to conclude from anything",
+            ),
+            (self.min_events > 0, "min_events", "is 0", "write 1 or more"),
+        ] {
+            if !good {
                 problems.add(format!("{at}.{key}"), message, remedy);
             }
-        };
-        let (least, most) = (Share::ppm(1), Share::percent(100));
-        let used = (least..=most).contains(&self.used);
-        check(used, "used", "is outside 0.0001 % to 100 %", "\"80%\"");
-        check(
-            (1..=14).contains(&self.window),
-            "window",
-            "is outside 1 to 14 sending days",
-            "write 3",
-        );
-        check(
-            self.min_samples >= 1,
-            "min_samples",
-            "is 0",
-            "write 40, or 1 to conclude from anything",
-        );
-        check(
-            self.min_events >= 1,
-            "min_events",
-            "is 0",
-            "write 1 or more",
-        );
-        for (key, hold, back) in [
-            ("bounces", self.hold.bounces, self.roll_back.bounces),
-            (
-                "complaints",
-                self.hold.complaints,
-                self.roll_back.complaints,
-            ),
-            ("deferrals", self.hold.deferrals, self.roll_back.deferrals),
-            ("blocks", least, self.roll_back.blocks),
-        ] {
-            let limits = (least..=most).contains(&hold) && (least..=most).contains(&back);
-            let key = format!("roll_back.{key}");
-            check(
-                limits,
-                &key,
-                "or what holds is outside 0.0001 % to 100 %",
-                "write such as \"5%\"",
-            );
-            let order = "is lower than what holds";
-            check(
-                back >= hold,
-                &key,
-                order,
-                "set back at the same share or a higher one",
-            );
         }
+        let (hold, back) = (&self.hold, &self.roll_back);
+        for (key, hold, back) in [
+            ("bounces", hold.bounces, back.bounces),
+            ("complaints", hold.complaints, back.complaints),
+            ("deferrals", hold.deferrals, back.deferrals),
+            ("blocks", *LIMITS.start(), back.blocks),
+        ] {
+            validate_limits(&format!("{at}.roll_back.{key}"), hold, back, problems);
+        }
+    }
+}
+
+const LIMITS: std::ops::RangeInclusive<Share> = Share::ppm(1)..=Share::percent(100);
+
+/// Both limits are shares, and what sets back is not under what holds.
+fn validate_limits(key: &str, hold: Share, back: Share, problems: &mut Problems) {
+    if !LIMITS.contains(&hold) || !LIMITS.contains(&back) {
+        let message = "or what holds is outside 0.0001 % to 100 %";
+        problems.add(key, message, "write such as \"5%\"");
+    }
+    if back < hold {
+        let remedy = "set back at the same share or a higher one";
+        problems.add(key, "is lower than what holds", remedy);
     }
 }
 

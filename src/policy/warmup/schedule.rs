@@ -151,56 +151,41 @@ impl Schedule {
 
     /// The caps of `days` or of `weeks`.
     fn listed(&self, faults: &mut Faults) -> Vec<u64> {
-        faults.check(
-            self.days.is_empty() || self.weeks.is_empty(),
-            "weeks",
-            || ("stands beside days".into(), "keep one of the two"),
-        );
-        faults.check(
-            !self.days.is_empty() || !self.weeks.is_empty(),
-            "days",
-            || {
-                (
-                    "is missing, and so is weeks".into(),
-                    "list messages a day: days = [50, 60, 75]",
-                )
-            },
-        );
-        let longest = self.days.len().max(self.weeks.len().saturating_mul(7));
-        faults.check(
-            longest <= MOST_STAGES,
-            if self.weeks.is_empty() {
-                "days"
-            } else {
-                "weeks"
-            },
-            || {
-                (
-                    format!("makes {longest} days, and {MOST_STAGES} is the most"),
-                    "let growth_per_week do the rest",
-                )
-            },
-        );
-        let written = self.written();
+        let (days, weeks) = (!self.days.is_empty(), !self.weeks.is_empty());
+        faults.check(!(days && weeks), "weeks", || {
+            ("stands beside days".into(), "keep one of the two")
+        });
+        faults.check(days || weeks, "days", || {
+            let remedy = "list messages a day: days = [50, 60, 75]";
+            ("is missing, and so is weeks".into(), remedy)
+        });
+        let length = self.days.len().max(self.weeks.len().saturating_mul(7));
+        let longest = if weeks { "weeks" } else { "days" };
+        faults.check(length <= MOST_STAGES, longest, || {
+            let message = format!("makes {length} days, and {MOST_STAGES} is the most");
+            (message, "let growth_per_week do the rest")
+        });
+        self.check_numbers(faults);
+        match weeks {
+            true => self.weeks.iter().flat_map(|week| week.days()).collect(),
+            false => self.days.clone(),
+        }
+    }
+
+    fn check_numbers(&self, faults: &mut Faults) {
         let mut before = 0;
-        for (key, cap) in &written {
-            faults.check((1..=MOST_A_DAY).contains(cap), key, || {
+        for (key, cap) in self.written() {
+            faults.check((1..=MOST_A_DAY).contains(&cap), &key, || {
                 (
                     format!("{cap} is no number of messages a day"),
                     "write 1 or more",
                 )
             });
-            faults.check(*cap >= before, key, || {
-                (
-                    format!("{cap} is less than the {before} before it"),
-                    "a schedule never shrinks",
-                )
+            faults.check(cap >= before, &key, || {
+                let message = format!("{cap} is less than the {before} before it");
+                (message, "a schedule never shrinks")
             });
-            before = *cap;
-        }
-        match self.weeks.is_empty() {
-            true => self.days.clone(),
-            false => self.weeks.iter().flat_map(|week| week.days()).collect(),
+            before = cap;
         }
     }
 

@@ -149,6 +149,9 @@ impl Unit {
 
     /// Puts what the store said on the desk, and tells who waits for it.
     pub fn place(&self, standing: Standing, now: Timestamp) {
+        // The source may have stopped warming while the store was asked.
+        let warms = self.base.rules.load().source(&self.name.source).is_some();
+        let standing = if warms { standing } else { Standing::Off };
         let unreadable = standing.needs_hand().cloned();
         let (free, was) = {
             let mut desk = self.desk.lock();

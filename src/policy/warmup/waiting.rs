@@ -46,6 +46,7 @@ pub enum Reason {
     Unavailable { because: String },
 }
 
+/// To follow "waits for"; until when is for others to say.
 impl fmt::Display for Waiting {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let provider = self.provider.as_deref().unwrap_or(WHOLE);
@@ -58,7 +59,7 @@ impl fmt::Display for Waiting {
                     "; `mailwright warmup set {source} {provider} STAGE` puts it right"
                 )
             }
-            (_, Some(until)) => write!(f, "; until {until}"),
+            (_, Some(_)) => Ok(()),
             (_, None) => write!(f, "; until an operator lets it go on"),
         }
     }

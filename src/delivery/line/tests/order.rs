@@ -107,14 +107,4 @@ fn where_a_waiter_stands_is_told_in_full() {
     };
     assert_eq!(world.line.turn(flow, key), Some(expected));
     assert_eq!(world.line.turn(marketing("a", "news"), key), None);
-    assert!(world.line.remove(flow, world.keys[5]).is_some());
-    assert!(world.line.remove(flow, world.keys[5]).is_none());
-    assert_eq!(world.line.turn(flow, key).unwrap().ahead, 3);
-    assert!(
-        world
-            .line
-            .remove(marketing("b", "sale"), world.keys[12])
-            .is_some()
-    );
-    assert_eq!(world.line.turn(flow, key).unwrap().tenants, 1);
 }

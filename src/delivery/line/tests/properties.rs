@@ -11,9 +11,7 @@ enum Step {
     /// A take; the answers go round, one for each flow that is asked.
     Take(Vec<Answer>),
     Order(Order),
-    Remove(usize),
     ForgetWaits,
-    Renew,
     Drain,
     Later(u64),
     Earlier(u64),
@@ -79,9 +77,7 @@ fn step() -> impl Strategy<Value = Step> {
         24 => push.prop_map(|(flow, id, engagement, n)| Step::Push(flow, id, engagement, n)),
         20 => prop::collection::vec(answer(), 1..6).prop_map(Step::Take),
         2 => order().prop_map(Step::Order),
-        2 => any::<usize>().prop_map(Step::Remove),
         1 => Just(Step::ForgetWaits),
-        1 => Just(Step::Renew),
         1 => Just(Step::Drain),
         6 => (1u64..3_000_000).prop_map(Step::Later),
         1 => (1u64..3_000_000).prop_map(Step::Earlier),
@@ -118,12 +114,7 @@ impl Watched {
                 self.order = order;
                 self.world.line.set_order(order);
             }
-            Step::Remove(number) => self.removes(number),
             Step::ForgetWaits => self.world.line.forget_waits(),
-            Step::Renew => self.world.line.renew(|key| Share {
-                kept: title(key),
-                weight: 2,
-            }),
             Step::Drain => {
                 let mut drained: Vec<Key> = self.world.line.drain().map(|w| w.key).collect();
                 let mut expected: Vec<Key> = self.model.drain(..).map(|(_, w)| w.key).collect();
@@ -191,15 +182,6 @@ impl Watched {
                 .position(|known| *known == (flow, *waiter));
             self.model.remove(at.expect("it waits, and in this flow"));
         }
-    }
-
-    fn removes(&mut self, number: usize) {
-        if self.model.is_empty() {
-            return;
-        }
-        let (flow, waiter) = self.model.remove(number % self.model.len());
-        let removed = self.world.line.remove(FLOWS[flow], waiter.key);
-        assert_eq!(removed, Some(waiter));
     }
 }
 

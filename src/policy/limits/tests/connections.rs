@@ -1,6 +1,7 @@
 //! Connections at a time, and how often one opens.
 
 use super::*;
+use std::sync::Barrier;
 
 #[test]
 fn seats_are_taken_until_they_are_dropped() {
@@ -65,6 +66,19 @@ fn a_connection_for_which_there_is_no_seat_does_not_use_up_the_rate() {
 }
 
 #[test]
+fn a_seat_that_was_not_used_leaves_the_rate_as_it_was() {
+    let (world, limit) = World::with("connections = 10\nconnection_rate = \"60/min\"");
+    // Another limit refuses each time.
+    for _ in 0..5 {
+        limit.connection(world.now()).unwrap().give_back();
+    }
+    assert_eq!(limit.open(), 0);
+    assert_eq!(limit.fill(world.now())[1].used, 0);
+    let _seat = limit.connection(world.now()).unwrap();
+    limit.connection(world.now()).unwrap_err();
+}
+
+#[test]
 fn connections_opened_before_there_was_a_limit_count() {
     let (world, limit) = World::with("");
     let seats = [0; 3].map(|_| limit.connection(world.now()).unwrap());
@@ -80,14 +94,16 @@ fn connections_opened_before_there_was_a_limit_count() {
 
 #[test]
 fn threads_never_have_more_seats_than_there_are() {
-    let (world, limit) = World::with("connections = 3");
+    let (world, limit) = World::with("connections = 1");
+    let now = world.now();
+    let start = Barrier::new(4);
     std::thread::scope(|scope| {
         for _ in 0..4 {
             scope.spawn(|| {
-                for _ in 0..2_000 {
-                    let seats = [0; 2].map(|_| limit.connection(world.now()));
-                    assert!(limit.open() <= 3);
-                    drop(seats);
+                start.wait();
+                for _ in 0..20_000 {
+                    let seat = limit.connection(now);
+                    assert!(seat.is_err() || limit.open() == 1);
                 }
             });
         }

@@ -1,8 +1,10 @@
 use super::super::config::{Config, SourceWarmup};
+use super::super::day::Zone;
 use super::super::rules::SourceRules;
 use super::*;
 use jiff::civil::date;
 use std::sync::Arc;
+use std::time::Duration;
 
 struct Case {
     rules: Rules,
@@ -66,9 +68,6 @@ fn capped(leave: &Leave) -> (u32, u64) {
     };
     (*stage, *cap)
 }
-
-use super::super::day::Zone;
-use std::time::Duration;
 
 #[test]
 fn a_good_day_ends_in_the_next_stage_and_the_last_in_warmth() {
@@ -317,6 +316,9 @@ fn a_clock_before_all_the_days_that_are_kept_is_refused() {
     let kept = plus_days(first, 5);
     assert_eq!(state.open(first, case.terms()), Leave::TooEarly(kept));
     assert_eq!(capped(&state.open(kept, case.terms())), (1, 50));
+    // It was the days that were wrong: an operator says so.
+    let _ = state.set(Stage::At(1), noon(1), case.terms());
+    assert_eq!(capped(&state.open(first, case.terms())), (1, 50));
 }
 
 #[test]

@@ -1,15 +1,63 @@
-//! The daemon's API as its client sees it.
+//! The running daemon's API as its client sees it, and the options that say which daemon is meant.
 
-use super::Args;
-use crate::cli::{Exit, Failure};
+use super::{Exit, Failure, Outcome};
 use crate::config::Config;
-use crate::http::{Access, Action, Done, Order, QueueEntry};
-use crate::queue::Selector;
+use crate::http::Access;
+use serde::Serialize;
 use serde::de::DeserializeOwned;
+use std::io::Write;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::path::PathBuf;
 use std::time::Duration;
 use ureq::http::Response;
 use ureq::{Agent, Body};
+
+/// Which daemon is asked, and how its answer is printed.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Options {
+    /// The daemon's configuration: where it listens for HTTP, and its token. MAILWRIGHT_TOKEN overrides the token.
+    #[arg(long, global = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// The daemon's HTTP address, in place of the configuration's.
+    #[arg(long, global = true, value_name = "URL")]
+    pub url: Option<String>,
+    #[arg(long, global = true, value_enum, default_value = "table")]
+    pub format: Format,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Format {
+    Table,
+    Json,
+}
+
+impl Options {
+    /// The configuration that they name.
+    pub fn config(&self) -> Result<Config, Failure> {
+        Ok(Config::load(self.config.as_deref())?)
+    }
+
+    /// The daemon that they mean.
+    pub fn daemon(&self) -> Result<Daemon, Failure> {
+        Daemon::of(self, &self.config()?)
+    }
+
+    /// Prints `list`: one JSON object a line, or the table of it.
+    pub fn print<T: Serialize>(
+        &self,
+        list: &[T],
+        out: &mut dyn Write,
+        table: impl FnOnce(&[T], &mut dyn Write) -> std::io::Result<()>,
+    ) -> Outcome {
+        if self.format == Format::Table {
+            return Ok(table(list, out)?);
+        }
+        for one in list {
+            writeln!(out, "{}", serde_json::json!(one))?;
+        }
+        Ok(())
+    }
+}
 
 /// The running daemon.
 pub struct Daemon {
@@ -38,8 +86,8 @@ impl From<Trouble> for Failure {
 const PATIENCE: Duration = Duration::from_secs(60);
 
 impl Daemon {
-    /// The daemon that `args` mean. Its token may be one that only the daemon's user can read.
-    pub fn of(args: &Args, config: &Config) -> Result<Self, Failure> {
+    /// The daemon that `options` mean. Its token may be one that only the daemon's user can read.
+    pub fn of(options: &Options, config: &Config) -> Result<Self, Failure> {
         let token = match std::env::var("MAILWRIGHT_TOKEN") {
             Ok(token) => Some(token),
             Err(_) => Access::load(&config.http)
@@ -54,44 +102,29 @@ impl Daemon {
             .build();
         Ok(Self {
             agent: agent.into(),
-            url: args.url.clone().unwrap_or_else(|| url_of(config)),
+            url: options.url.clone().unwrap_or_else(|| url_of(config)),
             token,
         })
     }
 
-    pub fn list(&self, which: &Selector, limit: usize) -> Result<Vec<QueueEntry>, Trouble> {
-        let mut request = self.agent.get(format!("{}/api/v1/queue", self.url));
-        let limit = limit.to_string();
-        for (name, value) in [
-            ("id", &which.id),
-            ("site", &which.site),
-            ("domain", &which.domain),
-            ("tenant", &which.tenant),
-            ("campaign", &which.campaign),
-            ("source", &which.source),
-            ("limit", &Some(limit)),
-        ] {
-            if let Some(value) = value {
-                request = request.query(name, value);
-            }
-        }
+    /// `GET`; the query is the fields of `query` that are not null.
+    pub fn get<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        query: &impl Serialize,
+    ) -> Result<T, Trouble> {
+        let request = self.agent.get(format!("{}{path}", self.url));
+        let request = request.query_pairs(pairs(query));
         self.read(self.authorised(request).call())
     }
 
-    pub fn show(&self, id: &str) -> Result<Vec<QueueEntry>, Trouble> {
-        if id.parse::<crate::mail::MessageId>().is_err() {
-            let message = format!("\"{id}\" is not a message id");
-            return Err(Trouble::Failed(Failure::new(Exit::Data, message)));
-        }
-        let request = self.agent.get(format!("{}/api/v1/queue/{id}", self.url));
-        self.read(self.authorised(request).call())
-    }
-
-    pub fn act(&self, action: Action, order: &Order) -> Result<Done, Trouble> {
-        let name = serde_json::json!(action);
-        let name = name.as_str().unwrap_or_default();
-        let request = self.agent.post(format!("{}/api/v1/queue/{name}", self.url));
-        self.read(self.authorised(request).send_json(order))
+    pub fn post<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &impl Serialize,
+    ) -> Result<T, Trouble> {
+        let request = self.agent.post(format!("{}{path}", self.url));
+        self.read(self.authorised(request).send_json(body))
     }
 
     fn authorised<B>(&self, request: ureq::RequestBuilder<B>) -> ureq::RequestBuilder<B> {
@@ -141,6 +174,20 @@ impl Daemon {
         let message = format!("what answers at {} is no mailwright: {error}", self.url);
         Trouble::Failed(Failure::new(Exit::Unavailable, message))
     }
+}
+
+fn pairs(query: &impl Serialize) -> Vec<(String, String)> {
+    let serde_json::Value::Object(fields) = serde_json::json!(query) else {
+        return Vec::new();
+    };
+    let text = |value: serde_json::Value| match value {
+        serde_json::Value::Null => None,
+        serde_json::Value::String(text) => Some(text),
+        other => Some(other.to_string()),
+    };
+    let fields = fields.into_iter();
+    let pairs = fields.filter_map(|(name, value)| Some((name, text(value)?)));
+    pairs.collect()
 }
 
 /// Ten thousand entries of a few hundred recipients.

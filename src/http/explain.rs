@@ -1,0 +1,170 @@
+//! What would become of one message now: the question, and the whole verdict.
+
+use crate::delivery::Explained;
+use crate::mail::{Address, Reply, Stream};
+use crate::policy::Held;
+use crate::policy::explain::Candidate;
+use crate::units::Timestamp;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// The query of `GET /api/v1/explain`: a message that nobody sends.
+///
+/// `?from=news@acme.example&to=ann@example.net&tenant=acme&stream=marketing&engagement=80`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Question {
+    /// The return path; empty, or `<>`, is the null sender.
+    #[serde(serialize_with = "write_path", deserialize_with = "read_path")]
+    pub from: Option<Address>,
+    pub to: Address,
+    #[serde(default)]
+    pub tenant: Option<Box<str>>,
+    #[serde(default)]
+    pub campaign: Option<Box<str>>,
+    /// `marketing` or `transactional`.
+    #[serde(default)]
+    pub stream: Option<Stream>,
+    #[serde(default)]
+    pub pool: Option<Box<str>>,
+    /// The pool by the name that another MTA's field gives: counts where there is one of that name.
+    #[serde(default)]
+    pub virtual_mta: Option<Box<str>>,
+    /// 0 to 100.
+    #[serde(default)]
+    pub engagement: Option<u8>,
+    /// RFC 3339.
+    #[serde(default)]
+    pub send_at: Option<Timestamp>,
+    /// RFC 3339.
+    #[serde(default)]
+    pub expires: Option<Timestamp>,
+}
+
+/// Everything that decides about a message, and what holds it. As JSON, beside the fields here: `domain`, `by`, `tls`,
+/// `pool`, `site`, `provider`, `candidates`, `limits`, `held`, `waits` and `until`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Verdict {
+    /// In one sentence: `would go now from ip-a to mx.example.net`, `waits for …; until …`.
+    pub summary: String,
+    #[serde(flatten)]
+    pub explained: Explained,
+    /// What its sender would be told in place of 250.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused: Option<Reply>,
+    /// The hours that it is held to.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub windows: Vec<Window>,
+    /// Everything that holds it, or one of the sources it might leave from, and what can be done about that.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub advice: Vec<Advice>,
+    pub keys: Keys,
+    /// What else is worth knowing.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
+}
+
+/// Hours in which mail goes.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Window {
+    /// `tenant acme`, `provider google`.
+    pub of: String,
+    /// As configured: `08:00-22:00 Europe/Berlin`.
+    pub window: String,
+    pub open: bool,
+    /// When that changes.
+    pub until: Timestamp,
+    pub key: String,
+}
+
+/// What holds mail, and what can be done about it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Advice {
+    pub held: Held,
+    /// `held` as people read it, to follow "waits for".
+    pub text: String,
+    /// The keys of the configuration that decide about it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub keys: Vec<String>,
+    /// The command that ends it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub command: Option<String>,
+}
+
+/// Where in the configuration it is written; what is absent is not written there.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Keys {
+    /// Where its site comes from: `route[0].next_hop`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub site: Option<String>,
+    /// `provider[0]`, or the file of those that come with the program.
+    pub provider: String,
+    /// `delivery.tls`
+    pub tls: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pool: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tenant: Option<String>,
+    /// Of each candidate by its name: `{"ip-a": "source[0]"}`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub sources: BTreeMap<Arc<str>, String>,
+}
+
+impl Verdict {
+    /// What can be done about `held`, where that is known.
+    pub fn advice_on(&self, held: &Held) -> Option<&Advice> {
+        self.advice.iter().find(|advice| advice.held == *held)
+    }
+}
+
+/// In one sentence.
+pub fn summary(explained: &Explained, refused: Option<&Reply>) -> String {
+    if let Some(reply) = refused {
+        return format!("would be refused when it is handed in: {reply}");
+    }
+    let source = taken(explained).map_or("no source", |candidate| &candidate.source);
+    match &explained.waits {
+        None => format!(
+            "would go now from {source} to {}",
+            explained.explanation.site
+        ),
+        Some(held) => format!("waits for {}", until(held, explained.until)),
+    }
+}
+
+/// The text of `held`, with until when it holds, where that is known.
+pub fn until(held: &Held, until: Option<Timestamp>) -> String {
+    let text = held.to_string();
+    match until.map(|until| format!("until {until}")) {
+        // Some say it themselves.
+        Some(until) if !text.contains(&until) => format!("{text}; {until}"),
+        _ => text,
+    }
+}
+
+/// The source that it leaves from.
+pub fn taken(explained: &Explained) -> Option<&Candidate> {
+    let mut candidates = explained.explanation.candidates.iter();
+    candidates.find(|candidate| candidate.taken)
+}
+
+fn read_path<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Address>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    return_path(&text).map_err(serde::de::Error::custom)
+}
+
+/// A return path as people write it: empty, or `<>`, is the null sender.
+///
+/// # Errors
+/// It is no address.
+pub fn return_path(text: &str) -> Result<Option<Address>, crate::mail::AddressError> {
+    match text {
+        "" | "<>" => Ok(None),
+        text => text.parse().map(Some),
+    }
+}
+
+fn write_path<S: Serializer>(path: &Option<Address>, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(path.as_ref().map_or("", Address::as_str))
+}

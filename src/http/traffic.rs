@@ -1,0 +1,73 @@
+//! The handlers of traffic control: verdicts, warm-ups, sources.
+
+use super::problem::Problem;
+use super::{Control, Lift, Lifted, Question, SourceEntry, Steer, Steered, Verdict, WhichWarmup};
+use crate::policy::warmup::Position;
+use axum::Json;
+use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
+use axum::extract::{Path, Query, State};
+use axum::http::StatusCode;
+use serde::de::DeserializeOwned;
+use std::sync::Arc;
+
+pub(super) async fn explain<C: Control>(
+    State(control): State<Arc<C>>,
+    query: Result<Query<Question>, QueryRejection>,
+) -> Result<Json<Verdict>, Problem> {
+    let Query(question) = query?;
+    if question.engagement.is_some_and(|points| points > 100) {
+        return Err(Problem::bad_request("engagement goes from 0 to 100"));
+    }
+    Ok(Json(control.explain(&question).await?))
+}
+
+pub(super) async fn warmups<C: Control>(
+    State(control): State<Arc<C>>,
+    query: Result<Query<WhichWarmup>, QueryRejection>,
+) -> Result<Json<Vec<Position>>, Problem> {
+    let Query(which) = query?;
+    Ok(Json(control.warmups(&which)?))
+}
+
+pub(super) async fn steer<C: Control>(
+    State(control): State<Arc<C>>,
+    name: Result<Path<String>, PathRejection>,
+    body: Result<Json<serde_json::Value>, JsonRejection>,
+) -> Result<Json<Steered>, Problem> {
+    let Path(name) = name?;
+    let Json(body) = body?;
+    let order = match name.as_str() {
+        "pause" => Steer::Pause(read(body)?),
+        "resume" => Steer::Resume(read(body)?),
+        "set" => Steer::Set(read(body)?),
+        _ => {
+            return Err(Problem::not_found(format!(
+                "{name} is not pause, resume or set"
+            )));
+        }
+    };
+    Ok(Json(control.steer(&order).await?))
+}
+
+pub(super) async fn sources<C: Control>(State(control): State<Arc<C>>) -> Json<Vec<SourceEntry>> {
+    Json(control.sources())
+}
+
+pub(super) async fn lift<C: Control>(
+    State(control): State<Arc<C>>,
+    order: Result<Json<Lift>, JsonRejection>,
+) -> Result<Json<Lifted>, Problem> {
+    let Json(order) = order?;
+    if order.site.is_some() && order.provider.is_some() {
+        return Err(Problem::bad_request(
+            "write \"site\" or \"provider\", not both: a suspension is from one of them",
+        ));
+    }
+    Ok(Json(control.lift(&order)?))
+}
+
+/// What an order says, where it is one of its kind.
+fn read<T: DeserializeOwned>(body: serde_json::Value) -> Result<T, Problem> {
+    let read = serde_json::from_value(body);
+    read.map_err(|error| Problem(StatusCode::UNPROCESSABLE_ENTITY, error.to_string()))
+}
