@@ -3,7 +3,7 @@
 use super::lane::Lane;
 use super::link::Link;
 use super::settle::Part;
-use super::{Batch, Delivery};
+use super::{Batch, Delivery, Going};
 use crate::bounce;
 use crate::mail::{BounceClass, Disposition, Reply};
 use crate::policy::Way;
@@ -45,6 +45,14 @@ impl Delivery {
         if rule.reputation {
             way.blocked(reply, now);
         }
+    }
+}
+
+impl Going {
+    /// The reply is about the reputation of the source.
+    fn is_block(&self, reply: &Reply) -> bool {
+        let rule = self.way.provider.judge(reply);
+        rule.is_some_and(|rule| rule.reputation)
     }
 }
 
@@ -108,6 +116,7 @@ impl Batch {
                 {
                     continue;
                 }
+                Disposition::Deferred { why, .. } if going.is_block(why) => (Outcome::Blocked, 0),
                 Disposition::Deferred { .. } => (Outcome::Deferred, 0),
                 Disposition::Bounced {
                     class: BounceClass::Block,

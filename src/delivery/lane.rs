@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Notify;
 
-/// When a wait of no known end is looked at again.
+/// When what may go elsewhere, or waits for no known time, is looked at again.
 const LOOK_AGAIN: Duration = Duration::from_secs(30);
 /// Longest time a site that does not answer is left alone.
 const MAX_BACKOFF: Duration = Duration::from_secs(3600);
@@ -304,7 +304,10 @@ impl Lane {
                 Pick::Nothing
             }
             (_, Some(Stop::Elsewhere(wait))) => {
-                self.hold(&mut state, wait);
+                // Where nothing else takes it now, something may before this source does.
+                let again = now + LOOK_AGAIN;
+                let until = Some(wait.until.map_or(again, |until| until.min(again)));
+                self.hold(&mut state, Wait { until, ..wait });
                 Pick::Elsewhere
             }
             (Taken::Waiting { until, why }, None) => {

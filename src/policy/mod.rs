@@ -93,7 +93,7 @@ impl Policy {
             .configure(settings.warmup.clone(), self.0.clock.now());
         settings.sources.look();
         self.0.settings.store(Arc::new(settings));
-        self.0.changed.notify_waiters();
+        self.0.changed.notify_one();
     }
 
     pub fn settings(&self) -> Guard<Arc<Settings>> {
