@@ -177,7 +177,7 @@ impl Policy {
             provider: Arc::clone(&way.provider.name),
             since: now,
             until: now + suspend.span,
-            why: format!("{} (rule {})", rule.why, rule.place).into(),
+            why: rule.to_string().into(),
             reply: Some(reply.clone()),
         });
     }
