@@ -216,19 +216,21 @@ impl fmt::Display for Size {
 
 /// What an operator writes as one text or as a list of texts.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(untagged, expecting = "a text, or a list of texts")]
+#[serde(untagged)]
 enum Texts {
     One(String),
     More(Vec<String>),
 }
 
-/// Reads one text or a list of them, each as a `T`; for `#[serde(with)]` of lists.
-pub fn one_or_more<'de, D, T>(deserializer: D) -> Result<Vec<T>, D::Error>
+/// Reads one text or a list of them, each as a `T`. What is neither is told to be no `expected`.
+pub fn one_or_more<'de, D, T>(deserializer: D, expected: &str) -> Result<Vec<T>, D::Error>
 where
     D: Deserializer<'de>,
     T: FromStr<Err: fmt::Display>,
 {
-    let texts = match Texts::deserialize(deserializer)? {
+    let texts = Texts::deserialize(deserializer);
+    let neither = |_| D::Error::custom(format!("expected {expected}"));
+    let texts = match texts.map_err(neither)? {
         Texts::One(text) => vec![text],
         Texts::More(texts) => texts,
     };

@@ -123,7 +123,7 @@ impl Serialize for Rates {
 
 impl<'de> Deserialize<'de> for Rates {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        units::one_or_more(deserializer).map(Self)
+        units::one_or_more(deserializer, "a rate such as \"100/s\", or a list of rates").map(Self)
     }
 }
 

@@ -214,7 +214,8 @@ impl Serialize for SendWindows {
 
 impl<'de> Deserialize<'de> for SendWindows {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        units::one_or_more(deserializer).map(Self)
+        let expected = "a window such as \"08:00-22:00 Europe/Berlin\", or a list of windows";
+        units::one_or_more(deserializer, expected).map(Self)
     }
 }
 
