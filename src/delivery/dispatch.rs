@@ -192,7 +192,18 @@ impl Delivery {
             Lane::new(setup, self.0.for_lanes.clone())
         };
         let key = (place, Arc::clone(route.terms(target.provider.tls)));
-        Arc::clone(lanes.entry(key).or_insert_with_key(make))
+        let lane = Arc::clone(lanes.entry(key).or_insert_with_key(make));
+        drop(lanes);
+        // A reload may have said that the site is another provider's.
+        if !Arc::ptr_eq(&lane.way().provider, &target.provider) {
+            let policy = &self.0.with.policy;
+            self.renew(
+                &lane,
+                policy.way(source, &target.site, &target.provider),
+                routing,
+            );
+        }
+        lane
     }
 
     /// No site to go to: the domain's mail bounces, or waits where waiting may help.

@@ -4,8 +4,9 @@ use super::dispatch::Target;
 use super::lane::Lane;
 use super::line::Waiter;
 use super::pace::{Bounds, Saved};
+use super::routing::Routing;
 use super::{Config, Delivery};
-use crate::policy::{Choice, Held};
+use crate::policy::{Choice, Held, Way};
 use crate::queue::Place;
 use crate::store::{Store, StoreError};
 use std::collections::HashMap;
@@ -46,7 +47,7 @@ impl Delivery {
         let with = &self.0.with;
         loop {
             tokio::select! {
-                () = with.policy.changed() => self.renew(),
+                () = with.policy.changed() => self.renew_all(),
                 () = with.clock.sleep(ROUND) => {
                     with.policy.settings().sources.look();
                     with.policy.refresh().await;
@@ -57,16 +58,18 @@ impl Delivery {
 
     /// Something has changed that mail may wait for: every lane takes over what is said now, and what waits in it is
     /// dispatched anew.
-    fn renew(&self) {
+    fn renew_all(&self) {
         let with = &self.0.with;
         let routing = with.routing.load();
         let lanes: Vec<Arc<Lane>> = self.0.lanes.lock().values().cloned().collect();
         for lane in lanes {
-            let way = with.policy.renewed(&lane.way());
-            let config = &routing.delivery;
-            let back = lane.renew(way, Bounds::of(config), config.site_backoff.0);
-            self.dispatch_anew(back);
+            self.renew(&lane, with.policy.renewed(&lane.way()), &routing);
         }
+    }
+
+    pub(super) fn renew(&self, lane: &Lane, way: Arc<Way>, routing: &Routing) {
+        let config = &routing.delivery;
+        self.dispatch_anew(lane.renew(way, Bounds::of(config), config.site_backoff.0));
     }
 
     /// What waits in a lane may be taken from another source: looks whether one takes the first of it, and if so has all

@@ -25,6 +25,8 @@ pub(super) struct Link {
     open: Option<Open>,
     /// There was one.
     had: bool,
+    /// One was asked for.
+    tried: bool,
 }
 
 struct Open {
@@ -43,6 +45,11 @@ impl Link {
     /// It was open, and is not any more.
     pub fn is_lost(&self) -> bool {
         self.had && self.open.is_none()
+    }
+
+    /// A connection was opened, or tried to.
+    pub fn was_tried(&self) -> bool {
+        self.tried
     }
 
     /// How long to wait for the next message: an open connection is worth keeping for a while.
@@ -122,6 +129,7 @@ impl Delivery {
         if link.is_open() {
             return Ok(true);
         }
+        link.tried = true;
         let (connection, host) = self.connect(lane, batch).await?;
         link.had = true;
         link.open = Some(Open {

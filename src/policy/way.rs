@@ -166,17 +166,27 @@ impl Way {
 
     /// A connection's seats: it is one of the source, at the site and at the provider. Given back when dropped.
     pub fn connect(&self, now: Timestamp) -> Result<Seats, Wait> {
-        let mut seats = SmallVec::<[Seat; 3]>::new();
+        let mut seats = Seats::default();
         for limit in &self.limits {
-            match limit.connection(now) {
-                Ok(seat) => seats.push(seat),
-                Err(full) => {
-                    seats.into_iter().for_each(Seat::give_back);
-                    return Err(full.into());
-                }
-            }
+            seats.taken.push(limit.connection(now)?);
         }
-        Ok(Seats(seats))
+        Ok(seats)
+    }
+
+    /// Returns when a connection with nothing to send is asked to go: another lane was refused one that this might make
+    /// room for.
+    pub async fn wanted(&self) {
+        let wanted = |at: usize| async move {
+            match self.limits.get(at) {
+                Some(limit) => limit.wanted().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = wanted(0) => {}
+            () = wanted(1) => {}
+            () = wanted(2) => {}
+        }
     }
 
     /// Another lane was refused a connection that one of this might make room for.
@@ -221,9 +231,28 @@ impl Way {
     }
 }
 
-/// The seats of one connection.
+/// The seats of one connection. Where none is opened with them, what they took of connection rates goes back too.
+#[derive(Default)]
 #[must_use = "a connection without its seats is one too many"]
-pub struct Seats(#[allow(dead_code)] SmallVec<[Seat; 3]>);
+pub struct Seats {
+    taken: SmallVec<[Seat; 3]>,
+    opened: bool,
+}
+
+impl Seats {
+    /// A connection is opened, or was tried to.
+    pub fn open(&mut self) {
+        self.opened = true;
+    }
+}
+
+impl Drop for Seats {
+    fn drop(&mut self) {
+        if !self.opened {
+            self.taken.drain(..).for_each(Seat::give_back);
+        }
+    }
+}
 
 impl Lease {
     fn new() -> Self {

@@ -20,4 +20,5 @@ mod stories_process;
 mod stories_retry;
 mod stories_smuggling;
 mod stories_tls;
+mod stories_traffic;
 mod talk;

@@ -84,6 +84,12 @@ impl<F, W> Band<F, W> {
         None
     }
 
+    /// Somebody may be asked; it may turn out that nothing of it is left.
+    pub fn may_go(&self, now: Timestamp) -> bool {
+        let wakes = self.tenants.first_to_wake();
+        self.tenants.first().is_some() || wakes.is_some_and(|(until, _)| until <= now)
+    }
+
     pub fn flow(&self, at: At) -> Option<&Flow<F>> {
         let tenant = self.tenants.get(at.tenant)?;
         Some(&tenant.inner.get(at.flow)?.inner)

@@ -153,6 +153,11 @@ impl<F, W> Line<F, W> {
         self.len() == 0
     }
 
+    /// Whether a take would ask anybody: not where all that waits is passed over for now.
+    pub fn may_go(&self, now: Timestamp) -> bool {
+        !self.is_empty() && STREAMS.iter().any(|stream| self.band(*stream).may_go(now))
+    }
+
     pub fn len_of(&self, stream: Stream) -> usize {
         self.band(stream).len()
     }
