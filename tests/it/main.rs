@@ -19,4 +19,5 @@ mod stories_process;
 mod stories_retry;
 mod stories_smuggling;
 mod stories_tls;
+mod stories_warmup;
 mod talk;
