@@ -75,6 +75,13 @@ impl Unit {
         }
     }
 
+    /// More was sent on the last day after it had been judged.
+    pub fn hears_later(&mut self, more: u64) {
+        if let Some(day) = self.days.last_mut() {
+            day.used += more;
+        }
+    }
+
     fn hold(&self, because: String) -> (String, String) {
         (format!("held at stage {}", self.stage), because)
     }
