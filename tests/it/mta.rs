@@ -260,7 +260,10 @@ fn rests(entry: &Value, now: Timestamp) -> bool {
         Some("scheduled") => until.is_ok_and(|until| until > now),
         Some("ready") => {
             let held_by = entry["waits"]["held_by"].as_str();
-            matches!(held_by, Some("warmup" | "suspended" | "state" | "send_window"))
+            matches!(
+                held_by,
+                Some("warmup" | "suspended" | "state" | "send_window")
+            )
         }
         state => state == Some("held"),
     }

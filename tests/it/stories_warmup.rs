@@ -35,9 +35,7 @@ fn count(mx: &Mx, address: Ipv4Addr) -> u64 {
 
 /// `n` mailboxes at `domain` that nobody had before, in the order of their names.
 fn mailboxes(name: &str, n: u64, domain: &str) -> Vec<String> {
-    (0..n)
-        .map(|i| format!("{name}-{i:04}@{domain}"))
-        .collect()
+    (0..n).map(|i| format!("{name}-{i:04}@{domain}")).collect()
 }
 
 /// Waits until `condition` holds.
@@ -54,7 +52,9 @@ fn decisions(mta: &Mta, source: &str, provider: &str) -> Vec<Event> {
     let log = mta.journal.0.join("events.jsonl");
     let text = std::fs::read_to_string(log).unwrap_or_default();
     let lines = text.lines().filter(|l| l.contains("\"type\":\"warmup\""));
-    let events = lines.filter_map(|l| serde_json::from_str(l).ok()).map(Event);
+    let events = lines
+        .filter_map(|l| serde_json::from_str(l).ok())
+        .map(Event);
     let about = |e: &Event| e.text("source") == source && e.text("provider") == provider;
     events.filter(about).collect()
 }

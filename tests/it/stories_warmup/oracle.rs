@@ -37,7 +37,8 @@ impl Unit {
         self.days.push(day);
         let from = self.fresh.max(self.days.len().saturating_sub(3));
         let sum = |of: fn(&Day) -> u64| self.days[from..].iter().map(of).sum::<u64>();
-        let (bounced, blocked, deferred) = (sum(|d| d.bounced), sum(|d| d.blocked), sum(|d| d.deferred));
+        let (bounced, blocked, deferred) =
+            (sum(|d| d.bounced), sum(|d| d.blocked), sum(|d| d.deferred));
         let answers = sum(|d| d.used) + blocked;
         let wanted = (day.cap * 3 * 80 / 100).clamp(1, 40);
         let enough = answers >= wanted;

@@ -333,7 +333,10 @@ impl Story {
             let waiting = mta.at_rest().await;
             let ours = waiting.iter().find(|e| e["domain"] == "y.example");
             let waits = &ours.expect("mail that waits")["waits"];
-            assert_eq!((&waits["reason"], &waits["until"]), (&"paused".into(), &json!(end)));
+            assert_eq!(
+                (&waits["reason"], &waits["until"]),
+                (&"paused".into(), &json!(end))
+            );
             assert_eq!(self.used(today)[0], used[0]);
             if i < n {
                 self.refuse(1, BLOCK);
@@ -424,7 +427,9 @@ impl Story {
         assert!(self.units[2].stage > STAGES, "warm as a whole");
         let told = |provider: &str, what: &str| {
             let all = decisions(self.mta(), "new", provider);
-            all.iter().filter(|e| e.text("why").starts_with(what)).count()
+            all.iter()
+                .filter(|e| e.text("why").starts_with(what))
+                .count()
         };
         for (provider, what, times) in [
             ("yahoo", "begins at stage 1 of 27, 2 a day", 1),
