@@ -21,4 +21,5 @@ mod stories_retry;
 mod stories_smuggling;
 mod stories_tls;
 mod stories_traffic;
+mod stories_warmup;
 mod talk;
