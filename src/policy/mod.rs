@@ -129,6 +129,7 @@ impl Policy {
         Flow {
             stream: labels.stream.unwrap_or(Stream::Marketing),
             has_tenant: labels.tenant.is_some(),
+            pool: labels.pool.as_deref().map(Into::into),
             terms: self.settings().tenant(labels.tenant.as_deref()),
             limits: Of::of_labels(labels)
                 .map(|of| self.0.limits.of(&of))

@@ -33,6 +33,8 @@ pub struct Way {
 pub struct Flow {
     pub(super) stream: Stream,
     pub(super) has_tenant: bool,
+    /// The pool it leaves by, where its mail names one.
+    pub pool: Option<Arc<str>>,
     pub(super) terms: Arc<Terms>,
     /// Of the tenant and of the campaign, where the mail names them.
     pub(super) limits: SmallVec<[Arc<Limit>; 2]>,
