@@ -6,7 +6,7 @@ use super::line::Waiter;
 use super::pace::{Bounds, Saved};
 use super::routing::Routing;
 use super::{Config, Delivery};
-use crate::policy::{Choice, Held, Way};
+use crate::policy::{Choice, Families, Held, Way};
 use crate::queue::Place;
 use crate::store::{Store, StoreError};
 use std::collections::HashMap;
@@ -78,11 +78,14 @@ impl Delivery {
         let with = &self.0.with;
         let due = lane.front().and_then(|front| with.queue.peek(front.key));
         let Some(due) = due else { return };
+        let routing = with.routing.load();
+        let known = self.known_target(&due.domain, routing.route(&due.domain));
         let way = lane.way();
-        let target = Target {
+        let target = known.unwrap_or_else(|| Target {
             site: Arc::clone(&way.site),
             provider: Arc::clone(&way.provider),
-        };
+            families: Families::ANY,
+        });
         let choice = with.policy.choose(&target.ask(&due), with.clock.now());
         let stays = matches!(&choice, Choice::Source(source) if source.name == lane.place.source);
         if !stays {

@@ -19,6 +19,7 @@ mod stories_operator;
 mod stories_process;
 mod stories_retry;
 mod stories_smuggling;
+mod stories_sources;
 mod stories_tls;
 mod stories_traffic;
 mod talk;

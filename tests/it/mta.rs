@@ -122,10 +122,7 @@ impl Mta {
         let mut ids = Vec::new();
         for to in to {
             let number = self.sent.fetch_add(1, Relaxed);
-            let text = format!(
-                "Message-ID: <story-{number}@test>\r\n{}",
-                labelled(fields)
-            );
+            let text = format!("Message-ID: <story-{number}@test>\r\n{}", labelled(fields));
             let reply = talk.submit("s@shop.test", &[to], &text).await;
             assert!(reply.starts_with("250"), "{reply}");
             ids.push(id_in(&reply));
@@ -158,10 +155,7 @@ impl Mta {
             if !entries.is_empty() && entries.iter().all(&wanted) {
                 return entries;
             }
-            assert!(
-                started.elapsed() < PATIENCE,
-                "not all {what}: {entries:#?}"
-            );
+            assert!(started.elapsed() < PATIENCE, "not all {what}: {entries:#?}");
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }

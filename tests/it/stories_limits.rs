@@ -182,10 +182,7 @@ async fn ten_a_second_are_ten_a_second_for_minutes() {
     let mta = net
         .mta(&format!("{NO_SYNC}[limits.tenant]\nmessages = \"10/s\"\n"))
         .await;
-    let (a, b) = (
-        people("a", 700, "a.example"),
-        people("b", 700, "b.example"),
-    );
+    let (a, b) = (people("a", 700, "a.example"), people("b", 700, "b.example"));
     mta.inject_all(ACME, &a).await;
     mta.inject_all(ACME, &b).await;
     let step = Duration::from_millis(100);
@@ -221,7 +218,10 @@ async fn octets_a_second_are_kept() {
     let mx = two_sites(&net).await;
     let keys = format!("{NO_SYNC}[limits.tenant]\nbytes = \"2KiB/s\"\n");
     let mta = net.mta(&keys).await;
-    let text = format!("{ACME}From: <s@shop.test>\r\n\r\n{}", "0123456789abcd\r\n".repeat(600));
+    let text = format!(
+        "{ACME}From: <s@shop.test>\r\n\r\n{}",
+        "0123456789abcd\r\n".repeat(600)
+    );
     for to in people("a", 70, "a.example") {
         mta.inject_text("s@shop.test", &[&to], &text).await;
     }
@@ -280,7 +280,10 @@ async fn no_more_connections_than_a_source_may_have() {
     };
     let entries = mta.get("/api/v1/queue?limit=10000").await;
     let waiting = entries.as_array().expect("a list");
-    let entry = waiting.iter().find(|e| has_no_seat(e)).expect("a lane without a seat");
+    let entry = waiting
+        .iter()
+        .find(|e| has_no_seat(e))
+        .expect("a lane without a seat");
     assert_eq!(entry["waits"]["used"], 2);
     assert_eq!(entry["waits"]["limit"], "2");
     assert_eq!(entry["waits"]["key"], "source[0].limits.connections");
@@ -335,7 +338,10 @@ async fn what_one_limit_refuses_does_not_use_up_another() {
     mta.entry(&id, no_seat).await;
     tick_until_empty(&net, &mta).await;
     let waited = net.clock.now().since(crate::internet::START);
-    assert!(waited < 60 * MINUTE, "{waited:?}: the hour's connection to b.example was lost");
+    assert!(
+        waited < 60 * MINUTE,
+        "{waited:?}: the hour's connection to b.example was lost"
+    );
     net.check(&mta).await;
 }
 
@@ -351,7 +357,10 @@ async fn connections_are_opened_no_faster_than_configured() {
     for minute in 0..20_u64 {
         let waiting = mta.all_held_by("limit").await;
         let totals = mx.totals();
-        assert_eq!((totals.connections, totals.messages), (minute + 1, 2 * (minute + 1)));
+        assert_eq!(
+            (totals.connections, totals.messages),
+            (minute + 1, 2 * (minute + 1))
+        );
         let waits = &waiting[0]["waits"];
         assert_eq!(waits["kind"], "connection_rate");
         assert_eq!(waits["limit"], "1/min");

@@ -47,8 +47,7 @@ async fn all_lined_up(mta: &Mta) {
 
 /// Hands in `count` messages of a tenant and campaign, all of them called `name`.
 async fn campaign(mta: &Mta, (tenant, campaign): (&str, &str), name: &str, count: usize) {
-    let fields =
-        format!("X-Mailwright-Tenant: {tenant}\r\nX-Mailwright-Campaign: {campaign}\r\n");
+    let fields = format!("X-Mailwright-Tenant: {tenant}\r\nX-Mailwright-Campaign: {campaign}\r\n");
     let to: Vec<String> = (0..count).map(|_| format!("{name}@a.example")).collect();
     mta.inject_all(&fields, &to).await;
 }
@@ -83,13 +82,21 @@ async fn a_large_campaign_starves_nobody_and_transactional_mail_overtakes_it() {
     mta.empty().await;
 
     let order = mx.order();
-    let turns: Vec<String> = order.iter().filter(|n| *n != "urgent" && *n != "first").cloned().collect();
+    let turns: Vec<String> = order
+        .iter()
+        .filter(|n| *n != "urgent" && *n != "first")
+        .cloned()
+        .collect();
     // Two tenants take turns, and of one of them two campaigns.
     let shared = &turns[..76];
     assert!((36..=40).contains(&count(shared, "other")), "{shared:?}");
     assert!((18..=20).contains(&count(shared, "small")), "{shared:?}");
     let alone = &turns[turns.len() - 200..];
-    assert_eq!(count(alone, "large"), 200, "the rest has the line for itself");
+    assert_eq!(
+        count(alone, "large"),
+        200,
+        "the rest has the line for itself"
+    );
     net.check(&mta).await;
 }
 
@@ -99,7 +106,13 @@ async fn tenants_share_a_site_by_their_weights() {
     let tenant = |name: &str, weight: u32| {
         format!("[[tenant]]\nname = \"{name}\"\nweight = {weight}\ndomains = [\"shop.test\"]\n")
     };
-    let keys = |three: u32| format!("{ONE_CONNECTION}{}{}", tenant("one", 1), tenant("three", three));
+    let keys = |three: u32| {
+        format!(
+            "{ONE_CONNECTION}{}{}",
+            tenant("one", 1),
+            tenant("three", three)
+        )
+    };
     let mta = net.mta(&keys(3)).await;
     let mx = held_site(&net, &mta).await;
     campaign(&mta, ("one", "x"), "one", 200).await;
@@ -133,7 +146,12 @@ async fn who_waits_for_a_turn_is_told_for_whom() {
     campaign(&mta, ("brand", "other"), "other", 1).await;
     let urgent = "X-Mailwright-Stream: transactional\r\n";
     mta.inject_as(urgent, "urgent@a.example").await;
-    let id = mta.inject_as("X-Mailwright-Tenant: acme\r\nX-Mailwright-Campaign: large\r\n", "last@a.example").await;
+    let id = mta
+        .inject_as(
+            "X-Mailwright-Tenant: acme\r\nX-Mailwright-Campaign: large\r\n",
+            "last@a.example",
+        )
+        .await;
     let entry = mta.entry(&id, |e| e["waits"]["held_by"] == "turn").await;
     let waits = &entry["waits"];
     assert_eq!(waits["ahead"], 5, "{waits}");
@@ -162,14 +180,20 @@ const SLOW_DOWN: &str = "*@* first=1 451 4.7.1 please try again slower";
 /// The window that something in the queue waits for.
 fn window(entries: &[Value]) -> Option<Value> {
     let waits = entries.iter().map(|entry| &entry["waits"]);
-    waits.filter(|waits| waits["held_by"] == "site_window").cloned().next()
+    waits
+        .filter(|waits| waits["held_by"] == "site_window")
+        .cloned()
+        .next()
 }
 
 /// Hands in messages and lets them all go at once.
 async fn wave(net: &Internet, mta: &Mta, name: &str, messages: usize) {
-    let to: Vec<String> = (0..messages).map(|n| format!("{name}-{n}@a.example")).collect();
+    let to: Vec<String> = (0..messages)
+        .map(|n| format!("{name}-{n}@a.example"))
+        .collect();
     let at = net.clock.now() + Duration::from_secs(1);
-    mta.inject_all(&format!("X-Mailwright-Send-At: {at}\r\n"), &to).await;
+    mta.inject_all(&format!("X-Mailwright-Send-At: {at}\r\n"), &to)
+        .await;
     net.clock.advance(Duration::from_secs(1));
 }
 
@@ -188,7 +212,11 @@ async fn full_window(mta: &Mta) -> Value {
 #[tokio::test]
 async fn a_site_that_says_slow_down_gets_half_the_connections_and_more_by_and_by() {
     let net = Internet::new().await;
-    let mx = net.mx("a.example").on("DOT", "after=100ms pass").start().await;
+    let mx = net
+        .mx("a.example")
+        .on("DOT", "after=100ms pass")
+        .start()
+        .await;
     let mta = net.mta(EIGHT).await;
     wave(&net, &mta, "one", 40).await;
     mx.came(30).await;
@@ -197,14 +225,19 @@ async fn a_site_that_says_slow_down_gets_half_the_connections_and_more_by_and_by
     // Also those that are open when the reply comes, however much there is to send over them.
     mx.on("RCPT", SLOW_DOWN);
     wave(&net, &mta, "two", 60).await;
-    mta.journal.nth(1, "deferral", |e| e.kind() == "deferred").await;
+    mta.journal
+        .nth(1, "deferral", |e| e.kind() == "deferred")
+        .await;
     let now = mx.totals().messages;
     mx.came(now + 20).await;
     let from = mx.commands().len();
     let waits = full_window(&mta).await;
     assert_eq!(waits["window"], 4, "{waits}");
     assert_eq!(waits["most"], 8, "{waits}");
-    assert!(waits["reply"].to_string().contains("try again slower"), "{waits}");
+    assert!(
+        waits["reply"].to_string().contains("try again slower"),
+        "{waits}"
+    );
     mx.came(now + 40).await;
     assert_eq!(mx.most_at_once(from), 4);
     net.clock.advance(4 * HOUR);
@@ -215,7 +248,11 @@ async fn a_site_that_says_slow_down_gets_half_the_connections_and_more_by_and_by
 #[tokio::test]
 async fn the_pace_of_a_site_survives_a_restart_and_recovers_step_by_step() {
     let net = Internet::new().await;
-    let mx = net.mx("a.example").on("DOT", "after=50ms pass").start().await;
+    let mx = net
+        .mx("a.example")
+        .on("DOT", "after=50ms pass")
+        .start()
+        .await;
     mx.on("RCPT", SLOW_DOWN);
     let mta = net.mta(EIGHT).await;
     wave(&net, &mta, "one", 1).await;
@@ -229,12 +266,17 @@ async fn the_pace_of_a_site_survives_a_restart_and_recovers_step_by_step() {
             assert_eq!(waits["window"], window, "{waits}");
             assert!(waits["reply"].to_string().contains("slower"), "{waits}");
         }
-        mta.all("through", |e| e["recipients"][0]["address"] == "one-0@a.example").await;
+        mta.all("through", |e| {
+            e["recipients"][0]["address"] == "one-0@a.example"
+        })
+        .await;
         assert_eq!(mx.most_at_once(from), window, "in round {round}");
         // The first message after a minute shows that one more does no harm.
         net.clock.advance(MINUTE);
         wave(&net, &mta, &format!("probe{round}"), 1).await;
-        mta.journal.first("delivered", &format!("probe{round}-0@a.example")).await;
+        mta.journal
+            .first("delivered", &format!("probe{round}-0@a.example"))
+            .await;
     }
     net.clock.advance(4 * HOUR);
     mta.empty().await;
@@ -269,7 +311,8 @@ async fn a_site_that_finds_one_connection_too_much_gets_rests_between_messages()
     mx.came(7).await;
     mta.all("at rest", at_rest).await;
     net.clock.advance(Duration::from_secs(1));
-    mta.all("through", |e| e["waits"]["held_by"] == "retry").await;
+    mta.all("through", |e| e["waits"]["held_by"] == "retry")
+        .await;
     net.clock.advance(4 * HOUR);
     mta.empty().await;
     net.check(&mta).await;

@@ -259,11 +259,17 @@ async fn no_connection_is_wanted_while_all_in_line_are_passed_over() {
     let queued = |offered| matches!(offered, Offered::Queued);
     // The first look finds out, and only that one costs a connection's beginning.
     let found_out = world.offer_of(&spring, line[1]);
-    assert!(matches!(world.lane.next(Duration::ZERO).await, Next::Nothing));
+    assert!(matches!(
+        world.lane.next(Duration::ZERO).await,
+        Next::Nothing
+    ));
     drop(found_out);
     assert!(world.lane.another().is_none(), "it would come to nothing");
     assert!(queued(world.offer_of(&spring, line[2])));
-    assert!(matches!(world.offer(line[3]), Offered::Open(_)), "of no campaign");
+    assert!(
+        matches!(world.offer(line[3]), Offered::Open(_)),
+        "of no campaign"
+    );
     assert_eq!(next(&world.lane).await[0].id, MessageId(4));
     assert!(world.lane.another().is_none());
     world.clock.advance(MINUTE);
