@@ -93,7 +93,7 @@ impl Delivery {
         }
     }
 
-    fn dispatch_anew(&self, waiters: Vec<Waiter>) {
+    pub(super) fn dispatch_anew(&self, waiters: Vec<Waiter>) {
         let (now, queue) = (self.0.with.clock.now(), &self.0.with.queue);
         for waiter in waiters {
             if let Some(due) = queue.peek(waiter.key) {
