@@ -2,7 +2,7 @@
 
 use super::lane::Lane;
 use super::link::Link;
-use super::settle::Part;
+use super::settle::{Fate, Part, Verdict};
 use super::{Batch, Delivery};
 use crate::bounce;
 use crate::mail::{BounceClass, Disposition, Reply};
@@ -38,6 +38,18 @@ impl Delivery {
         }
     }
 
+    /// Whether a reply for which a connection ended keeps the source away, so that another takes over at once; it is kept
+    /// away then.
+    pub(super) fn keeps_away(&self, way: &Way, reply: &Reply) -> bool {
+        let rule = way.provider.judge(reply);
+        let Some(rule) = rule.filter(|rule| rule.suspend.is_some()) else {
+            return false;
+        };
+        let now = self.0.with.clock.now();
+        self.0.with.policy.suspend(way, rule, reply, now);
+        true
+    }
+
     /// Keeps the source from the site or the provider for a time, where the rule says so.
     fn keep_away(&self, way: &Way, rule: &Rule, reply: &Reply) {
         let now = self.0.with.clock.now();
@@ -49,6 +61,15 @@ impl Delivery {
 }
 
 impl Batch {
+    /// The server has said that it wants no more from the source for now, also not over another connection.
+    pub(super) fn is_kept_away(&self, fate: &Fate) -> bool {
+        let (Some(going), Verdict::SiteFailed(reply)) = (&self.going, fate.verdict()) else {
+            return false;
+        };
+        let rule = going.way.provider.judge(reply);
+        rule.is_some_and(|rule| rule.suspend.is_some() || rule.reputation)
+    }
+
     /// The rules that these replies match; each once.
     pub(super) fn hear<'r>(&self, replies: impl IntoIterator<Item = &'r Reply>) -> Vec<Heard> {
         let Some(going) = &self.going else {

@@ -6,7 +6,7 @@ use super::line::Waiter;
 use super::pace::{Bounds, Saved};
 use super::routing::Routing;
 use super::{Config, Delivery};
-use crate::policy::{Choice, Held, Way};
+use crate::policy::{Choice, Families, Held, Way};
 use crate::queue::Place;
 use crate::store::{Store, StoreError};
 use std::collections::HashMap;
@@ -95,16 +95,19 @@ impl Delivery {
         let Some(due) = with.queue.peek(waiter.key) else {
             return false;
         };
+        let routing = with.routing.load();
+        let known = self.known_target(&due.domain, routing.route(&due.domain));
         let way = lane.way();
-        let target = Target {
+        let target = known.unwrap_or_else(|| Target {
             site: Arc::clone(&way.site),
             provider: Arc::clone(&way.provider),
-        };
+            families: Families::ANY,
+        });
         let choice = with.policy.choose(&target.ask(&due), with.clock.now());
         matches!(&choice, Choice::Source(source) if source.name == lane.place.source)
     }
 
-    fn dispatch_anew(&self, waiters: Vec<Waiter>) {
+    pub(super) fn dispatch_anew(&self, waiters: Vec<Waiter>) {
         let (now, queue) = (self.0.with.clock.now(), &self.0.with.queue);
         for waiter in waiters {
             if let Some(due) = queue.peek(waiter.key) {

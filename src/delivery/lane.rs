@@ -311,6 +311,11 @@ impl Lane {
         if state.line.is_empty() || state.is_held(now) {
             return Pick::Nothing;
         }
+        // Before its rest, which is not another source's.
+        if let Some(away) = state.way.kept_away(now) {
+            self.hold(&mut state, away);
+            return Pick::Elsewhere;
+        }
         if let Some(rest) = state.resting(&self.place.site, now) {
             self.hold(&mut state, rest);
             return Pick::Nothing;

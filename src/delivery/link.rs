@@ -8,6 +8,7 @@ use crate::dns::{DnsFailure, Hop, Loops};
 use crate::events::Tls;
 use crate::mail::{EnhancedCode, Reply};
 use crate::policy::sources::Source;
+use crate::policy::{Ask, Choice, Families};
 use crate::smtp::client::{Connection, Failure, State, Target, Transaction};
 use crate::tls::client::Policy;
 use crate::units::Timestamp;
@@ -198,12 +199,34 @@ impl Delivery {
             true => self.mx_hops(lane, batch).await?,
             false => self.route_hops(&lane.terms.next_hop).await,
         };
-        // A source of one family reaches addresses of that family only.
+        // A source of one family reaches addresses of that family only. Another of the pool may do better, now that they
+        // are known.
+        let families = Families::of(hops.iter().map(|(hop, _)| hop.address));
+        if !families.suit(source.address) && self.goes_elsewhere(lane, batch, families) {
+            return Err(Fate::Moved);
+        }
         if let Some(source) = source.address {
             hops.retain(|(hop, _)| hop.address.is_ipv4() == source.is_ipv4());
         }
         hops.truncate(usize::from(batch.routing.delivery.max_addresses.max(1)));
         Ok(hops)
+    }
+
+    fn goes_elsewhere(&self, lane: &Lane, batch: &Batch, families: Families) -> bool {
+        let Some(job) = batch.jobs.first() else {
+            return false;
+        };
+        let way = lane.way();
+        let ask = Ask {
+            id: job.id,
+            labels: &job.labels,
+            site: &way.site,
+            provider: &way.provider,
+            last: None,
+            families,
+        };
+        let choice = self.0.with.policy.choose(&ask, self.0.with.clock.now());
+        matches!(choice, Choice::Source(other) if other.name != way.source.name)
     }
 
     async fn route_hops(&self, next: &[NextHop]) -> Vec<(Hop, u16)> {

@@ -398,7 +398,7 @@ impl Delivery {
                 batch.parts.push_front(rest);
             }
             let fate = self.transact(link, batch, part).await;
-            if reused && fate.decides_nothing() {
+            if reused && fate.decides_nothing() && !batch.is_kept_away(&fate) {
                 continue;
             }
             self.tell(lane, &fate);
@@ -412,7 +412,14 @@ impl Delivery {
             Verdict::Taken => return lane.succeeded(),
             Verdict::Answered => return lane.answered(),
             Verdict::None => return,
-            Verdict::SiteFailed(why) => lane.failed(why),
+            Verdict::SiteFailed(why) => {
+                let back = lane.failed(why);
+                if self.keeps_away(&lane.way(), why) {
+                    let back = back.into_iter().map(|(waiter, ..)| waiter);
+                    return self.dispatch_anew(back.collect());
+                }
+                back
+            }
             Verdict::SourceFailed(why) => {
                 tracing::error!(source = %lane.place.source, %why, "a source cannot be used; its mail waits");
                 lane.way().source.look();

@@ -12,6 +12,7 @@
 
 mod choice;
 pub mod explain;
+mod families;
 mod hours;
 pub mod limits;
 pub mod providers;
@@ -25,6 +26,7 @@ mod way;
 pub mod window;
 
 pub use choice::{Ask, Choice};
+pub use families::Families;
 pub use receive::Arrival;
 pub use settings::{Parts, Settings, TenantRules};
 pub use verdict::Held;

@@ -5,7 +5,7 @@ use super::limits::{Full, Limit, Seat};
 use super::providers::Provider;
 use super::settings::Terms;
 use super::sources::Source;
-use super::suspension::{Suspension, Suspensions};
+use super::suspension::Suspensions;
 use super::verdict::Held;
 use super::warmup::{self, Overflow, Pair, Reservation, Reserved};
 use crate::mail::{Reply, Stream};
@@ -141,8 +141,8 @@ impl Way {
     /// Whether the front message of `flow`, to so many recipients, may go now. Takes what it needs of every limit, or
     /// nothing.
     pub fn admit(&self, flow: &Flow, recipients: u32, now: Timestamp) -> Admission {
-        if let Some(suspension) = self.suspended(now) {
-            return Admission::Elsewhere(Held::Suspended(suspension).into());
+        if let Some(away) = self.kept_away(now) {
+            return Admission::Elsewhere(away);
         }
         if let Err(closed) = flow.window(now) {
             return Admission::Tenant(closed.into());
@@ -222,9 +222,11 @@ impl Way {
         }
     }
 
-    fn suspended(&self, now: Timestamp) -> Option<Arc<Suspension>> {
+    /// Whether the source is kept from the site now, so that another may take its mail.
+    pub fn kept_away(&self, now: Timestamp) -> Option<Wait> {
         let (source, provider) = (&self.source.name, &self.provider.name);
-        self.suspensions.until(source, &self.site, provider, now)
+        let suspension = self.suspensions.until(source, &self.site, provider, now)?;
+        Some(Held::Suspended(suspension).into())
     }
 
     fn window(&self, stream: Stream, now: Timestamp) -> Result<(), Held> {
