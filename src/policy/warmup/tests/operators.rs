@@ -230,12 +230,12 @@ async fn another_schedule_holds_from_the_next_day() {
     node.configure(world.rules(), at(0, 9.0));
     world.told();
     assert_eq!(send(&node, "google", 99, at(0, 9.0)).await, 40);
-    let told = "the schedule was changed: stage 1 with 50 a day is now stage 2 of 3 with 30 a day";
+    let told = "the schedule was changed: stage 1 with 50 a day is now stage 1 of 3 with 20 a day";
     assert_eq!(
         world.told(),
         [format!("*: {told}"), format!("google: {told}")]
     );
-    assert_eq!(send(&node, "google", 99, at(1, 9.0)).await, 80);
+    assert_eq!(send(&node, "google", 99, at(1, 9.0)).await, 30);
 }
 
 #[tokio::test]
