@@ -30,6 +30,18 @@ pub fn positions(positions: &[Position], out: &mut dyn Write) -> io::Result<()> 
     columns(POSITIONS, &rows, out)
 }
 
+/// What came of an order in words, and one line each.
+pub fn answer(steered: &[Position], out: &mut dyn Write) -> io::Result<()> {
+    for position in steered {
+        let (source, provider) = (&position.source, &position.provider);
+        if let Some(because) = &position.because {
+            writeln!(out, "{source} to {provider}: {because}")?;
+        }
+    }
+    writeln!(out)?;
+    positions(steered, out)
+}
+
 fn row(position: &Position) -> [String; 16] {
     let budget = |pick: fn(&Budget) -> u64| {
         let number = position.budget.as_ref().map(pick);

@@ -186,6 +186,30 @@ async fn orders_reach_the_daemon() {
 }
 
 #[tokio::test]
+async fn what_a_stage_that_is_set_comes_to_is_the_first_thing_that_is_said() {
+    let (_, text, _) = asked_of(&["warmup", "set", "ip-a", "google", "3"]).await;
+    assert!(
+        text.starts_with("ip-a to google: held at stage 3:"),
+        "{text}"
+    );
+    assert!(text.contains("\n\nSOURCE  PROVIDER"), "{text}");
+    let words = ["warmup", "set", "ip-a", "google", "3", "--format", "json"];
+    let (_, text, _) = asked_of(&words).await;
+    let position: Position = serde_json::from_str(&text).unwrap();
+    assert!(position.because.unwrap().starts_with("held at stage 3:"));
+}
+
+#[test]
+fn the_help_of_resume_says_that_providers_go_on_with_their_source() {
+    let (_, text) = mailwright(&["warmup", "resume", "--help"]);
+    let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(
+        text.contains("that of the source as a whole and those of all its providers"),
+        "{text}"
+    );
+}
+
+#[tokio::test]
 async fn orders_that_cannot_be_carried_out_end_with_the_code_for_it() {
     for (words, expected) in [
         ("warmup set ip-z 1", Exit::Data),

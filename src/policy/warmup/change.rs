@@ -213,21 +213,32 @@ impl State {
         self.fresh_after = Some(plus_days(today, -1));
         self.last_sent = Some(today);
         self.days.retain(|day| day.date <= today);
-        self.said = None;
-        let Stage::At(number) = stage else {
-            let why = "set to warm by hand: no cap any more".into();
-            return Change { why, until: None };
+        let why = match stage {
+            Stage::Warm => "set to warm by hand: no cap any more".into(),
+            Stage::At(number) => self.set_number(number, today, terms),
         };
-        let cap = terms.ramp.cap(number, terms.provider);
-        let mut why = format!("set to stage {number} by hand, {cap} a day");
-        let open = self.days.iter_mut().find(|day| day.date == today);
-        if let Some(day) = open.filter(|day| day.used.is_none()) {
-            if cap >= day.cap {
-                (day.cap, day.stage) = (cap, number);
-            } else {
-                why += &format!(" from tomorrow; today's cap stays {}", day.cap);
-            }
-        }
+        self.said = Some(Said {
+            on: today,
+            held: false,
+            why: why.clone(),
+        });
         Change { why, until: None }
+    }
+
+    /// Raises today's cap where it is lower; says what holds.
+    fn set_number(&mut self, number: u32, today: Date, terms: Terms<'_>) -> String {
+        let cap = terms.ramp.cap(number, terms.provider);
+        let set = format!("set to stage {number} by hand, {cap} a day");
+        let open = self.days.iter_mut().find(|day| day.date == today);
+        let Some(day) = open.filter(|day| day.used.is_none()) else {
+            return set;
+        };
+        if cap >= day.cap {
+            (day.cap, day.stage) = (cap, number);
+            return set;
+        }
+        // With dates: it is still to be read tomorrow.
+        let (tomorrow, was) = (plus_days(today, 1), day.cap);
+        format!("{set} from {tomorrow}; today's cap ({today}) stays {was}")
     }
 }

@@ -1,6 +1,7 @@
 //! What a process has of a unit in memory: its lease, and what is to be told to the store. Nothing here waits.
 
 use super::day::Day;
+use super::stage::Stage;
 use super::state::State;
 use super::tally::{Outcome, Tally};
 use super::waiting::{Reason, Waiting};
@@ -216,6 +217,19 @@ impl Desk {
     /// Days on which something was sent, before this one.
     pub fn sent_days(&self) -> u32 {
         self.known.as_ref().map_or(0, |(state, _)| state.sent_days)
+    }
+
+    /// Nothing is sent for a pause, as far as is known here.
+    pub fn is_paused(&self, now: Timestamp) -> bool {
+        matches!(self.look(now), Look::Wait(why) if matches!(why.why, Reason::Paused { .. }))
+    }
+
+    /// Where the unit is, whatever the stage that the day has its cap of.
+    pub fn stage(&self) -> Option<u32> {
+        match self.known.as_ref()?.0.stage {
+            Stage::At(stage) => Some(stage),
+            Stage::Warm => None,
+        }
     }
 
     pub fn is_capped(&self) -> bool {

@@ -56,6 +56,8 @@ impl Warmup {
         let mut any = false;
         for unit in self.concerned(source, provider)? {
             let _turn = unit.turn.lock().await;
+            // What this node still keeps to may have been ended by another.
+            any |= unit.desk.lock().is_paused(now);
             // What the desk knows of a block is to be there before it is taken away.
             unit.flush().await?;
             if unit.is_known().await? {

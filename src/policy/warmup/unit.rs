@@ -131,7 +131,8 @@ impl Unit {
             };
             let why = Reason::Spent {
                 day: desk.sent_days().saturating_add(1),
-                stage,
+                // Where an operator has gone to a lower one, the day keeps the cap of the stage before.
+                stage: desk.stage().unwrap_or(stage),
                 stages: source.ramp.stages(),
                 cap,
                 released,

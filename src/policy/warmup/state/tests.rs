@@ -344,8 +344,9 @@ fn a_stage_set_by_hand_raises_todays_cap_and_lowers_tomorrows() {
     let lower = state.set(Stage::At(1), noon(1), case.terms());
     assert_eq!(
         lower.why,
-        "set to stage 1 by hand, 50 a day from tomorrow; today's cap stays 100"
+        "set to stage 1 by hand, 50 a day from 2026-11-02; today's cap (2026-11-01) stays 100"
     );
+    assert_eq!(state.said.clone().unwrap().why, lower.why);
     assert_eq!(capped(&state.open(nov(1), case.terms())), (2, 100));
     let higher = state.set(Stage::At(3), noon(1), case.terms());
     assert_eq!(higher.why, "set to stage 3 by hand, 200 a day");

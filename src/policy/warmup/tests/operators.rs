@@ -170,6 +170,26 @@ async fn an_operator_pauses_a_source_and_lets_it_go_on() {
 }
 
 #[tokio::test]
+async fn whoever_ends_the_pause_of_a_provider_with_its_source_is_told_that_something_was_paused() {
+    for is_lost in [false, true] {
+        let world = World::new("days = [50]");
+        let node = world.node(at(0, 9.0)).await;
+        send(&node, "google", 1, at(0, 9.0)).await;
+        let pause = node.pause(SOURCE, Some("google"), "asked to", None);
+        pause.await.unwrap();
+        let _ = waiting(&node, "google", at(0, 9.0)).await;
+        if is_lost {
+            // Another node has ended it, which this one has not seen.
+            let other = world.node(at(0, 9.0)).await;
+            assert!(other.resume(SOURCE, Some("google")).await.unwrap());
+        }
+        assert!(node.resume(SOURCE, None).await.unwrap(), "{is_lost}");
+        assert_eq!(send(&node, "google", 1, at(0, 9.0)).await, 1);
+        assert!(!node.resume(SOURCE, None).await.unwrap(), "{is_lost}");
+    }
+}
+
+#[tokio::test]
 async fn a_block_that_the_store_does_not_know_yet_is_ended_by_hand_too() {
     let world = World::new("days = [50]");
     let node = world.node(at(0, 9.0)).await;
@@ -207,6 +227,32 @@ async fn a_stage_is_set_by_hand_for_the_source_and_each_provider() {
         "the schedule of ip-a has 3 stages, and no stage 4"
     );
     assert!(node.set("ip-z", None, Stage::Warm).await.is_err());
+}
+
+#[tokio::test]
+async fn a_lower_stage_that_is_set_says_in_the_position_from_when_it_holds() {
+    let world = World::new("days = [50, 58, 70]");
+    let node = world.node(at(0, 9.0)).await;
+    send(&node, "google", 1, at(0, 9.0)).await;
+    node.set(SOURCE, None, Stage::At(2)).await.unwrap();
+    assert_eq!(send(&node, "google", 99, at(0, 9.0)).await, 57);
+    node.set(SOURCE, None, Stage::At(1)).await.unwrap();
+    let says =
+        "set to stage 1 by hand, 50 a day from 2026-11-02; today's cap (2026-11-01) stays 58";
+    for provider in ["*", "google"] {
+        let shown = position(&node, provider, at(0, 9.0));
+        assert_eq!(shown.because.as_deref(), Some(says), "{provider}");
+        assert_eq!(
+            (shown.stage, shown.budget.unwrap().cap),
+            (Stage::At(1), 58),
+            "{provider}"
+        );
+    }
+    let why = waiting(&node, "google", at(0, 9.0)).await;
+    assert_eq!(
+        why.why.to_string(),
+        "58 of 58 used on sending day 1, stage 1 of 3"
+    );
 }
 
 #[tokio::test]
