@@ -3,6 +3,7 @@
 use super::handle::Warmup;
 use super::stage::Stage;
 use super::unit::{Trouble, Unit};
+use super::waiting::remedy;
 use crate::store::StoreError;
 use crate::units::Timestamp;
 use std::sync::Arc;
@@ -19,7 +20,8 @@ pub enum OperateError {
         stages: u32,
     },
     #[error(
-        "what the store has at {key} cannot be read: {because}; `mailwright warmup set` puts it right"
+        "what the store has at {key} cannot be read: {because}; {remedy}",
+        remedy = remedy(key)
     )]
     Unreadable { key: String, because: String },
     #[error(transparent)]
