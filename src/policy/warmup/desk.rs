@@ -18,6 +18,8 @@ pub(super) struct Desk {
     pub known: Option<(Arc<State>, u64)>,
     pub seen: Seen,
     pub owed: Owed,
+    /// What was sent without a cap, and on which date: it counts where that date gets one.
+    pub uncapped: Option<(Date, u64)>,
     /// Somebody was told to wait and wants to hear of room.
     told: bool,
 }
@@ -188,7 +190,9 @@ impl Desk {
             _ => 0,
         };
         let seen = self.seen.on.filter(|on| *on == date);
+        let uncapped = self.uncapped.filter(|(of, _)| *of == date);
         seen.map_or(0, |_| self.seen.used.saturating_sub(lease))
+            .saturating_add(uncapped.map_or(0, |(_, n)| n))
     }
 
     /// The date of a cap of which the store had nothing more when it was asked, and its counter then.
@@ -234,6 +238,19 @@ impl Desk {
 
     pub fn is_capped(&self) -> bool {
         !matches!(self.standing, Standing::Off | Standing::Warm(_))
+    }
+
+    /// `n` messages were sent while there was no cap.
+    pub fn count_uncapped(&mut self, n: u64, now: Timestamp) {
+        let Standing::Warm(day) = &self.standing else {
+            return;
+        };
+        if !day.contains(now) {
+            return;
+        }
+        let before = self.uncapped.filter(|(of, _)| *of == day.date);
+        let sum = before.map_or(n, |(_, sum)| sum.saturating_add(n));
+        self.uncapped = Some((day.date, sum));
     }
 
     /// The date at `now`, without looking at the calendar where that can be.

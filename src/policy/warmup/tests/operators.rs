@@ -256,6 +256,34 @@ async fn a_lower_stage_that_is_set_says_in_the_position_from_when_it_holds() {
 }
 
 #[tokio::test]
+async fn what_is_sent_while_warm_counts_where_the_day_gets_a_cap_by_hand() {
+    for is_restarted in [false, true] {
+        let world = World::new("days = [50, 100, 200]");
+        let mut node = world.node(at(0, 9.0)).await;
+        send(&node, "google", 1, at(0, 9.0)).await;
+        node.set(SOURCE, None, Stage::Warm).await.unwrap();
+        let pair = node.pair(SOURCE, "google").unwrap();
+        for (outcome, n) in [(Outcome::Delivered, 60), (Outcome::Deferred, 500)] {
+            assert!(matches!(
+                reserve(&node, "google", n, at(0, 9.0)).await,
+                Reserved::Unlimited
+            ));
+            pair.observe(outcome, n, at(0, 9.0));
+        }
+        if is_restarted {
+            node.close().await.unwrap();
+            node = world.node(at(0, 9.0)).await;
+        }
+        node.set(SOURCE, None, Stage::At(2)).await.unwrap();
+        // One before, and sixty while warm.
+        assert_eq!(send(&node, "google", 999, at(0, 9.0)).await, 39);
+        assert_eq!(world.counter("*", date(0)).await, 100);
+        // Nothing of it is left for the next day.
+        assert!(send(&node, "google", 999, at(1, 9.0)).await >= 100);
+    }
+}
+
+#[tokio::test]
 async fn what_cannot_be_read_is_put_right_by_setting_a_stage() {
     let world = World::new("days = [50, 100]");
     let key = "warmup/unit/ip-a/google";
