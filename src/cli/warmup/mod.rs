@@ -10,6 +10,7 @@ use crate::http::{Pause, Resume, Set, Steered, WhichWarmup};
 use crate::policy::warmup::{NotAStage, Position, Stage};
 use crate::units::{Span, Timestamp, UnitError};
 use serde::Serialize;
+use std::collections::BTreeSet;
 use std::io::Write;
 
 /// Shows and steers the warm-up of sources, and plans it.
@@ -143,13 +144,28 @@ pub fn run(args: &Args, out: &mut dyn Write) -> Outcome {
 fn show(options: &Options, which: &Show, out: &mut dyn Write) -> Outcome {
     let query = WhichWarmup {
         source: which.source.clone(),
-        provider: which.provider.clone(),
+        provider: None,
     };
-    let positions: Vec<Position> = options.daemon()?.get("/api/v1/warmup", &query)?;
+    let mut positions: Vec<Position> = options.daemon()?.get("/api/v1/warmup", &query)?;
     if positions.is_empty() {
         eprintln!("nothing warms: a [[source]] with a warmup does");
+    } else if let Some(provider) = &which.provider {
+        let known: BTreeSet<String> = positions.iter().map(|p| p.provider.clone()).collect();
+        positions.retain(|position| position.provider == *provider);
+        if positions.is_empty() {
+            return Err(no_such_provider(provider, &known));
+        }
     }
     options.print(&positions, out, table::positions)
+}
+
+fn no_such_provider(provider: &str, known: &BTreeSet<String>) -> Failure {
+    let known: Vec<&str> = known.iter().map(String::as_str).collect();
+    let known = known.join(", ");
+    let message = format!(
+        "no such provider \"{provider}\" in the warm-up: those with mail so far are {known}"
+    );
+    Failure::new(Exit::Data, message)
 }
 
 fn pause(options: &Options, args: &PauseArgs, out: &mut dyn Write) -> Outcome {

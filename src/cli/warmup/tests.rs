@@ -140,6 +140,19 @@ async fn show_prints_a_line_each_or_json() {
     );
 }
 
+#[tokio::test]
+async fn a_provider_that_nothing_knows_is_said_to_be_none() {
+    let (exit, text, _) = asked_of(&["warmup", "show", "--provider", "gogle"]).await;
+    assert_eq!((exit, text.as_str()), (Exit::Data, ""));
+    let known = ["*", "google"].map(String::from).into();
+    assert_eq!(
+        super::no_such_provider("gogle", &known).message,
+        "no such provider \"gogle\" in the warm-up: those with mail so far are *, google"
+    );
+    let (exit, text, _) = asked_of(&["warmup", "show", "--provider", "*"]).await;
+    assert_eq!((exit, text.lines().count()), (Exit::Ok, 2));
+}
+
 /// The one order that a command gave.
 async fn order(words: &str) -> Steer {
     let words: Vec<&str> = words.split(' ').collect();
