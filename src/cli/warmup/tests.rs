@@ -18,7 +18,7 @@ fn configuration(dir: &std::path::Path) -> String {
         ehlo = "b.example.com"
         [warmup.schedule.short]
         days = [50, 100, 200]
-        providers = { microsoft = 0.5 }
+        providers = { outlook = 0.5 }
     "#;
     std::fs::write(&file, text).unwrap();
     file.to_str().unwrap().to_owned()
@@ -37,30 +37,70 @@ fn plan(more: &str) -> (Exit, String) {
 }
 
 #[test]
-fn a_plan_is_a_calendar_and_says_how_long_a_list_takes() {
-    let (exit, text) = plan("--source ip-a --list 551");
+fn a_plan_says_first_how_long_a_list_takes_and_then_has_a_calendar() {
+    let (exit, text) = plan("--source ip-a --start 2099-11-01 --list 551");
     let expected = "\
-DATE        DAY  CAP  CUMULATIVE
-2026-11-01    1   50          50
-2026-11-02    2  100         150
-2026-11-03    3  200         350
-
 schedule     short, 3 sending days
-full volume  2026-11-03, 200 a day
-no cap from  2026-11-04
-a list of 551 takes 5 days, until 2026-11-05
+full volume  2099-11-03, 200 a day
+no cap from  2099-11-04
+spread       none
+a list of 551 takes 5 days, until 2099-11-05
+
+DATE        DAY  CAP  CUMULATIVE
+2099-11-01    1   50          50
+2099-11-02    2  100         150
+2099-11-03    3  200         350
 ";
     assert_eq!((exit, text.as_str()), (Exit::Ok, expected));
 }
 
 #[test]
+fn a_plan_that_began_marks_today_and_says_what_it_supposes() {
+    let schedule: crate::policy::warmup::Schedule =
+        toml::from_str("days = [50, 100, 200]\nspread = \"08:00-20:00\"").unwrap();
+    let config = crate::policy::warmup::Config {
+        schedule: [("short".to_owned(), schedule)].into(),
+        ..Default::default()
+    };
+    let warmup = crate::policy::warmup::SourceWarmup {
+        schedule: "short".into(),
+        ..Default::default()
+    };
+    let ramp = warmup.ramp(&config).unwrap();
+    let [first, second] = [1, 2].map(|day| jiff::civil::date(2026, 11, day));
+    let plan = crate::policy::warmup::plan(&ramp, first, None);
+    let mut out = Vec::new();
+    super::table::plan(&plan, &ramp, second, &mut out).unwrap();
+    let expected = "\
+schedule     short, 3 sending days
+holds        if every day since 2026-11-01 had been a good one
+full volume  2026-11-03, 200 a day
+no cap from  2026-11-04
+spread       08:00-20:00
+
+DATE        DAY  CAP  CUMULATIVE
+2026-11-01    1   50          50
+2026-11-02    2  100         150  today
+2026-11-03    3  200         350
+";
+    assert_eq!(String::from_utf8(out).unwrap(), expected);
+}
+
+#[test]
+fn a_plan_for_a_provider_that_nobody_knows_is_refused() {
+    assert_eq!(plan("--source ip-a --provider gogle").0, Exit::Data);
+    assert_eq!(plan("--source ip-a --provider google").0, Exit::Ok);
+    assert_eq!(plan("--source ip-a --provider *").0, Exit::Ok);
+}
+
+#[test]
 fn a_plan_for_a_provider_has_its_share_of_the_caps() {
-    let (exit, text) = plan("--source ip-a --provider microsoft --format json");
+    let (exit, text) = plan("--source ip-a --provider outlook --format json");
     let plan: Plan = serde_json::from_str(&text).unwrap();
     let caps: Vec<u64> = plan.rows.iter().map(|row| row.cap).collect();
     assert_eq!((exit, caps), (Exit::Ok, vec![25, 50, 100]));
     assert_eq!(plan.rows[2].cumulative, 175);
-    assert_eq!(plan.schedule, "short, microsoft");
+    assert_eq!(plan.schedule, "short, outlook");
 }
 
 #[test]
@@ -75,7 +115,7 @@ fn a_shipped_schedule_is_planned_to_a_target_from_a_date() {
     );
     assert_eq!(plan.rows.last().map(|row| row.cap), Some(100_000));
     let (exit, text) = plan_starting_today();
-    assert_eq!((exit, text.lines().count()), (Exit::Ok, 9));
+    assert_eq!((exit, text.lines().count()), (Exit::Ok, 10));
 }
 
 fn plan_starting_today() -> (Exit, String) {
