@@ -2,7 +2,8 @@
 
 use crate::cli::explain::table::condition;
 use crate::cli::table::columns;
-use crate::policy::warmup::{Budget, Plan, Position, Ratio, Row, Stage};
+use crate::policy::warmup::{Budget, Plan, Position, Ramp, Ratio, Row, Stage};
+use jiff::civil::Date;
 use std::io::{self, Write};
 
 const POSITIONS: [&str; 16] = [
@@ -28,6 +29,18 @@ const POSITIONS: [&str; 16] = [
 pub fn positions(positions: &[Position], out: &mut dyn Write) -> io::Result<()> {
     let rows: Vec<[String; 16]> = positions.iter().map(row).collect();
     columns(POSITIONS, &rows, out)
+}
+
+/// What came of an order in words, and one line each.
+pub fn answer(steered: &[Position], out: &mut dyn Write) -> io::Result<()> {
+    for position in steered {
+        let (source, provider) = (&position.source, &position.provider);
+        if let Some(because) = &position.because {
+            writeln!(out, "{source} to {provider}: {because}")?;
+        }
+    }
+    writeln!(out)?;
+    positions(steered, out)
 }
 
 fn row(position: &Position) -> [String; 16] {
@@ -77,20 +90,36 @@ fn rate(ratio: &Ratio) -> String {
     )
 }
 
-/// The calendar, and what it comes to.
-pub fn plan(plan: &Plan, target: u64, out: &mut dyn Write) -> io::Result<()> {
-    let cells = |row: &Row| {
-        let numbers = [row.cap, row.cumulative].map(|number| number.to_string());
-        let [cap, cumulative] = numbers;
-        [row.date.to_string(), row.day.to_string(), cap, cumulative]
-    };
-    let rows: Vec<[String; 4]> = plan.rows.iter().map(cells).collect();
-    columns(["DATE", "DAY", "CAP", "CUMULATIVE"], &rows, out)?;
+/// What a plan comes to, and the calendar with `today` marked.
+pub fn plan(plan: &Plan, ramp: &Ramp, today: Date, out: &mut dyn Write) -> io::Result<()> {
+    summary(plan, ramp, today, out)?;
     writeln!(out)?;
-    let days = plan.rows.len();
+    let cells = |row: &Row| {
+        let mark = if row.date == today { "today" } else { "" };
+        [
+            row.date.to_string(),
+            row.day.to_string(),
+            row.cap.to_string(),
+            row.cumulative.to_string(),
+            mark.to_owned(),
+        ]
+    };
+    let rows: Vec<[String; 5]> = plan.rows.iter().map(cells).collect();
+    columns(["DATE", "DAY", "CAP", "CUMULATIVE", ""], &rows, out)
+}
+
+fn summary(plan: &Plan, ramp: &Ramp, today: Date, out: &mut dyn Write) -> io::Result<()> {
+    let (days, target) = (plan.rows.len(), ramp.volume(ramp.stages()));
+    let start = plan.rows.first().map_or(today, |row| row.date);
     writeln!(out, "schedule     {}, {days} sending days", plan.schedule)?;
+    if start < today {
+        let note = "if every day since START had been a good one";
+        let note = note.replace("START", &start.to_string());
+        writeln!(out, "holds        {note}")?;
+    }
     writeln!(out, "full volume  {}, {target} a day", plan.full_volume)?;
     writeln!(out, "no cap from  {}", plan.warm)?;
+    writeln!(out, "spread       {}", ramp.spread)?;
     if let Some(list) = &plan.list {
         let (size, days, done) = (list.size, list.days, list.done);
         writeln!(out, "a list of {size} takes {days} days, until {done}")?;
