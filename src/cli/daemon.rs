@@ -2,7 +2,7 @@
 
 use super::{Exit, Failure, Outcome};
 use crate::config::Config;
-use crate::http::Access;
+use crate::http::{Access, Listed, MORE, TOTAL};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::io::Write;
@@ -116,6 +116,21 @@ impl Daemon {
         let request = self.agent.get(format!("{}{path}", self.url));
         let request = request.query_pairs(pairs(query));
         self.read(self.authorised(request).call())
+    }
+
+    /// Entries of the queue, and how many there are beside them.
+    pub fn list(&self, query: &impl Serialize) -> Result<Listed, Trouble> {
+        let request = self.agent.get(format!("{}/api/v1/queue", self.url));
+        let request = request.query_pairs(pairs(query));
+        let answer = self.authorised(request).call();
+        let headers = answer.as_ref().map(|answer| answer.headers().clone());
+        let headers = headers.unwrap_or_default();
+        let total = headers.get(TOTAL).and_then(|total| total.to_str().ok());
+        Ok(Listed {
+            entries: self.read(answer)?,
+            more: headers.contains_key(MORE),
+            total: total.and_then(|total| total.parse().ok()),
+        })
     }
 
     pub fn post<T: DeserializeOwned>(

@@ -15,7 +15,12 @@ pub(super) fn mailwright(words: &[&str]) -> (Exit, String) {
 
 /// A world with a daemon, and a command run against it; gives also the daemon.
 pub(super) async fn asked_of(words: &[&str]) -> (Exit, String, Arc<Daemon>) {
-    let world = World::new(Daemon::default(), Access::default()).await;
+    asked_with(Daemon::default(), words).await
+}
+
+/// The same against that daemon.
+async fn asked_with(daemon: Daemon, words: &[&str]) -> (Exit, String, Arc<Daemon>) {
+    let world = World::new(daemon, Access::default()).await;
     let url = format!("http://{}", world.address);
     let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
     let ran = tokio::task::spawn_blocking(move || {
@@ -152,6 +157,48 @@ async fn queue_list_prints_columns_or_json_lines() {
 }
 
 #[tokio::test]
+async fn what_queue_list_leaves_out_is_told() {
+    let list = async |waiting, words: &str| {
+        let daemon = Daemon {
+            waiting: Some(waiting),
+            ..Daemon::default()
+        };
+        let words: Vec<&str> = ["queue", "list"]
+            .into_iter()
+            .chain(words.split_whitespace())
+            .collect();
+        let (exit, text, _) = asked_with(daemon, &words).await;
+        assert_eq!(exit, Exit::Ok);
+        text
+    };
+    assert_eq!(list(0, "").await, "nothing waits\n");
+    assert_eq!(list(0, "--tenant a").await, "nothing that waits fits\n");
+    let last = |text: String| text.lines().last().unwrap_or_default().to_owned();
+    let whole = last(list(386, "").await);
+    assert_eq!(whole, "100 of 386 shown; --limit N shows more");
+    let chosen = last(list(386, "--tenant a --limit 7").await);
+    assert_eq!(chosen, "the first 7 shown; --limit N shows more");
+    assert_eq!(
+        list(386, "--limit 7 --format json").await.lines().count(),
+        7
+    );
+    assert_eq!(list(0, "--format json").await, "");
+    assert!(!list(7, "").await.contains("shown"));
+}
+
+#[test]
+fn an_entry_tells_until_when_what_holds_it_does() {
+    use crate::http::tests::{entry, sample};
+    let waiting = entry().held(Some(sample::spent()));
+    assert_eq!(waiting.until, sample::spent().until());
+    let due = crate::http::QueueEntry {
+        until: Some(sample::NOW),
+        ..entry()
+    };
+    assert_eq!(due.held(Some(sample::spent())).until, Some(sample::NOW));
+}
+
+#[tokio::test]
 async fn queue_show_says_why_it_waits() {
     let (exit, text, _) = asked(&["queue", "show", "0000000000001"]).await;
     assert_eq!(exit, Exit::Ok);
@@ -209,7 +256,7 @@ fn refusing_port() -> (socket2::Socket, std::net::SocketAddr) {
 }
 
 /// Leaves one message in a spool that nobody has open.
-async fn leave_a_message(dir: &std::path::Path) -> crate::mail::MessageId {
+async fn leave_a_message(dir: &std::path::Path, held: bool) -> crate::mail::MessageId {
     use crate::mail::{BodyType, Envelope, Recipient};
     let clock = crate::clock::Clock::machine();
     let (spool, _) = Spool::open(dir, spool::Config::default(), clock.clone(), drop).unwrap();
@@ -241,7 +288,9 @@ async fn leave_a_message(dir: &std::path::Path) -> crate::mail::MessageId {
         })
         .await
         .unwrap();
-    spool.hold(id, Some("looks odd")).await.unwrap();
+    if held {
+        spool.hold(id, Some("looks odd")).await.unwrap();
+    }
     spool.close().await.unwrap();
     id
 }
@@ -249,7 +298,9 @@ async fn leave_a_message(dir: &std::path::Path) -> crate::mail::MessageId {
 #[tokio::test(flavor = "multi_thread")]
 async fn without_a_daemon_the_data_directory_is_read_but_not_changed() {
     let dir = tempfile::tempdir().unwrap();
-    let id = leave_a_message(&dir.path().join("data")).await.to_string();
+    let id = leave_a_message(&dir.path().join("data"), true)
+        .await
+        .to_string();
     let (_port, address) = refusing_port();
     let file = dir.path().join("mailwright.toml");
     std::fs::write(
@@ -276,9 +327,26 @@ async fn without_a_daemon_the_data_directory_is_read_but_not_changed() {
         "--config",
         config,
     ]);
-    assert_eq!((exit, text.lines().count()), (Exit::Ok, 1));
+    assert_eq!(
+        (exit, text.as_str()),
+        (Exit::Ok, "nothing that waits fits\n")
+    );
     let (exit, _) = mailwright(&["queue", "drop", &id, "--config", config]);
     assert_eq!(exit, Exit::Unavailable);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_daemon_mail_that_was_never_tried_has_had_no_attempt() {
+    let dir = tempfile::tempdir().unwrap();
+    leave_a_message(&dir.path().join("data"), false).await;
+    let (_port, address) = refusing_port();
+    let file = dir.path().join("mailwright.toml");
+    let text = format!("data_dir = \"data\"\n[http]\naddress = \"{address}\"\n");
+    std::fs::write(&file, text).unwrap();
+    let config = file.to_str().unwrap();
+    let (exit, text) = mailwright(&["queue", "list", "--config", config]);
+    assert_eq!(exit, Exit::Ok);
+    assert!(text.ends_with("  no attempt yet\n"), "{text}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

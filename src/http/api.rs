@@ -4,7 +4,7 @@ use super::access::{Access, guard};
 use super::problem::Problem;
 use super::server::PATIENCE;
 use super::traffic;
-use super::{Action, Control, Done, Order, QueueEntry, Reloaded};
+use super::{Action, Control, Done, Listed, Order, QueueEntry, Reloaded};
 use crate::events::metrics::CONTENT_TYPE;
 use crate::mail::MessageId;
 use crate::queue::Selector;
@@ -102,7 +102,7 @@ const LARGEST_LIMIT: usize = 10_000;
 async fn list<C: Control>(
     State(control): State<Arc<C>>,
     query: Result<Query<Listing>, QueryRejection>,
-) -> Result<Json<Vec<QueueEntry>>, Problem> {
+) -> Result<Response, Problem> {
     let Query(listing) = query?;
     let limit = listing.limit.unwrap_or(LIMIT).min(LARGEST_LIMIT);
     let which = Selector {
@@ -114,7 +114,17 @@ async fn list<C: Control>(
         source: listing.source,
     };
     check(&which)?;
-    Ok(Json(control.list(&which, limit).await))
+    Ok(listed(control.list(&which, limit).await))
+}
+
+/// How many there are beside those in the answer. A client that reads the whole queue need not count.
+pub(crate) const MORE: &str = "x-more";
+pub(crate) const TOTAL: &str = "x-total-count";
+
+fn listed(listed: Listed) -> Response {
+    let more = listed.more.then(|| [(MORE, "yes")]);
+    let total = listed.total.map(|total| [(TOTAL, total.to_string())]);
+    (more, total, Json(listed.entries)).into_response()
 }
 
 async fn show<C: Control>(

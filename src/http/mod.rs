@@ -5,7 +5,7 @@
 //! | `GET /healthz`               | 200 while the process lives |
 //! | `GET /readyz`                | 200 when mail is taken, else 503 with the reasons |
 //! | `GET /metrics`               | OpenMetrics text |
-//! | `GET /api/v1/queue`          | entries; `?id= site= domain= tenant= campaign= source= limit=` |
+//! | `GET /api/v1/queue`          | entries; `?id= site= domain= tenant= campaign= source= limit=`; `X-More: yes` where there are more, `X-Total-Count` where all are asked for |
 //! | `GET /api/v1/queue/{id}`     | the entries of one message |
 //! | `POST /api/v1/queue/{action}`| `retry`, `hold`, `release`, `drop`: [`Order`] → [`Done`] |
 //! | `POST /api/v1/reload`        | the configuration is read again: [`Reloaded`] |
@@ -29,8 +29,9 @@ mod traffic;
 mod warmup;
 
 pub use access::{Access, TokenError};
+pub(crate) use api::{MORE, TOTAL};
 pub use config::Config;
-pub use entry::{QueueEntry, QueueRecipient};
+pub use entry::{Listed, QueueEntry, QueueRecipient};
 pub use explain::{Advice, Keys, Question, Verdict, Window};
 pub use problem::Refusal;
 pub use sources::{Lift, Lifted, Membership, SourceEntry};
@@ -48,7 +49,7 @@ use tokio_util::sync::CancellationToken;
 /// The running daemon as the HTTP face sees it. Handlers call it; it decides and does.
 pub trait Control: Send + Sync + 'static {
     /// Up to `limit` entries of the queue that `which` selects, in order of acceptance.
-    fn list(&self, which: &Selector, limit: usize) -> impl Future<Output = Vec<QueueEntry>> + Send;
+    fn list(&self, which: &Selector, limit: usize) -> impl Future<Output = Listed> + Send;
 
     /// The entries of one message, one a recipient domain; empty where it is not in the queue.
     fn show(&self, id: MessageId) -> impl Future<Output = Vec<QueueEntry>> + Send;

@@ -2,8 +2,7 @@ mod fake;
 pub(crate) mod sample;
 mod traffic;
 
-pub(crate) use fake::Daemon;
-use fake::entry;
+pub(crate) use fake::{Daemon, entry};
 
 use super::*;
 use crate::policy::Held;

@@ -123,11 +123,24 @@ pub fn run(args: &Args, out: &mut dyn Write) -> Outcome {
 fn list(options: &Options, which: &Selector, limit: usize, out: &mut dyn Write) -> Outcome {
     let config = options.config()?;
     let query = Listing { which, limit };
-    let entries = match Daemon::of(options, &config)?.get("/api/v1/queue", &query) {
+    let listed = match Daemon::of(options, &config)?.list(&query) {
         Err(Trouble::Nobody(why)) => offline::list(options, &config, which, limit, &why)?,
         answer => answer?,
     };
-    options.print::<QueueEntry>(&entries, out, table::list)
+    let rest = table::rest(&listed, !which.is_empty());
+    match (options.format, rest) {
+        // What reads it wants entries and nothing else.
+        (Format::Json, Some(rest)) if listed.more => eprintln!("{rest}"),
+        (Format::Table, Some(rest)) if listed.entries.is_empty() => {
+            return Ok(writeln!(out, "{rest}")?);
+        }
+        (Format::Table, Some(rest)) => {
+            options.print::<QueueEntry>(&listed.entries, out, table::list)?;
+            return Ok(writeln!(out, "{rest}")?);
+        }
+        _ => {}
+    }
+    options.print::<QueueEntry>(&listed.entries, out, table::list)
 }
 
 /// The query of a listing.

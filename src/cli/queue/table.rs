@@ -2,7 +2,7 @@
 
 use crate::cli::explain::table::verdict;
 use crate::cli::table::columns;
-use crate::http::QueueEntry;
+use crate::http::{Listed, QueueEntry};
 use crate::policy::Held;
 use std::io::{self, Write};
 
@@ -21,6 +21,18 @@ const HEADINGS: [&str; 8] = [
 pub fn list(entries: &[QueueEntry], out: &mut dyn Write) -> io::Result<()> {
     let rows: Vec<[String; 8]> = entries.iter().map(row).collect();
     columns(HEADINGS, &rows, out)
+}
+
+/// What to say of the entries that are not shown, and where there are none at all. `chosen`: not all were asked for.
+pub fn rest(listed: &Listed, chosen: bool) -> Option<String> {
+    let shown = listed.entries.len();
+    match (shown, listed.more, listed.total) {
+        (0, false, _) if chosen => Some("nothing that waits fits".to_owned()),
+        (0, false, _) => Some("nothing waits".to_owned()),
+        (_, false, _) => None,
+        (_, true, Some(total)) => Some(format!("{shown} of {total} shown; --limit N shows more")),
+        (_, true, None) => Some(format!("the first {shown} shown; --limit N shows more")),
+    }
 }
 
 /// Everything about each entry.
@@ -101,6 +113,8 @@ fn waits(entry: &QueueEntry) -> String {
         (Some(why), Some(until)) => format!("{why}, until {until}"),
         (Some(why), None) => why,
         (None, Some(until)) => format!("its time, {until}"),
+        // Read from a spool that nobody works on.
+        (None, None) if entry.state == "scheduled" => "no attempt yet".to_owned(),
         (None, None) => String::new(),
     }
 }
