@@ -144,7 +144,7 @@ async fn queue_list_prints_columns_or_json_lines() {
     let lines: Vec<&str> = text.lines().collect();
     assert!(lines[0].starts_with("ID             RECEIVED"), "{text}");
     assert!(
-        lines[1].starts_with("0000000000001  1970-01-01T00:00:00.000Z"),
+        lines[1].starts_with("0000000000001  1970-01-01 00:00:00Z, "),
         "{text}"
     );
     assert!(

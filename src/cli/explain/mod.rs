@@ -4,6 +4,7 @@ mod message;
 pub mod table;
 
 use super::daemon::{Format, Options};
+use super::when::readable;
 use super::{Exit, Failure, Outcome};
 use crate::clock::Clock;
 use crate::http::explain::return_path;
@@ -58,7 +59,12 @@ pub fn run(args: &Args, out: &mut dyn Write) -> Outcome {
     let verdict: Verdict = daemon.get("/api/v1/explain", &question)?;
     match args.options.format {
         Format::Json => writeln!(out, "{}", serde_json::json!(verdict))?,
-        Format::Table => table::verdict(&verdict, out)?,
+        Format::Table => {
+            let mut text = Vec::new();
+            table::verdict(&verdict, &mut text)?;
+            let text = readable(&String::from_utf8_lossy(&text), Clock::machine().now());
+            out.write_all(text.as_bytes())?;
+        }
     }
     Ok(())
 }

@@ -2,8 +2,10 @@
 
 use crate::cli::explain::table::verdict;
 use crate::cli::table::columns;
+use crate::cli::when::readable;
 use crate::http::{Listed, QueueEntry};
 use crate::policy::Held;
+use crate::units::Timestamp;
 use std::io::{self, Write};
 
 const HEADINGS: [&str; 8] = [
@@ -18,8 +20,10 @@ const HEADINGS: [&str; 8] = [
 ];
 
 /// One line an entry, in columns.
-pub fn list(entries: &[QueueEntry], out: &mut dyn Write) -> io::Result<()> {
-    let rows: Vec<[String; 8]> = entries.iter().map(row).collect();
+pub fn list(entries: &[QueueEntry], now: Timestamp, out: &mut dyn Write) -> io::Result<()> {
+    let readable = |cell: String| readable(&cell, now);
+    let rows = entries.iter().map(|entry| row(entry).map(readable));
+    let rows: Vec<[String; 8]> = rows.collect();
     columns(HEADINGS, &rows, out)
 }
 
@@ -36,9 +40,12 @@ pub fn rest(listed: &Listed, chosen: bool) -> Option<String> {
 }
 
 /// Everything about each entry.
-pub fn show(entries: &[QueueEntry], out: &mut dyn Write) -> io::Result<()> {
+pub fn show(entries: &[QueueEntry], now: Timestamp, out: &mut dyn Write) -> io::Result<()> {
     for entry in entries {
-        show_one(entry, out)?;
+        let mut text = Vec::new();
+        show_one(entry, &mut text)?;
+        let text = String::from_utf8_lossy(&text);
+        out.write_all(readable(&text, now).as_bytes())?;
     }
     Ok(())
 }

@@ -2,7 +2,9 @@
 
 use crate::cli::explain::table::condition;
 use crate::cli::table::columns;
+use crate::cli::when::readable;
 use crate::policy::warmup::{Budget, Plan, Position, Ratio, Row, Stage};
+use crate::units::Timestamp;
 use std::io::{self, Write};
 
 const POSITIONS: [&str; 16] = [
@@ -25,8 +27,10 @@ const POSITIONS: [&str; 16] = [
 ];
 
 /// One line each.
-pub fn positions(positions: &[Position], out: &mut dyn Write) -> io::Result<()> {
-    let rows: Vec<[String; 16]> = positions.iter().map(row).collect();
+pub fn positions(positions: &[Position], now: Timestamp, out: &mut dyn Write) -> io::Result<()> {
+    let readable = |cell: String| readable(&cell, now);
+    let rows = positions.iter().map(|position| row(position).map(readable));
+    let rows: Vec<[String; 16]> = rows.collect();
     columns(POSITIONS, &rows, out)
 }
 
