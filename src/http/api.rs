@@ -1,6 +1,7 @@
 //! The handlers.
 
 use super::access::{Access, guard};
+use super::body::Body;
 use super::problem::Problem;
 use super::server::PATIENCE;
 use super::traffic;
@@ -8,8 +9,7 @@ use super::{Action, Control, Done, Listed, Order, QueueEntry, Reloaded};
 use crate::events::metrics::CONTENT_TYPE;
 use crate::mail::MessageId;
 use crate::queue::Selector;
-use axum::body::Body;
-use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
+use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
 use axum::http::{Request, StatusCode, header};
 use axum::middleware::Next;
@@ -52,7 +52,7 @@ pub fn router<C: Control>(control: Arc<C>, access: Access) -> Router {
 }
 
 /// Reads the body before anything is done: a client that is slow with it holds up nobody but itself, and not for long.
-async fn whole(request: Request<Body>, next: Next) -> Result<Response, Problem> {
+async fn whole(request: Request<axum::body::Body>, next: Next) -> Result<Response, Problem> {
     let (head, body) = request.into_parts();
     let read = tokio::time::timeout(PATIENCE, axum::body::to_bytes(body, LARGEST_BODY)).await;
     match read {
@@ -142,12 +142,12 @@ async fn show<C: Control>(
 async fn act<C: Control>(
     State(control): State<Arc<C>>,
     name: Result<Path<String>, PathRejection>,
-    order: Result<Json<Order>, JsonRejection>,
+    order: Result<Body<Order>, Problem>,
 ) -> Result<Json<Done>, Problem> {
     let Path(name) = name?;
     let action: Action = serde_json::from_value(name.as_str().into())
         .map_err(|_| Problem::not_found(format!("{name} is not retry, hold, release or drop")))?;
-    let Json(order) = order?;
+    let Body(order) = order?;
     check(&order.select)?;
     if order.select.is_empty() != order.all {
         return Err(Problem::bad_request(

@@ -15,10 +15,11 @@
 //! | `GET /api/v1/sources`        | our addresses: a list of [`SourceEntry`] |
 //! | `POST /api/v1/sources/lift`  | suspensions end: [`Lift`] → [`Lifted`] |
 //!
-//! Errors are `{"error": "…"}` with 400, 401, 404, 405, 408, 413, 415, 422 or 503. The daemon behind it is a [`Control`].
+//! Orders are JSON, whatever their content type says. Errors are `{"error": "…"}` with 400, 401, 404, 405, 408, 413, 422 or 503. The daemon behind it is a [`Control`].
 
 mod access;
 mod api;
+mod body;
 mod config;
 mod entry;
 pub mod explain;

@@ -5,7 +5,6 @@ mod table;
 
 use super::daemon::{Daemon, Options};
 use super::{Exit, Failure, Outcome};
-use crate::clock::Clock;
 use crate::http::{Pause, Resume, Set, Steered, WhichWarmup};
 use crate::policy::warmup::{NotAStage, Position, Stage};
 use crate::units::{Span, Timestamp, UnitError};
@@ -129,12 +128,12 @@ fn show(options: &Options, which: &Show, out: &mut dyn Write) -> Outcome {
 }
 
 fn pause(options: &Options, args: &PauseArgs, out: &mut dyn Write) -> Outcome {
-    let until = args.span.map(|Span(span)| Clock::machine().now() + span);
     let order = Pause {
         source: args.which.source.clone(),
         provider: args.which.provider.clone(),
         why: args.why.clone(),
-        until: args.until.or(until),
+        until: args.until,
+        span: args.span,
     };
     steer(options, "pause", &order, out)
 }

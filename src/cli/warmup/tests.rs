@@ -164,9 +164,11 @@ async fn orders_reach_the_daemon() {
     let Steer::Pause(pause) = order("warmup pause ip-a --for 4h").await else {
         panic!("it is no pause");
     };
-    let now = crate::clock::Clock::machine().now();
-    let ahead = pause.until.unwrap().since(now).as_secs();
-    assert!((4 * 3600 - 60..=4 * 3600).contains(&ahead), "{ahead}");
+    // Its clock decides, not ours.
+    assert_eq!(
+        (pause.until, pause.span.unwrap().to_string()),
+        (None, "4h".to_owned())
+    );
     assert_eq!(pause.provider, None);
     let Steer::Resume(resume) = order("warmup resume ip-a *").await else {
         panic!("it is no resumption");
