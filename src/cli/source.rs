@@ -37,6 +37,7 @@ enum Command {
 
 #[derive(Debug, clap::Args)]
 struct LiftArgs {
+    /// The name of the [[source]], as `source list` shows it.
     #[arg(value_name = "SOURCE")]
     source: String,
     /// The suspension from this site; without it and --provider all of the source's.

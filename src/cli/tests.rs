@@ -206,7 +206,7 @@ async fn queue_show_says_why_it_waits() {
         "waits for  an operator's release: looks odd\n",
         "recipient  ann@example.net (waiting, 2 attempts)\n",
         "451 4.7.1 greylisted\n",
-        "\nwould go now from ip-b to mx.example.net\n",
+        "\nwhen its time comes it would go from ip-b to mx.example.net\n",
         "(source[1].limits.messages)\n",
     ] {
         assert!(text.contains(line), "{text}");
@@ -216,6 +216,25 @@ async fn queue_show_says_why_it_waits() {
         Exit::Data
     );
     assert_eq!(asked(&["queue", "show", "nonsense"]).await.0, Exit::Data);
+}
+
+#[test]
+fn a_retry_is_said_once_with_what_decides_about_it() {
+    let reply = crate::mail::Reply::said(451, None, "greylisted", "RCPT");
+    let mut entry = crate::http::tests::entry().held(Some(crate::policy::Held::Retry {
+        attempt: 2,
+        reply: reply.clone().into(),
+    }));
+    entry.recipients[0].last = Some(reply.to_string());
+    let mut out = Vec::new();
+    queue::table::show(&[entry], crate::http::tests::sample::NOW, &mut out).unwrap();
+    let text = String::from_utf8(out).unwrap();
+    assert_eq!(text.matches("greylisted").count(), 1, "{text}");
+    assert!(text.contains("retry.first"), "{text}");
+    assert!(
+        text.contains("mailwright queue retry 0000000000001\n"),
+        "{text}"
+    );
 }
 
 #[tokio::test]

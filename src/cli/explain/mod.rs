@@ -1,6 +1,7 @@
 //! `explain`: what would become of one message now. Asks the running daemon, which takes nothing.
 
 mod message;
+mod pace;
 pub mod table;
 
 use super::daemon::{Format, Options};
@@ -30,9 +31,11 @@ pub struct Args {
     /// The recipient.
     #[arg(long, value_name = "ADDRESS")]
     to: String,
-    #[arg(long)]
+    /// The tenant who hands it in: its pool, its limits and its hours.
+    #[arg(long, value_name = "NAME")]
     tenant: Option<Box<str>>,
-    #[arg(long)]
+    /// The campaign it is part of: its limits, and its turn among the tenant's campaigns.
+    #[arg(long, value_name = "NAME")]
     campaign: Option<Box<str>>,
     /// marketing, which is meant where nothing is said, or transactional.
     #[arg(long, value_parser = stream)]
@@ -60,10 +63,9 @@ pub fn run(args: &Args, out: &mut dyn Write) -> Outcome {
     match args.options.format {
         Format::Json => writeln!(out, "{}", serde_json::json!(verdict))?,
         Format::Table => {
-            let mut text = Vec::new();
-            table::verdict(&verdict, &mut text)?;
-            let text = readable(&String::from_utf8_lossy(&text), Clock::machine().now());
-            out.write_all(text.as_bytes())?;
+            let mut said = String::new();
+            table::verdict(&verdict, &mut said).map_err(std::io::Error::other)?;
+            out.write_all(readable(&said, Clock::machine().now()).as_bytes())?;
         }
     }
     Ok(())

@@ -1,7 +1,7 @@
 //! `queue`: what waits, why, and what to do about it. Asks the running daemon.
 
 mod offline;
-mod table;
+pub(super) mod table;
 
 use super::daemon::{Daemon, Format, Options, Trouble};
 use super::{Exit, Failure, Outcome};
@@ -39,7 +39,11 @@ enum Command {
     },
     /// Shows one message: its recipients, what it waits for and until when.
     #[command(after_help = "Example:\n  mailwright queue show 0ky3w2m4e0000 --format json")]
-    Show { id: String },
+    Show {
+        /// As the reply to the message's end gave it (250 … queued as ID), and as `queue list` shows it.
+        #[arg(value_name = "ID")]
+        id: String,
+    },
     /// Tries now what waits for its next attempt.
     #[command(after_help = "Example:\n  mailwright queue retry --site mx.example.net")]
     Retry(Target),

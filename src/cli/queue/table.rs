@@ -1,11 +1,13 @@
 //! The queue as people read it.
 
-use crate::cli::explain::table::verdict;
+use crate::cli::explain::table;
 use crate::cli::table::columns;
 use crate::cli::when::readable;
+use crate::http::explain::{until, way};
 use crate::http::{Listed, QueueEntry};
 use crate::policy::Held;
 use crate::units::Timestamp;
+use std::fmt::{self, Write as _};
 use std::io::{self, Write};
 
 const HEADINGS: [&str; 8] = [
@@ -42,10 +44,9 @@ pub fn rest(listed: &Listed, chosen: bool) -> Option<String> {
 /// Everything about each entry.
 pub fn show(entries: &[QueueEntry], now: Timestamp, out: &mut dyn Write) -> io::Result<()> {
     for entry in entries {
-        let mut text = Vec::new();
-        show_one(entry, &mut text)?;
-        let text = String::from_utf8_lossy(&text);
-        out.write_all(readable(&text, now).as_bytes())?;
+        let mut said = String::new();
+        show_one(entry, &mut said).map_err(io::Error::other)?;
+        out.write_all(readable(&said, now).as_bytes())?;
     }
     Ok(())
 }
@@ -64,38 +65,78 @@ fn row(entry: &QueueEntry) -> [String; 8] {
     ]
 }
 
-fn show_one(entry: &QueueEntry, out: &mut dyn Write) -> io::Result<()> {
-    let mut field = |name: &str, value: &str| match value {
-        "" => Ok(()),
-        value => writeln!(out, "{name:<10} {value}"),
-    };
+fn show_one(entry: &QueueEntry, said: &mut String) -> fmt::Result {
     let optional = |value: &Option<String>| value.clone().unwrap_or_default();
-    field("message", &entry.id)?;
-    field("received", &entry.received.to_string())?;
-    field("expires", &entry.expires.to_string())?;
-    field("size", &entry.size.to_string())?;
-    field("sender", &sender(entry))?;
-    field("tenant", &optional(&entry.tenant))?;
-    field("campaign", &optional(&entry.campaign))?;
-    field("domain", &entry.domain)?;
-    field("site", &optional(&entry.site))?;
-    field("source", &optional(&entry.source))?;
-    field("state", &entry.state)?;
-    field("waits for", &waits(entry))?;
+    field("message", &entry.id, said)?;
+    field("received", &entry.received.to_string(), said)?;
+    field("expires", &entry.expires.to_string(), said)?;
+    field("size", &entry.size.to_string(), said)?;
+    field("sender", &sender(entry), said)?;
+    field("tenant", &optional(&entry.tenant), said)?;
+    field("campaign", &optional(&entry.campaign), said)?;
+    field("domain", &entry.domain, said)?;
+    field("site", &optional(&entry.site), said)?;
+    field("source", &optional(&entry.source), said)?;
+    field("state", &entry.state, said)?;
+    field("waits for", &waits(entry), said)?;
+    remedy(entry, said)?;
     for recipient in &entry.recipients {
         let (address, state) = (&recipient.address, &recipient.state);
         let tries = recipient.attempts;
-        field(
-            "recipient",
-            &format!("{address} ({state}, {tries} attempts)"),
-        )?;
-        field("", &optional(&recipient.last))?;
+        let line = format!("{address} ({state}, {tries} attempts)");
+        field("recipient", &line, said)?;
+        let last = optional(&recipient.last);
+        if !said.contains(&last) {
+            field("", &last, said)?;
+        }
     }
-    if let Some(of_entry) = &entry.verdict {
-        writeln!(out)?;
-        verdict(of_entry, out)?;
+    verdict(entry, said)?;
+    writeln!(said)
+}
+
+fn field(name: &str, value: &str, said: &mut String) -> fmt::Result {
+    match value {
+        "" => Ok(()),
+        value => writeln!(said, "{name:<10} {value}"),
     }
-    writeln!(out)
+}
+
+/// What to do about what it waits for; of a retry that is known without a verdict too.
+fn remedy(entry: &QueueEntry, said: &mut String) -> fmt::Result {
+    match (&entry.waits, &entry.verdict) {
+        (Some(held), Some(verdict)) if verdict.advice_on(held).is_some() => {
+            table::advice(verdict, held, "         ", said)
+        }
+        (Some(Held::Retry { .. }), _) => {
+            writeln!(said, "           decided by retry.first, retry.factor")?;
+            writeln!(
+                said,
+                "           ended by   mailwright queue retry {}",
+                entry.id
+            )
+        }
+        _ => Ok(()),
+    }
+}
+
+/// What decides about it beside what holds it, which has been said.
+fn verdict(entry: &QueueEntry, said: &mut String) -> fmt::Result {
+    let Some(verdict) = &entry.verdict else {
+        return Ok(());
+    };
+    writeln!(said)?;
+    let explained = &verdict.explained;
+    match (&entry.waits, &explained.waits) {
+        (Some(held), next) if Some(held) == next.as_ref() => table::grounds(verdict, said),
+        (Some(Held::Sending { .. } | Held::Routing { .. }) | None, _) | (_, Some(_)) => {
+            table::verdict(verdict, said)
+        }
+        // It would not go now, whatever everything else says.
+        (Some(_), None) => {
+            writeln!(said, "when its time comes it would go {}\n", way(explained))?;
+            table::grounds(verdict, said)
+        }
+    }
 }
 
 fn sender(entry: &QueueEntry) -> String {
@@ -115,10 +156,8 @@ fn recipients(entry: &QueueEntry) -> String {
 }
 
 fn waits(entry: &QueueEntry) -> String {
-    let why = entry.waits.as_ref().map(Held::to_string);
-    match (why, entry.until) {
-        (Some(why), Some(until)) => format!("{why}, until {until}"),
-        (Some(why), None) => why,
+    match (&entry.waits, entry.until) {
+        (Some(why), at) => until(why, at),
         (None, Some(until)) => format!("its time, {until}"),
         // Read from a spool that nobody works on.
         (None, None) if entry.state == "scheduled" => "no attempt yet".to_owned(),
