@@ -91,7 +91,7 @@ const HEADINGS: [&str; 7] = [
 /// One line a source, and below them what each is kept from.
 fn list(entries: &[SourceEntry], now: Timestamp, out: &mut dyn Write) -> io::Result<()> {
     let rows: Vec<[String; 7]> = entries.iter().map(row).collect();
-    columns(HEADINGS, &rows, out)?;
+    columns(&HEADINGS, &rows, out)?;
     let suspensions = entries.iter().flat_map(|entry| &entry.suspensions);
     for (i, held) in suspensions.enumerate() {
         if i == 0 {

@@ -26,7 +26,7 @@ pub fn list(entries: &[QueueEntry], now: Timestamp, out: &mut dyn Write) -> io::
     let readable = |cell: String| readable(&cell, now);
     let rows = entries.iter().map(|entry| row(entry).map(readable));
     let rows: Vec<[String; 8]> = rows.collect();
-    columns(HEADINGS, &rows, out)
+    columns(&HEADINGS, &rows, out)
 }
 
 /// What to say of the entries that are not shown, and where there are none at all. `chosen`: not all were asked for.

@@ -30,7 +30,7 @@ Example:
 
 #[derive(Debug, clap::Subcommand)]
 enum Command {
-    /// Shows stage, cap, what of it is used, and the rates that the health gate goes by.
+    /// Shows stage, cap, what of it is used, and with --rates the rates that the health gate goes by.
     ///
     /// A line of provider * is the source as a whole. PLAN is the stage it would be at if every day since its start had
     /// been a good one. Rates are of the days that the gate looks back on: bounces and blocks of what was answered for
@@ -57,11 +57,15 @@ enum Command {
 
 #[derive(Debug, clap::Args)]
 struct Show {
+    /// The name of a [[source]].
     #[arg(long)]
     source: Option<String>,
     /// "*" is the source as a whole.
     #[arg(long)]
     provider: Option<String>,
+    /// Shows the sending day, and the rates that the health gate goes by, below. JSON has them always.
+    #[arg(long)]
+    rates: bool,
 }
 
 #[derive(Debug, clap::Args)]
@@ -124,7 +128,13 @@ fn show(options: &Options, which: &Show, out: &mut dyn Write) -> Outcome {
     if positions.is_empty() {
         eprintln!("nothing warms: a [[source]] with a warmup does");
     }
-    options.print(&positions, out, table::positions)
+    options.print(&positions, out, |positions, now, out| {
+        table::positions(positions, now, out)?;
+        match which.rates {
+            true => writeln!(out).and_then(|()| table::rates(positions, out)),
+            false => Ok(()),
+        }
+    })
 }
 
 fn pause(options: &Options, args: &PauseArgs, out: &mut dyn Write) -> Outcome {
