@@ -11,8 +11,8 @@ use crate::config::{Config, restart_needed};
 use crate::delivery::{self, Delivery};
 use crate::events::{Event, Events, Metrics};
 use crate::http::{
-    Action, Control, Lift, Lifted, Listed, Question, QueueEntry, Refusal, Reloaded, SourceEntry,
-    Steer, Steered, Verdict, WhichWarmup,
+    Action, Control, Done, Lift, Lifted, Listed, Question, QueueEntry, Refusal, Reloaded,
+    SourceEntry, Steer, Steered, Verdict, WhichWarmup,
 };
 use crate::mail::MessageId;
 use crate::policy::warmup::Position;
@@ -137,14 +137,19 @@ impl Control for Daemon {
         self.entries_of(id).await
     }
 
-    async fn act(&self, action: Action, which: &Selector, why: &str) -> usize {
+    async fn act(&self, action: Action, which: &Selector, why: &str) -> Done {
+        let is_retry = action == Action::Retry;
         let action = match action {
             Action::Retry => delivery::Action::Retry,
             Action::Hold => delivery::Action::Hold,
             Action::Release => delivery::Action::Release,
             Action::Drop => delivery::Action::Drop,
         };
-        self.delivery.operate(action, which, why).await
+        let count = self.delivery.operate(action, which, why).await;
+        Done {
+            count,
+            wait_on: is_retry.then(|| self.delivery.not_before_their_time(which)),
+        }
     }
 
     async fn reload(&self) -> Result<Reloaded, String> {

@@ -241,11 +241,19 @@ fn a_retry_is_said_once_with_what_decides_about_it() {
 async fn queue_actions_reach_the_daemon() {
     let (exit, text, told) =
         asked(&["queue", "hold", "--tenant", "acme", "--why", "too fast"]).await;
-    assert_eq!((exit, text.as_str()), (Exit::Ok, "3 done\n"));
+    assert_eq!((exit, text.as_str()), (Exit::Ok, "3 held\n"));
     assert_eq!(told, ["Hold Some(\"acme\") too fast"]);
     let (exit, text, told) = asked(&["queue", "retry", "--all", "--format", "json"]).await;
-    assert_eq!((exit, text.as_str()), (Exit::Ok, "{\"count\":3}\n"));
+    assert_eq!(
+        (exit, text.as_str()),
+        (Exit::Ok, "{\"count\":3,\"wait_on\":2}\n")
+    );
     assert_eq!(told, ["Retry None "]);
+    let (_, text, _) = asked(&["queue", "retry", "--all"]).await;
+    assert!(
+        text.starts_with("3 made due; 2 wait on for the time their senders chose"),
+        "{text}"
+    );
 }
 
 #[test]

@@ -114,6 +114,11 @@ impl Delivery {
         dropped
     }
 
+    /// How many of the entries that match wait for a time of their sender's choosing.
+    pub fn not_before_their_time(&self, selector: &Selector) -> usize {
+        self.0.with.queue.not_before_their_time(selector)
+    }
+
     /// How much waits, by state.
     pub fn depth(&self) -> Depth {
         self.0.with.queue.depth()

@@ -154,8 +154,7 @@ async fn act<C: Control>(
             "say which with \"select\", or \"all\": true for the whole queue, not both",
         ));
     }
-    let count = control.act(action, &order.select, &order.why).await;
-    Ok(Json(Done { count }))
+    Ok(Json(control.act(action, &order.select, &order.why).await))
 }
 
 async fn reload<C: Control>(State(control): State<Arc<C>>) -> Result<Json<Reloaded>, Problem> {

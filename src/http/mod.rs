@@ -57,12 +57,8 @@ pub trait Control: Send + Sync + 'static {
 
     /// Does `action` to what `which` selects; gives the number of entries or messages it was done to. `why` is the
     /// operator's note.
-    fn act(
-        &self,
-        action: Action,
-        which: &Selector,
-        why: &str,
-    ) -> impl Future<Output = usize> + Send;
+    fn act(&self, action: Action, which: &Selector, why: &str)
+    -> impl Future<Output = Done> + Send;
 
     /// Reads the configuration again and takes it over whole, or not at all.
     ///
@@ -136,6 +132,9 @@ pub struct Order {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Done {
     pub count: usize,
+    /// Of a retry: how many wait on for a time of their sender's choosing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wait_on: Option<usize>,
 }
 
 /// A configuration was taken over.

@@ -185,7 +185,7 @@ fn act(options: &Options, action: Action, target: &Target, out: &mut dyn Write) 
     let done: Done = options.daemon()?.post(&path, &order)?;
     match options.format {
         Format::Json => writeln!(out, "{}", serde_json::json!(done))?,
-        Format::Table => writeln!(out, "{} done", done.count)?,
+        Format::Table => writeln!(out, "{}", table::done(action, &done))?,
     }
     Ok(())
 }

@@ -4,7 +4,7 @@ use crate::cli::explain::table;
 use crate::cli::table::columns;
 use crate::cli::when::readable;
 use crate::http::explain::{until, way};
-use crate::http::{Listed, QueueEntry};
+use crate::http::{Action, Done, Listed, QueueEntry};
 use crate::policy::Held;
 use crate::units::Timestamp;
 use std::fmt::{self, Write as _};
@@ -38,6 +38,20 @@ pub fn rest(listed: &Listed, chosen: bool) -> Option<String> {
         (_, false, _) => None,
         (_, true, Some(total)) => Some(format!("{shown} of {total} shown; --limit N shows more")),
         (_, true, None) => Some(format!("the first {shown} shown; --limit N shows more")),
+    }
+}
+
+/// `3 made due; 2 wait on for the time their senders chose`
+pub fn done(action: Action, done: &Done) -> String {
+    let count = done.count;
+    match (action, done.wait_on) {
+        (Action::Retry, None | Some(0)) => format!("{count} made due"),
+        (Action::Retry, Some(others)) => format!(
+            "{count} made due; {others} wait on for the time their senders chose (`queue retry ID` makes one due too)"
+        ),
+        (Action::Hold, _) => format!("{count} held"),
+        (Action::Release, _) => format!("{count} released"),
+        (Action::Drop, _) => format!("{count} dropped"),
     }
 }
 

@@ -69,10 +69,13 @@ impl Control for Daemon {
         (id == MessageId(1)).then(explained).into_iter().collect()
     }
 
-    async fn act(&self, action: Action, which: &Selector, why: &str) -> usize {
+    async fn act(&self, action: Action, which: &Selector, why: &str) -> Done {
         let told = format!("{action:?} {:?} {why}", which.tenant);
         self.told.lock().push(told);
-        3
+        Done {
+            count: 3,
+            wait_on: (action == Action::Retry).then_some(2),
+        }
     }
 
     async fn reload(&self) -> Result<Reloaded, String> {
