@@ -5,7 +5,6 @@ mod table;
 
 use super::daemon::{Daemon, Options};
 use super::{Exit, Failure, Outcome};
-use crate::clock::Clock;
 use crate::http::{Pause, Resume, Set, Steered, WhichWarmup};
 use crate::policy::warmup::{NotAStage, Position, Stage};
 use crate::units::{Span, Timestamp, UnitError};
@@ -32,7 +31,7 @@ Example:
 
 #[derive(Debug, clap::Subcommand)]
 enum Command {
-    /// Shows stage, cap, what of it is used, and the rates that the health gate goes by.
+    /// Shows stage, cap, what of it is used, and with --rates the rates that the health gate goes by.
     ///
     /// A line of provider * is the source as a whole. PLAN is the stage it would be at if every day since its start had
     /// been a good one. Rates are of the days that the gate looks back on: bounces and blocks of what was answered for
@@ -67,11 +66,15 @@ enum Command {
 
 #[derive(Debug, clap::Args)]
 struct Show {
+    /// The name of a [[source]].
     #[arg(long)]
     source: Option<String>,
     /// "*" is the source as a whole.
     #[arg(long)]
     provider: Option<String>,
+    /// Shows the sending day, and the rates that the health gate goes by, below. JSON has them always.
+    #[arg(long)]
+    rates: bool,
 }
 
 #[derive(Debug, clap::Args)]
@@ -156,7 +159,13 @@ fn show(options: &Options, which: &Show, out: &mut dyn Write) -> Outcome {
             return Err(no_such_provider(provider, &known));
         }
     }
-    options.print(&positions, out, table::positions)
+    options.print(&positions, out, |positions, now, out| {
+        table::positions(positions, now, out)?;
+        match which.rates {
+            true => writeln!(out).and_then(|()| table::rates(positions, out)),
+            false => Ok(()),
+        }
+    })
 }
 
 fn no_such_provider(provider: &str, known: &BTreeSet<String>) -> Failure {
@@ -169,12 +178,12 @@ fn no_such_provider(provider: &str, known: &BTreeSet<String>) -> Failure {
 }
 
 fn pause(options: &Options, args: &PauseArgs, out: &mut dyn Write) -> Outcome {
-    let until = args.span.map(|Span(span)| Clock::machine().now() + span);
     let order = Pause {
         source: args.which.source.clone(),
         provider: args.which.provider.clone(),
         why: args.why.clone(),
-        until: args.until.or(until),
+        until: args.until,
+        span: args.span,
     };
     let steered = steer(options, "pause", &order)?;
     options.print(&steered.positions, out, table::positions)

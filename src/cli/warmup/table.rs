@@ -2,37 +2,31 @@
 
 use crate::cli::explain::table::condition;
 use crate::cli::table::columns;
-use crate::policy::warmup::{Budget, Plan, Position, Ramp, Ratio, Row, Stage};
+use crate::cli::when::readable;
+use crate::policy::warmup::{Budget, Plan, Position, Ramp, Rates, Ratio, Row, Stage};
+use crate::units::Timestamp;
 use jiff::civil::Date;
 use std::io::{self, Write};
 
-const POSITIONS: [&str; 16] = [
-    "SOURCE",
-    "PROVIDER",
-    "STATE",
-    "STAGE",
-    "DAY",
-    "CAP",
-    "RELEASED",
-    "USED",
-    "LEFT",
-    "PLAN",
-    "BOUNCES",
-    "BLOCKS",
-    "DEFERRALS",
-    "COMPLAINTS",
-    "UNTIL",
-    "BECAUSE",
-];
-
-/// One line each.
-pub fn positions(positions: &[Position], out: &mut dyn Write) -> io::Result<()> {
-    let rows: Vec<[String; 16]> = positions.iter().map(row).collect();
-    columns(POSITIONS, &rows, out)
+/// One line each. Of a cap, what a spread has let go so far is told where it holds some of it back.
+pub fn positions(positions: &[Position], now: Timestamp, out: &mut dyn Write) -> io::Result<()> {
+    let budgets = positions.iter().filter_map(|p| p.budget.as_ref());
+    let mut spread = budgets.filter(|budget| budget.released < budget.cap);
+    let released = spread.next().map(|_| "RELEASED");
+    let before = ["SOURCE", "PROVIDER", "STATE", "STAGE", "PLAN", "CAP"];
+    let after = ["USED", "LEFT", "UNTIL", "BECAUSE"];
+    let headings = before.into_iter().chain(released).chain(after);
+    let headings: Vec<&str> = headings.collect();
+    let row = |position: &Position| -> Vec<String> {
+        let cells = row(position, released.is_some()).into_iter();
+        cells.map(|cell| readable(&cell, now)).collect()
+    };
+    let rows: Vec<Vec<String>> = positions.iter().map(row).collect();
+    columns(&headings, &rows, out)
 }
 
 /// What came of an order in words, and one line each.
-pub fn answer(steered: &[Position], out: &mut dyn Write) -> io::Result<()> {
+pub fn answer(steered: &[Position], now: Timestamp, out: &mut dyn Write) -> io::Result<()> {
     for position in steered {
         let (source, provider) = (&position.source, &position.provider);
         if let Some(because) = &position.because {
@@ -40,39 +34,66 @@ pub fn answer(steered: &[Position], out: &mut dyn Write) -> io::Result<()> {
         }
     }
     writeln!(out)?;
-    positions(steered, out)
+    positions(steered, now, out)
 }
 
-fn row(position: &Position) -> [String; 16] {
+fn row(position: &Position, with_released: bool) -> Vec<String> {
     let budget = |pick: fn(&Budget) -> u64| {
         let number = position.budget.as_ref().map(pick);
         number.map_or("-".to_owned(), |number| number.to_string())
     };
-    let until = position.until.map(|until| until.to_string());
-    let rates = &position.rates;
-    [
+    let stage = |stage| match stage {
+        Stage::At(stage) => format!("{stage}/{}", position.stages),
+        Stage::Warm => "warm".to_owned(),
+    };
+    let before = [
         position.source.clone(),
         position.provider.clone(),
         condition(position.condition).to_owned(),
-        match position.stage {
-            Stage::At(stage) => format!("{stage}/{}", position.stages),
-            Stage::Warm => "warm".to_owned(),
-        },
-        position.day.to_string(),
+        stage(position.stage),
+        position.planned.map_or("-".to_owned(), stage),
         budget(|budget| budget.cap),
-        budget(|budget| budget.released),
+    ];
+    let until = position.until.map(|until| until.to_string());
+    let after = [
         budget(|budget| budget.used),
         budget(|budget| budget.remaining),
-        position
-            .planned
-            .map_or("-".to_owned(), |stage| stage.to_string()),
-        rate(&rates.bounces),
-        rate(&rates.blocks),
-        rate(&rates.deferrals),
-        rate(&rates.complaints),
         until.unwrap_or_else(|| "-".to_owned()),
         position.because.clone().unwrap_or_default(),
-    ]
+    ];
+    let released = with_released.then(|| budget(|budget| budget.released));
+    before.into_iter().chain(released).chain(after).collect()
+}
+
+const RATES: [&str; 7] = [
+    "SOURCE",
+    "PROVIDER",
+    "DAY",
+    "BOUNCES",
+    "BLOCKS",
+    "DEFERRALS",
+    "COMPLAINTS",
+];
+
+/// The rates that the health gate goes by, one line each.
+pub fn rates(positions: &[Position], out: &mut dyn Write) -> io::Result<()> {
+    let row = |position: &Position| {
+        let Rates {
+            bounces,
+            blocks,
+            deferrals,
+            complaints,
+        } = &position.rates;
+        let [bounces, blocks, deferrals, complaints] =
+            [bounces, blocks, deferrals, complaints].map(rate);
+        let day = position.day.to_string();
+        let (source, provider) = (position.source.clone(), position.provider.clone());
+        [
+            source, provider, day, bounces, blocks, deferrals, complaints,
+        ]
+    };
+    let rows: Vec<[String; 7]> = positions.iter().map(row).collect();
+    columns(&RATES, &rows, out)
 }
 
 /// `3/120 2.50%`
@@ -105,7 +126,7 @@ pub fn plan(plan: &Plan, ramp: &Ramp, today: Date, out: &mut dyn Write) -> io::R
         ]
     };
     let rows: Vec<[String; 5]> = plan.rows.iter().map(cells).collect();
-    columns(["DATE", "DAY", "CAP", "CUMULATIVE", ""], &rows, out)
+    columns(&["DATE", "DAY", "CAP", "CUMULATIVE", ""], &rows, out)
 }
 
 fn summary(plan: &Plan, ramp: &Ramp, today: Date, out: &mut dyn Write) -> io::Result<()> {
