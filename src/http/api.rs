@@ -122,7 +122,7 @@ pub(crate) const MORE: &str = "x-more";
 pub(crate) const TOTAL: &str = "x-total-count";
 
 fn listed(listed: Listed) -> Response {
-    let more = listed.more.then(|| [(MORE, "yes")]);
+    let more = listed.more.then_some([(MORE, "yes")]);
     let total = listed.total.map(|total| [(TOTAL, total.to_string())]);
     (more, total, Json(listed.entries)).into_response()
 }
