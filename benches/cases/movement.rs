@@ -14,6 +14,7 @@ use mailwright::dns::{self, Resolver};
 use mailwright::events::Events;
 use mailwright::intake::{self, Intake};
 use mailwright::mail::{Disposition, Labels, MessageId, Reply};
+use mailwright::policy::providers::Provider;
 use mailwright::policy::sources::{PoolConfig, PoolMember, SourceConfig};
 use mailwright::policy::{Ask, Choice, Policy, Settings};
 use mailwright::queue::{self, Key, Queue, Selector};
@@ -99,18 +100,22 @@ pub struct Routes {
     routing: Routing,
     policy: Policy,
     site: Arc<str>,
-    provider: Arc<str>,
+    provider: Arc<Provider>,
     _runtime: Runtime,
 }
 
 impl Routes {
     fn new() -> Self {
         let runtime = runtime();
+        let policy = runtime.block_on(policy::policy(settings(), Store::in_memory()));
+        let site: Arc<str> = "smart.example.com:25".into();
         Self {
             routing: routing(),
-            policy: runtime.block_on(policy::policy(settings(), Store::in_memory())),
-            site: "smart.example.com:25".into(),
-            provider: "other".into(),
+            provider: policy
+                .settings()
+                .provider(&site, std::iter::once("smart.example.com")),
+            policy,
+            site,
             _runtime: runtime,
         }
     }

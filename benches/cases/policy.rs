@@ -6,6 +6,7 @@ use mailwright::clock::Clock;
 use mailwright::config::Config;
 use mailwright::events::Events;
 use mailwright::mail::{Labels, MessageId, Stream};
+use mailwright::policy::providers::Provider;
 use mailwright::policy::suspension::{At, Suspension};
 use mailwright::policy::{Admission, Ask, Choice, Flow, Policy, Settings, Wait, Way};
 use mailwright::store::Store;
@@ -141,7 +142,7 @@ pub struct Choosing {
     world: World,
     labels: Labels,
     site: Arc<str>,
-    provider: Arc<str>,
+    provider: Arc<Provider>,
     next: AtomicU64,
 }
 
@@ -167,7 +168,7 @@ impl Choosing {
                 ..Labels::default()
             },
             site: Arc::clone(&way.site),
-            provider: Arc::clone(&way.provider.name),
+            provider: Arc::clone(&way.provider),
             next: AtomicU64::new(NOW.as_millis() << 20),
         }
     }
@@ -292,10 +293,8 @@ impl World {
         let provider = settings.provider(&site, std::iter::once(&*site));
         let mut sources = settings.sources.all();
         let source = sources.find(|known| *known.name == *source);
-        let way = self
-            .policy
-            .way(source.expect("it is there"), &site, &provider);
-        way
+        self.policy
+            .way(source.expect("it is there"), &site, &provider)
     }
 
     /// Has the budget of a way asked for.

@@ -108,7 +108,9 @@ impl Daemon {
             .iter_mut()
             .filter(|(view, _)| view.state != "sending");
         for (view, entry) in waiting.take(MOST_VERDICTS) {
-            entry.verdict = self.explain_entry(view).await.map(Box::new);
+            if let Some(held) = &entry.waits {
+                entry.verdict = self.explain_entry(view, held).await.map(Box::new);
+            }
         }
     }
 }

@@ -72,7 +72,7 @@ fn lift(options: &Options, which: &LiftArgs, out: &mut dyn Write) -> Outcome {
     options.print(&lifted.lifted, out, |lifted, out| {
         lifted
             .iter()
-            .try_for_each(|held| writeln!(out, "no more: {}", suspension(held)))
+            .try_for_each(|held| writeln!(out, "lifted: {}", suspension(held)))
     })
 }
 
@@ -127,14 +127,8 @@ fn membership(membership: &Membership) -> String {
 }
 
 fn warmup(position: &Position) -> String {
-    let Position {
-        schedule,
-        stage,
-        stages,
-        ..
-    } = position;
-    let condition = super::explain::table::condition(position.condition);
-    format!("{schedule}, {condition}, stage {stage} of {stages}")
+    let state = super::explain::table::state(position);
+    format!("{}, {state}", position.schedule)
 }
 
 fn suspension(held: &Suspension) -> String {

@@ -122,26 +122,35 @@ impl Batch {
     pub(super) fn observe(&mut self, outcomes: &[(u16, Disposition)], now: Timestamp) {
         let Some(going) = &mut self.going else { return };
         for (_, disposition) in outcomes {
-            let (outcome, counts) = match disposition {
-                Disposition::Delivered(_) => (Outcome::Delivered, 1),
-                Disposition::Bounced { why, .. } | Disposition::Deferred { why, .. }
-                    if why.local =>
-                {
-                    continue;
-                }
-                Disposition::Deferred { .. } => (Outcome::Deferred, 0),
-                Disposition::Bounced {
-                    class: BounceClass::Block,
-                    ..
-                } => (Outcome::Blocked, 1),
-                Disposition::Bounced {
-                    class: BounceClass::Hard,
-                    ..
-                } => (Outcome::Bounced, 1),
-                Disposition::Bounced { .. } => continue,
+            let Some((outcome, counts)) = of_health(&going.way, disposition) else {
+                continue;
             };
             going.lease.keep(counts);
             going.way.observe(outcome, 1, now);
         }
     }
+}
+
+/// What an outcome says of the source's health, and how much of the budget it has used. `None`: nothing.
+fn of_health(way: &Way, disposition: &Disposition) -> Option<(Outcome, usize)> {
+    let (why, counts) = match disposition {
+        Disposition::Delivered(_) => return Some((Outcome::Delivered, 1)),
+        Disposition::Deferred { why, .. } => (why, 0),
+        Disposition::Bounced { why, .. } => (why, 1),
+    };
+    if why.local {
+        return None;
+    }
+    // A block is one whether it is for good or for now.
+    let rule = way.provider.judge(why);
+    let outcome = match disposition {
+        _ if rule.is_some_and(|rule| rule.reputation) => Outcome::Blocked,
+        Disposition::Bounced { class, .. } => match class {
+            BounceClass::Block => Outcome::Blocked,
+            BounceClass::Hard => Outcome::Bounced,
+            _ => return None,
+        },
+        _ => Outcome::Deferred,
+    };
+    Some((outcome, counts))
 }

@@ -65,6 +65,13 @@ impl Delivery {
         for lane in lanes {
             self.renew(&lane, with.policy.renewed(&lane.way()), &routing);
         }
+        let may_be_over = |held: &Held| {
+            matches!(
+                held,
+                Held::SendWindow { .. } | Held::NoSource { .. } | Held::State { .. }
+            )
+        };
+        with.queue.reconsider(may_be_over);
     }
 
     pub(super) fn renew(&self, lane: &Lane, way: Arc<Way>, routing: &Routing) {
@@ -72,12 +79,22 @@ impl Delivery {
         self.dispatch_anew(lane.renew(way, Bounds::of(config), config.site_backoff.0));
     }
 
-    /// What waits in a lane may be taken from another source: looks whether one takes the first of it, and if so has all
-    /// of it choose again.
+    /// What waits in a lane may be taken from another source: looks for each pool whether one takes the first of its
+    /// mail, and if so has all of that choose again.
     pub(super) fn elsewhere(&self, lane: &Lane) {
+        for (pool, first) in lane.samples() {
+            if !self.stays(lane, &first) {
+                self.dispatch_anew(lane.drain_pool(pool.as_deref()));
+            }
+        }
+    }
+
+    fn stays(&self, lane: &Lane, waiter: &Waiter) -> bool {
         let with = &self.0.with;
-        let due = lane.front().and_then(|front| with.queue.peek(front.key));
-        let Some(due) = due else { return };
+        // One that has left the queue says nothing of the others.
+        let Some(due) = with.queue.peek(waiter.key) else {
+            return false;
+        };
         let routing = with.routing.load();
         let known = self.known_target(&due.domain, routing.route(&due.domain));
         let way = lane.way();
@@ -87,10 +104,7 @@ impl Delivery {
             families: Families::ANY,
         });
         let choice = with.policy.choose(&target.ask(&due), with.clock.now());
-        let stays = matches!(&choice, Choice::Source(source) if source.name == lane.place.source);
-        if !stays {
-            self.dispatch_anew(lane.drain());
-        }
+        matches!(&choice, Choice::Source(source) if source.name == lane.place.source)
     }
 
     pub(super) fn dispatch_anew(&self, waiters: Vec<Waiter>) {

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Notify;
 
-/// When a wait of no known end is looked at again.
+/// When what may go elsewhere, or waits for no known time, is looked at again.
 const LOOK_AGAIN: Duration = Duration::from_secs(30);
 /// Longest time a site that does not answer is left alone.
 const MAX_BACKOFF: Duration = Duration::from_secs(3600);
@@ -334,7 +334,10 @@ impl Lane {
                 Pick::Nothing
             }
             (_, Some(Stop::Elsewhere(wait))) => {
-                self.hold(&mut state, wait);
+                // Where nothing else takes it now, something may before this source does.
+                let again = now + LOOK_AGAIN;
+                let until = Some(wait.until.map_or(again, |until| until.min(again)));
+                self.hold(&mut state, Wait { until, ..wait });
                 Pick::Elsewhere
             }
             (Taken::Waiting { until, why }, None) => {
@@ -455,15 +458,28 @@ impl Lane {
         line
     }
 
-    /// An entry that waits, one of the next to go.
-    pub fn front(&self) -> Option<Waiter> {
-        self.state.lock().line.any()
+    /// One that waits of each pool.
+    pub fn samples(&self) -> Vec<(Option<Arc<str>>, Waiter)> {
+        let state = self.state.lock();
+        let mut samples: Vec<(Option<Arc<str>>, Waiter)> = Vec::new();
+        for (flow, front) in state.line.fronts() {
+            if samples.iter().all(|(pool, _)| *pool != flow.pool) {
+                samples.push((flow.pool.clone(), front));
+            }
+        }
+        samples
     }
 
-    /// Everything in line, to be dispatched anew.
+    /// Everything in line that leaves by a pool, to be dispatched anew.
     #[must_use = "these entries are in no queue now"]
-    pub fn drain(&self) -> Vec<Waiter> {
-        self.state.lock().drain().collect()
+    pub fn drain_pool(&self, pool: Option<&str>) -> Vec<Waiter> {
+        let mut state = self.state.lock();
+        let drained = state.line.drain_where(|flow| flow.pool.as_deref() == pool);
+        let source = &state.way.source;
+        drained
+            .iter()
+            .for_each(|waiter| source.leave_line(waiter.recipients));
+        drained
     }
 
     /// Why an entry in line waits.

@@ -131,6 +131,7 @@ impl Policy {
         Flow {
             stream: labels.stream.unwrap_or(Stream::Marketing),
             has_tenant: labels.tenant.is_some(),
+            pool: labels.pool.as_deref().map(Into::into),
             terms: self.settings().tenant(labels.tenant.as_deref()),
             limits: Of::of_labels(labels)
                 .map(|of| self.0.limits.of(&of))
@@ -179,7 +180,7 @@ impl Policy {
             provider: Arc::clone(&way.provider.name),
             since: now,
             until: now + suspend.span,
-            why: format!("{} (rule {})", rule.why, rule.place).into(),
+            why: rule.to_string().into(),
             reply: Some(reply.clone()),
         });
     }

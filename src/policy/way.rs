@@ -33,6 +33,8 @@ pub struct Way {
 pub struct Flow {
     pub(super) stream: Stream,
     pub(super) has_tenant: bool,
+    /// The pool it leaves by, where its mail names one.
+    pub pool: Option<Arc<str>>,
     pub(super) terms: Arc<Terms>,
     /// Of the tenant and of the campaign, where the mail names them.
     pub(super) limits: SmallVec<[Arc<Limit>; 2]>,
@@ -94,7 +96,7 @@ pub struct Lease {
     /// Cells taken, one of each.
     taken: SmallVec<[Arc<Limit>; 5]>,
     /// Messages in flight.
-    _seats: SmallVec<[Seat; 2]>,
+    seats: SmallVec<[Seat; 2]>,
     begun: bool,
 }
 
@@ -130,6 +132,7 @@ impl Drop for Lease {
     fn drop(&mut self) {
         if !self.begun {
             self.taken.iter().for_each(|limit| limit.give_back());
+            self.seats.drain(..).for_each(Seat::give_back);
         }
     }
 }
@@ -261,7 +264,7 @@ impl Lease {
             left: u32::MAX,
             budget: None,
             taken: SmallVec::new(),
-            _seats: SmallVec::new(),
+            seats: SmallVec::new(),
             begun: false,
         }
     }
@@ -286,7 +289,7 @@ impl Flow {
             };
             limit.message(now).map_err(refused)?;
             lease.taken.push(Arc::clone(limit));
-            lease._seats.push(limit.connection(now).map_err(refused)?);
+            lease.seats.push(limit.connection(now).map_err(refused)?);
         }
         Ok(())
     }

@@ -24,4 +24,5 @@ mod stories_smuggling;
 mod stories_sources;
 mod stories_tls;
 mod stories_traffic;
+mod stories_warmup;
 mod talk;

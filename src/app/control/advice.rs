@@ -3,6 +3,7 @@
 use crate::config::Config;
 use crate::delivery::RouteConfig;
 use crate::http::Advice;
+use crate::http::explain::text;
 use crate::policy::Held;
 use crate::policy::suspension::{At, Suspension};
 use crate::policy::warmup::{Reason, Waiting};
@@ -21,7 +22,7 @@ pub struct Matter<'a> {
 /// Says what can be done about `held`.
 pub fn advise(held: &Held, matter: &Matter<'_>, config: &Config) -> Advice {
     Advice {
-        text: held.to_string(),
+        text: text(held),
         keys: keys(held, matter, config),
         command: command(held, matter),
         held: held.clone(),
@@ -114,10 +115,10 @@ fn of_operator(waiting: &Waiting) -> Option<String> {
     }
 }
 
-/// The place of the rule that asked for it, which is told as `by rule PLACE`.
+/// The place of the rule that asked for it, which its reason ends with: `unusual rate (rule provider[0].rule[1])`.
 fn rule_of(suspension: &Suspension) -> Option<String> {
-    let place = suspension.why.strip_prefix("by rule ")?;
-    Some(place.to_owned())
+    let (_, place) = suspension.why.rsplit_once("(rule ")?;
+    Some(place.strip_suffix(')')?.to_owned())
 }
 
 fn lift(suspension: &Suspension) -> String {

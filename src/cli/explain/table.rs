@@ -5,7 +5,7 @@ use crate::http::{Verdict, Window};
 use crate::policy::Held;
 use crate::policy::explain::{Candidate, LineView};
 use crate::policy::limits::{Fill, Kind};
-use crate::policy::warmup::{Condition, Position};
+use crate::policy::warmup::{Condition, Position, Stage};
 use std::io::{self, Write};
 
 type Out<'o> = &'o mut dyn Write;
@@ -103,7 +103,7 @@ fn source(verdict: &Verdict, candidate: &Candidate, out: Out<'_>) -> io::Result<
         writeln!(out, "    warm-up  {} ({key}.warmup)", warmup(position))?;
     }
     match &candidate.line {
-        Some(line) => of_line(verdict, line, out),
+        Some(line) => of_line(verdict, line, candidate, out),
         None => writeln!(out, "    line     none yet"),
     }
 }
@@ -139,7 +139,12 @@ fn advice(verdict: &Verdict, held: &Held, indent: &str, out: Out<'_>) -> io::Res
     }
 }
 
-fn of_line(verdict: &Verdict, line: &LineView, out: Out<'_>) -> io::Result<()> {
+fn of_line(
+    verdict: &Verdict,
+    line: &LineView,
+    candidate: &Candidate,
+    out: Out<'_>,
+) -> io::Result<()> {
     let LineView {
         waiting,
         open,
@@ -150,14 +155,14 @@ fn of_line(verdict: &Verdict, line: &LineView, out: Out<'_>) -> io::Result<()> {
     let key = "delivery.max_connections_per_site";
     writeln!(
         out,
-        "    line     {waiting} waiting; {open} connections open, {window} may be, {most} at most ({key})"
+        "    line     {waiting} waiting; connections: {open} open, {window} may be, {most} at most ({key})"
     )?;
     match held {
-        Some(held) => {
+        Some(held) if candidate.held.as_ref() != Some(held) => {
             writeln!(out, "             waits for {}", until(held, held.until()))?;
-            advice(verdict, held, "    ", out)
+            advice(verdict, held, "           ", out)
         }
-        None => Ok(()),
+        _ => Ok(()),
     }
 }
 
@@ -212,8 +217,7 @@ pub fn limit(fill: &Fill) -> String {
 /// `to google: warming, stage 3 of 45, sending day 3, 120 of 500 used, 380 left`
 pub fn warmup(position: &Position) -> String {
     let provider = &position.provider;
-    let stage = format!("stage {} of {}", position.stage, position.stages);
-    let mut text = format!("to {provider}: {}, {stage}", condition(position.condition));
+    let mut text = format!("to {provider}: {}", state(position));
     text.push_str(&format!(", sending day {}", position.day));
     if let Some(budget) = &position.budget {
         let (used, cap, left) = (budget.used, budget.cap, budget.remaining);
@@ -231,6 +235,15 @@ pub fn warmup(position: &Position) -> String {
         text.push_str(&format!("; {until}"));
     }
     text
+}
+
+/// `warming, stage 3 of 45`; past the last stage `warm`.
+pub fn state(position: &Position) -> String {
+    let condition = condition(position.condition);
+    match position.stage {
+        Stage::At(stage) => format!("{condition}, stage {stage} of {}", position.stages),
+        Stage::Warm => condition.to_owned(),
+    }
 }
 
 /// In a word.

@@ -42,7 +42,7 @@ sources, in the order in which this message tries them
   ip-b 192.0.2.10, by pool shared (source[1])
     taken
     limit    source ip-b: 3 of 100/min messages (source[1].limits.messages)
-    line     12 waiting; 3 connections open, 5 may be, 20 at most (delivery.max_connections_per_site)
+    line     12 waiting; connections: 3 open, 5 may be, 20 at most (delivery.max_connections_per_site)
 
 limits of tenant and campaign
   tenant acme: 3 of 100/min messages (limits.tenant.messages)

@@ -8,7 +8,7 @@ async fn sources_are_listed_with_what_they_are_kept_from() {
 SOURCE  ADDRESS     THERE  EHLO                POOLS          WARM-UP                        SUSPENDED
 ip-a    192.0.2.10  yes    a.mail.example.com  shared, big 3  standard, held, stage 3 of 64  from 1
 
-source ip-a is kept from provider google, by rule provider[0].rule[1]; it had said: 421 4.7.28 unusual rate; \
+source ip-a is kept from provider google, unusual rate (rule provider[0].rule[1]); it had said: 421 4.7.28 too much; \
 until 2026-11-03T16:00:00.000Z
 ";
     assert_eq!((exit, text.as_str()), (Exit::Ok, expected));
@@ -31,7 +31,7 @@ async fn suspensions_are_lifted() {
     let (exit, text, daemon) = asked_of(&words).await;
     assert_eq!(exit, Exit::Ok);
     assert!(
-        text.starts_with("no more: source ip-a is kept from provider google"),
+        text.starts_with("lifted: source ip-a is kept from provider google"),
         "{text}"
     );
     let told = daemon.told.lock().clone();

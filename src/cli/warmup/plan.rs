@@ -46,10 +46,11 @@ pub fn run(args: &Args, options: &Options, out: &mut dyn Write) -> Outcome {
         .or(warmup.started.filter(|_| args.source.is_some()));
     let start = start.unwrap_or_else(|| today(&config.warmup));
     let plan = plan(&ramp, start, args.list);
-    Ok(match options.format {
+    match options.format {
         Format::Json => writeln!(out, "{}", serde_json::json!(plan))?,
         Format::Table => table::plan(&plan, ramp.volume(ramp.stages()), out)?,
-    })
+    }
+    Ok(())
 }
 
 /// The warm-up that is asked about, with what the command line says otherwise.

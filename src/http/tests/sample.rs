@@ -56,11 +56,11 @@ pub(crate) fn suspension() -> Suspension {
         provider: "google".into(),
         since: NOW,
         until: NOW + HOUR,
-        why: "by rule provider[0].rule[1]".into(),
+        why: "unusual rate (rule provider[0].rule[1])".into(),
         reply: Some(Reply::said(
             421,
             Some(EnhancedCode(4, 7, 28)),
-            "unusual rate",
+            "too much",
             "RCPT",
         )),
     }

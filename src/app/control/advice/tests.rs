@@ -42,7 +42,7 @@ const OF_ACME: Matter<'_> = Matter {
 
 fn advice(held: &Held, matter: &Matter<'_>) -> (Vec<String>, Option<String>) {
     let advice = advise(held, matter, &config());
-    assert_eq!(advice.text, held.to_string());
+    assert_eq!(advice.text, text(held));
     (advice.keys, advice.command)
 }
 
