@@ -63,8 +63,8 @@ impl Policy {
         let Some(pool) = settings.sources.pool(ask.labels) else {
             return no_such_pool(ask.labels, &settings);
         };
-        if let Some(last) = self.faithful(&settings, pool, ask, now) {
-            return Choice::Source(last);
+        if let Some(faithful) = self.faithful(&settings, pool, ask, now) {
+            return Choice::Source(faithful);
         }
         let (mut chosen, mut waiting, mut last) = (None, None, None);
         self.walk(&settings, pool, ask, now, |source, _, standing| {

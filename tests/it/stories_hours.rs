@@ -241,3 +241,25 @@ async fn what_would_expire_before_the_window_opens_is_refused() {
     mx.came(2).await;
     net.check(&mta).await;
 }
+
+#[tokio::test]
+async fn what_the_schedule_would_give_up_before_the_window_opens_is_refused_too() {
+    let net = Internet::new().await;
+    let _mx = net.mx("example.net").start().await;
+    let window = tenant("\"sat 08:00-22:00 Europe/Berlin\"");
+    let mta = net.mta(&window).await;
+    // The schedule gives up after three days, and it is Sunday.
+    let reply = mta.refusal(ACME, "ann@example.net").await;
+    assert!(reply.starts_with("550 5.4.7"), "{reply}");
+    assert!(reply.contains("2026-11-25T12:00:00.000Z"), "{reply}");
+    assert_eq!(
+        mta.reload(&format!("{window}[retry]\nexpire = \"7d\"\n"))
+            .await
+            .0,
+        200
+    );
+    mta.inject_as(ACME, "ann@example.net").await;
+    net.advance_to(at("2026-11-28T07:00:00Z"));
+    mta.journal.first("delivered", "ann@example.net").await;
+    net.check(&mta).await;
+}

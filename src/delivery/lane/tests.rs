@@ -271,6 +271,11 @@ async fn no_connection_is_wanted_while_all_in_line_are_passed_over() {
         "of no campaign"
     );
     assert_eq!(next(&world.lane).await[0].id, MessageId(4));
+    // That nothing of that one is left is found out by a look too.
+    assert!(matches!(
+        world.lane.next(Duration::ZERO).await,
+        Next::Nothing
+    ));
     assert!(world.lane.another().is_none());
     world.clock.advance(MINUTE);
     assert!(world.lane.another().is_some());
