@@ -57,6 +57,8 @@ struct State {
     open: u32,
     /// Of those, the ones with nothing to send.
     idle: u32,
+    /// Of those that are open, how many have been told to close.
+    leaving: u32,
     pace: Pace,
     condition: Condition,
     /// What holds the whole line.
@@ -107,6 +109,8 @@ enum Pick {
     Send(Vec<Waiter>, Lease),
     Elsewhere,
     Refill(Arc<Way>),
+    /// The connection is one more than the site takes by now.
+    Leave,
     Nothing,
 }
 
@@ -119,17 +123,28 @@ enum Stop {
 
 /// The right to one connection of a lane; given back when dropped.
 #[must_use = "dropping a slot gives up the connection it stands for"]
-pub struct Slot(Arc<Lane>, #[allow(dead_code)] Seats);
+pub struct Slot {
+    lane: Arc<Lane>,
+    seats: Seats,
+}
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        self.0.state.lock().open -= 1;
+        let mut state = self.lane.state.lock();
+        state.open -= 1;
+        // Where one closed that had not been told to, one more may have to: it opens again.
+        state.leaving = state.leaving.saturating_sub(1);
     }
 }
 
 impl Slot {
     pub fn lane(&self) -> &Arc<Lane> {
-        &self.0
+        &self.lane
+    }
+
+    /// A connection is opened, or was tried to.
+    pub fn opened(&mut self) {
+        self.seats.open();
     }
 }
 
@@ -146,6 +161,7 @@ impl Lane {
             line: Line::default(),
             open: 0,
             idle: 0,
+            leaving: 0,
             pace,
             condition: Condition::Up,
             held: None,
@@ -190,7 +206,7 @@ impl Lane {
             let weight = kept.weight();
             Share { kept, weight }
         });
-        if state.is_held(now) {
+        if state.is_held(now) || !state.line.may_go(now) {
             return Offered::Queued;
         }
         if state.idle > 0 {
@@ -205,7 +221,8 @@ impl Lane {
     pub fn another(self: &Arc<Self>) -> Option<Slot> {
         let now = self.with.clock.now();
         let mut state = self.state.lock();
-        if state.line.is_empty() || state.idle > 0 || state.is_held(now) {
+        // While all in line are passed over an alarm is set, and a connection would come to nothing again and again.
+        if state.idle > 0 || state.is_held(now) || !state.line.may_go(now) {
             None
         } else {
             self.slot(&mut state, now)
@@ -220,7 +237,8 @@ impl Lane {
             Ok(seats) => {
                 state.seatless = None;
                 state.open += 1;
-                Some(Slot(Arc::clone(self), seats))
+                let lane = Arc::clone(self);
+                Some(Slot { lane, seats })
             }
             Err(wait) => {
                 self.set_alarm(state, wait.until);
@@ -256,6 +274,7 @@ impl Lane {
                 Pick::Send(batch, lease) => return Next::Send(batch, lease),
                 Pick::Elsewhere => return Next::Elsewhere,
                 Pick::Refill(way) => way.refilled(self.with.clock.now()).await,
+                Pick::Leave => return Next::Nothing,
                 Pick::Nothing if linger.is_zero() => return Next::Nothing,
                 Pick::Nothing => {
                     let (deadline, _idle) = waiting.get_or_insert_with(|| {
@@ -276,15 +295,26 @@ impl Lane {
         match self.pick() {
             Pick::Send(batch, lease) => Next::Send(batch, lease),
             // Who comes next asks for the budget.
-            Pick::Elsewhere | Pick::Refill(_) | Pick::Nothing => Next::Nothing,
+            Pick::Elsewhere | Pick::Refill(_) | Pick::Leave | Pick::Nothing => Next::Nothing,
         }
     }
 
     fn pick(self: &Arc<Self>) -> Pick {
         let now = self.with.clock.now();
         let mut state = self.state.lock();
+        if state.open.saturating_sub(state.leaving) > state.room() {
+            state.leaving += 1;
+            // It may have been woken in place of one that stays.
+            self.wake.notify_one();
+            return Pick::Leave;
+        }
         if state.line.is_empty() || state.is_held(now) {
             return Pick::Nothing;
+        }
+        // Before its rest, which is not another source's.
+        if let Some(away) = state.way.kept_away(now) {
+            self.hold(&mut state, away);
+            return Pick::Elsewhere;
         }
         if let Some(rest) = state.resting(&self.place.site, now) {
             self.hold(&mut state, rest);
@@ -424,19 +454,32 @@ impl Lane {
         let mut state = self.state.lock();
         let line = state.drain().collect();
         (state.way, state.bounds, state.backoff) = (way, bounds, backoff);
-        (state.held, state.seatless) = (None, None);
+        (state.held, state.passed, state.seatless) = (None, None, None);
         line
     }
 
-    /// An entry that waits, one of the next to go.
-    pub fn front(&self) -> Option<Waiter> {
-        self.state.lock().line.any()
+    /// One that waits of each pool.
+    pub fn samples(&self) -> Vec<(Option<Arc<str>>, Waiter)> {
+        let state = self.state.lock();
+        let mut samples: Vec<(Option<Arc<str>>, Waiter)> = Vec::new();
+        for (flow, front) in state.line.fronts() {
+            if samples.iter().all(|(pool, _)| *pool != flow.pool) {
+                samples.push((flow.pool.clone(), front));
+            }
+        }
+        samples
     }
 
-    /// Everything in line, to be dispatched anew.
+    /// Everything in line that leaves by a pool, to be dispatched anew.
     #[must_use = "these entries are in no queue now"]
-    pub fn drain(&self) -> Vec<Waiter> {
-        self.state.lock().drain().collect()
+    pub fn drain_pool(&self, pool: Option<&str>) -> Vec<Waiter> {
+        let mut state = self.state.lock();
+        let drained = state.line.drain_where(|flow| flow.pool.as_deref() == pool);
+        let source = &state.way.source;
+        drained
+            .iter()
+            .for_each(|waiter| source.leave_line(waiter.recipients));
+        drained
     }
 
     /// Why an entry in line waits.

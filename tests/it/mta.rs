@@ -8,6 +8,7 @@ use crate::talk::Talk;
 use mailwright::app::{App, Bound, Setup};
 use mailwright::config::Config;
 use mailwright::dns::Resolver;
+use mailwright::units::Timestamp;
 use serde_json::{Value, json};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::PathBuf;
@@ -173,6 +174,36 @@ impl Mta {
         }
     }
 
+    /// Hands in a message to each of `to` over one connection, with `fields` in its header section; all must be accepted.
+    pub async fn inject_each(&self, to: &[String], fields: &str) {
+        let mut talk = Talk::open(self.smtp).await;
+        for recipient in to {
+            let number = self.sent.fetch_add(1, Relaxed);
+            let message = format!(
+                "Message-ID: <story-{number}@test>\r\n{fields}From: <s@shop.test>\r\n\r\nHello.\r\n"
+            );
+            let reply = talk
+                .submit_pipelined("s@shop.test", recipient, &message)
+                .await;
+            assert!(reply.starts_with("250"), "{recipient}: {reply}");
+        }
+    }
+
+    /// Waits until all that is in the queue waits for a later time or for somebody; gives it.
+    pub async fn at_rest(&self) -> Vec<Value> {
+        let started = Instant::now();
+        loop {
+            let entries = self.get("/api/v1/queue?limit=10000").await;
+            let entries = entries.as_array().expect("a list");
+            let now = self.world.clock.now();
+            match entries.iter().find(|entry| !rests(entry, now)) {
+                None => return entries.clone(),
+                Some(entry) => assert!(started.elapsed() < PATIENCE, "no rest for {entry}"),
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
     /// Waits for what becomes of `recipient`, moving the clock on at every deferral.
     pub async fn outcome(&self, recipient: &str) -> Event {
         for attempt in 1.. {
@@ -271,10 +302,33 @@ impl Mta {
         Mta::start(world, dir, keys).await
     }
 
+    /// The same in another world, such as one whose clock shows another time.
+    pub async fn restart_in(self, world: World) -> Mta {
+        let (dir, keys) = (self.dir.clone(), self.keys.clone());
+        self.stop().await;
+        Mta::start(world, dir, &keys).await
+    }
+
     /// Stops it cleanly.
     pub async fn stop(mut self) {
         self.stop.cancel();
         (&mut self.running).await.expect("no panic");
+    }
+}
+
+/// Nothing happens to the queue entry before the clock moves or somebody does something.
+fn rests(entry: &Value, now: Timestamp) -> bool {
+    let until = serde_json::from_value::<Timestamp>(entry["until"].clone());
+    match entry["state"].as_str() {
+        Some("scheduled") => until.is_ok_and(|until| until > now),
+        Some("ready") => {
+            let held_by = entry["waits"]["held_by"].as_str();
+            matches!(
+                held_by,
+                Some("warmup" | "suspended" | "state" | "send_window")
+            )
+        }
+        state => state == Some("held"),
     }
 }
 

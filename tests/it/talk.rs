@@ -98,4 +98,16 @@ impl Talk {
         self.send(b".\r\n").await;
         self.reply().await
     }
+
+    /// The same to one recipient, its commands in one go (RFC 2920).
+    pub async fn submit_pipelined(&mut self, from: &str, to: &str, message: &str) -> String {
+        let commands = format!("MAIL FROM:<{from}>\r\nRCPT TO:<{to}>\r\nDATA\r\n");
+        self.send(commands.as_bytes()).await;
+        for expected in ["250", "250", "354"] {
+            let reply = self.reply().await;
+            assert!(reply.starts_with(expected), "{to}: {reply}");
+        }
+        self.send(format!("{message}.\r\n").as_bytes()).await;
+        self.reply().await
+    }
 }

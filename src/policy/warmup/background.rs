@@ -51,14 +51,13 @@ impl Warmup {
     pub async fn tick(&self, now: Timestamp, glance: bool) -> Result<(), StoreError> {
         let today = self.base.rules.load().zone.date(now);
         for unit in self.units() {
-            let due = {
+            let is_due = {
                 let mut desk = unit.desk.lock();
                 let free = desk.tidy(now);
                 unit.tell(free);
-                let known = desk.known.as_ref();
-                known.is_some_and(|(state, _)| state.is_due(now, today))
+                desk.is_due(now, today)
             };
-            unit.attend(now, due, glance).await?;
+            unit.attend(now, is_due, glance).await?;
         }
         Ok(())
     }
@@ -82,15 +81,18 @@ impl Warmup {
 }
 
 impl Unit {
-    async fn attend(&self, now: Timestamp, due: bool, glance: bool) -> Result<(), StoreError> {
-        if !due && !glance && self.desk.lock().owed.is_empty() {
+    async fn attend(&self, now: Timestamp, is_due: bool, glance: bool) -> Result<(), StoreError> {
+        if !is_due && !glance && self.desk.lock().owed.is_empty() {
             return Ok(());
         }
         let _turn = self.turn.lock().await;
+        // A lease that was on its way while the day ended is to be back before that is judged.
+        let free = self.desk.lock().tidy(now);
+        self.tell(free);
         if let Err(trouble) = self.flush().await {
             trouble.or_place(self, now)?;
         }
-        if due && let Err(trouble) = self.advance(now, false).await {
+        if is_due && let Err(trouble) = self.advance(now, false).await {
             trouble.or_place(self, now)?;
         }
         if glance {

@@ -175,6 +175,12 @@ impl Desk {
         }
     }
 
+    /// Something is to be decided though nobody asks for budget.
+    pub fn is_due(&self, now: Timestamp, today: Date) -> bool {
+        let known = self.known.as_ref();
+        known.is_some_and(|(state, _)| state.is_due(now, today))
+    }
+
     /// The counter of `date` was read.
     pub fn saw(&mut self, date: Date, used: u64) {
         (self.seen.on, self.seen.used) = (Some(date), used);

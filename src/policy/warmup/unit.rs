@@ -93,6 +93,9 @@ impl Unit {
         let Some(source) = rules.source(&self.name.source).cloned() else {
             return Ok(Standing::Off);
         };
+        // What is left of yesterday's lease is to be back before yesterday is judged.
+        let free = self.desk.lock().tidy(now);
+        self.tell(free);
         self.flush().await?;
         let day = rules.zone.day(now);
         if let Some(started) = source.started.filter(|started| day.date < *started) {

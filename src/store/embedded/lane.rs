@@ -37,7 +37,10 @@ impl Lane {
         };
         let mut waiting = self.0.lock();
         waiting.writes.push(Box::new(write));
-        if !std::mem::replace(&mut waiting.is_worked, true) {
+        let is_worked = std::mem::replace(&mut waiting.is_worked, true);
+        // A runtime that ends drops the worker in the middle of this call, and dropping it takes the lock.
+        drop(waiting);
+        if !is_worked {
             let worker = Worker {
                 lane: self.clone(),
                 is_done: false,

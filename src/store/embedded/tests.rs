@@ -157,6 +157,30 @@ async fn a_closed_store_gives_up_its_file_and_answers_no_more() {
     assert_eq!(other.counts(&["day".to_owned()]).await.unwrap(), counted);
 }
 
+#[test]
+fn a_write_that_comes_when_the_runtime_has_ended_is_given_up() {
+    let world = World::new();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let store = runtime.block_on(world.open());
+    let handle = runtime.handle().clone();
+    runtime.shutdown_background();
+    let (tell, told) = std::sync::mpsc::channel();
+    let day = world.in_days(1);
+    std::thread::spawn(move || {
+        let _inside = handle.enter();
+        let mut write = Box::pin(store.take("day", 100, 3, day));
+        let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+        tell.send(write.as_mut().poll(&mut context)).unwrap();
+    });
+    let patience = std::time::Duration::from_secs(20);
+    let answer = told.recv_timeout(patience).expect("it does not hang");
+    let given_up = matches!(
+        answer,
+        std::task::Poll::Ready(Err(StoreError::Unavailable { .. }))
+    );
+    assert!(given_up, "{answer:?}");
+}
+
 #[tokio::test]
 async fn an_expired_counter_is_none_and_is_removed_by_and_by() {
     let world = World::new();

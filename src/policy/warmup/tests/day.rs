@@ -79,3 +79,23 @@ async fn hours_go_by_the_clocks_on_the_wall() {
         49
     );
 }
+
+#[tokio::test]
+async fn what_is_left_of_a_lease_is_not_counted_as_used_when_its_day_is_judged() {
+    let world = World::new("days = [200, 400]");
+    let node = world.node(at(0, 9.0)).await;
+    assert_eq!(send(&node, "google", 1, at(0, 9.0)).await, 1);
+    assert_eq!(world.counter("google", date(0)).await, 4);
+    world.told();
+    // Who wants to send is faster than who looks after the days.
+    assert_eq!(send(&node, "google", 1, at(1, 0.0)).await, 1);
+    let judged = world.told();
+    for provider in ["*", "google"] {
+        let expected = format!("{provider}: held at stage 1: 1 of 200 used (0.5 %)");
+        assert!(
+            judged.iter().any(|told| told.starts_with(&expected)),
+            "{judged:?}"
+        );
+    }
+    assert_eq!(world.counter("google", date(0)).await, 1);
+}

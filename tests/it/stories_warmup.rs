@@ -1,0 +1,66 @@
+//! How a new address earns its reputation, as the servers of others see it: how much comes to them from it in a day.
+
+mod oracle;
+mod ramp;
+
+use crate::internet::{Internet, Mx};
+use crate::journal::{Event, PATIENCE};
+use crate::mta::Mta;
+use serde_json::Value;
+use std::net::Ipv4Addr;
+use std::time::{Duration, Instant};
+
+/// One sending day after the other.
+const DAY: Duration = Duration::from_secs(86_400);
+
+/// Patience with the disk is not what these stories are about.
+const QUICK: &str = "[spool]\nsync = false\n";
+
+/// `[[source]]`, one that warms where `warmup` says how.
+fn source(name: &str, address: Ipv4Addr, warmup: Option<&str>) -> String {
+    let warmup = warmup.map_or(String::new(), |warmup| format!("warmup = {{ {warmup} }}\n"));
+    format!(
+        "[[source]]\nname = \"{name}\"\naddress = \"{address}\"\nehlo = \"{name}.test\"\n{warmup}"
+    )
+}
+
+/// How many recipients got mail from `address` there.
+fn count(mx: &Mx, address: Ipv4Addr) -> u64 {
+    let messages = mx.messages();
+    let from = messages
+        .iter()
+        .filter(|message| message.peer.ip() == address);
+    from.map(|message| message.recipients.len() as u64).sum()
+}
+
+/// `n` mailboxes at `domain` that nobody had before, in the order of their names.
+fn mailboxes(name: &str, n: u64, domain: &str) -> Vec<String> {
+    (0..n).map(|i| format!("{name}-{i:04}@{domain}")).collect()
+}
+
+/// Waits until `condition` holds.
+async fn until(what: &str, mut condition: impl AsyncFnMut() -> bool) {
+    let started = Instant::now();
+    while !condition().await {
+        assert!(started.elapsed() < PATIENCE, "waited in vain for {what}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+/// What has been decided so far about `source` to `provider`. The log must not have been rotated.
+fn decisions(mta: &Mta, source: &str, provider: &str) -> Vec<Event> {
+    let log = mta.journal.0.join("events.jsonl");
+    let text = std::fs::read_to_string(log).unwrap_or_default();
+    let lines = text.lines().filter(|l| l.contains("\"type\":\"warmup\""));
+    let events = lines
+        .filter_map(|l| serde_json::from_str(l).ok())
+        .map(Event);
+    let about = |e: &Event| e.text("source") == source && e.text("provider") == provider;
+    events.filter(about).collect()
+}
+
+/// Where `source` to `provider` is.
+async fn position(mta: &Mta, source: &str, provider: &str) -> Value {
+    let path = format!("/api/v1/warmup?source={source}&provider={provider}");
+    mta.get(&path).await[0].clone()
+}
