@@ -575,6 +575,10 @@ impl State {
                     let until = why.until.unwrap_or(now + LOOK_AGAIN);
                     return Admit::WaitTenant { until, why };
                 }
+                Admission::Marketing(why) => {
+                    let until = why.until.unwrap_or(now + LOOK_AGAIN);
+                    return Admit::WaitStream { until, why };
+                }
                 Admission::Way(wait) => (wait.clone(), Stop::Hold(wait)),
                 Admission::Elsewhere(wait) => (wait.clone(), Stop::Elsewhere(wait)),
                 Admission::Refill => (refill(), Stop::Refill),
