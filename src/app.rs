@@ -235,9 +235,11 @@ impl App {
             closing.clone(),
         );
         faces.spawn(api);
-        let policy = daemon.policy.clone();
-        let closing_policy = closing.clone();
-        faces.spawn(async move { policy.run(closing_policy).await });
+        let (policy, policing) = (daemon.policy.clone(), CancellationToken::new());
+        let keeping = tokio::spawn({
+            let policing = policing.clone();
+            async move { policy.run(policing).await }
+        });
         let delivery = daemon.delivery.clone();
         let mut moving = tokio::spawn(async move { delivery.run().await });
         daemon.up.store(true, Ordering::Relaxed);
@@ -262,6 +264,8 @@ impl App {
         sessions.wait().await;
         daemon.delivery.stop(PATIENCE).await;
         moving.abort();
+        policing.cancel();
+        let kept = keeping.await;
         daemon.policy.close().await;
         daemon.store.close().await;
         let closed = daemon.spool.close().await;
@@ -270,6 +274,7 @@ impl App {
         faces.wait().await;
         let logged = tokio::task::spawn_blocking(move || log.close()).await;
         logged.map_err(|error| failed("closing the event log")(error.into()))?;
+        kept.map_err(|error| failed("keeping budgets")(error.into()))?;
         closed.map_err(|error| failed("closing the spool")(std::io::Error::other(error)))?;
         fault.map_err(|error| failed("beginning deliveries")(error.into()))
     }

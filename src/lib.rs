@@ -12,9 +12,11 @@
 //!                                  250 to the client ◀── durable ── Spool::commit
 //!                                                                      │
 //!                                                                      ▼
-//!   Queue::insert ─▶ (due) Queue::due ─▶ Delivery::dispatch ─▶ Lane::offer ─▶ Delivery::serve
+//!   Queue::insert ─▶ (due) Queue::due ─▶ Delivery::dispatch ─▶ Policy::choose ─▶ Lane::offer
 //!        ▲                                                                      │
-//!        │                                           plan ─▶ checkout ─▶ transact ─▶ settle
+//!        │              Delivery::serve ◀── Lease ── Way::admit ◀── Lane::next ──┘
+//!        │                     │
+//!        │                     └───────────────────▶ plan ─▶ checkout ─▶ transact ─▶ settle
 //!        │                                                                      │
 //!        └──────────── Queue::settle (what is left, and when) ◀─────────────────┤
 //!                                                                               ▼
@@ -24,7 +26,7 @@
 //! # Four ideas
 //!
 //! * [`mail::Disposition`] is the one value that says what happened to a recipient, from the socket to the report.
-//! * [`policy::Held`] is the one value that says why mail waits.
+//! * [`policy::Held`] is the one value that says why mail waits, and [`policy::Lease`] the one that lets it go.
 //! * [`spool`] has a state table: every legal state of a message on disk, and what a crash in each leaves.
 //! * A *lane*, one source × site, is the unit of movement: connections, windows and breakers are its.
 //!
@@ -43,7 +45,7 @@
 //! | 0 values and parsers | [`units`] [`problem`] [`tables`] [`mail`] [`smtp::codec`] [`bounce`] | values; lines and octets; tables for millions; no clock, no I/O |
 //! | 1 ground services | [`clock`] [`events`] [`store`] [`spool`] [`dns`] [`tls`] | time, telling, one truth that survives, durable messages, names, certificates |
 //! | 2 identity | [`auth`] | DKIM keys and signatures; who may send |
-//! | 3 policy | [`policy`] | why mail waits |
+//! | 3 policy | [`policy`] | from which source, whether now, and why not |
 //! | 4 time | [`queue`] [`smtp::client`] | when a message is tried; one SMTP conversation |
 //! | 5 the door | [`intake`] | the single way in |
 //! | 6 movement | [`delivery`] | how many connections go where, and what each attempt came to |

@@ -214,6 +214,51 @@ impl fmt::Display for Size {
     }
 }
 
+/// What an operator writes as one text or as a list of texts.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(untagged)]
+enum Texts {
+    One(String),
+    More(Vec<String>),
+}
+
+/// Reads one text or a list of them, each as a `T`. What is neither is told to be no `expected`.
+pub fn one_or_more<'de, D, T>(deserializer: D, expected: &str) -> Result<Vec<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: FromStr<Err: fmt::Display>,
+{
+    let texts = Texts::deserialize(deserializer);
+    let neither = |_| D::Error::custom(format!("expected {expected}"));
+    let texts = match texts.map_err(neither)? {
+        Texts::One(text) => vec![text],
+        Texts::More(texts) => texts,
+    };
+    let values = texts
+        .iter()
+        .map(|text| text.parse().map_err(D::Error::custom));
+    values.collect()
+}
+
+/// Writes one as a text and several as a list.
+pub fn write_one_or_more<S: Serializer, T: Serialize>(
+    values: &[T],
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    match values {
+        [one] => one.serialize(serializer),
+        several => several.serialize(serializer),
+    }
+}
+
+/// The JSON Schema of one or a list of them.
+pub fn one_or_more_schema<T: schemars::JsonSchema>(
+    generator: &mut schemars::SchemaGenerator,
+) -> schemars::Schema {
+    let one = generator.subschema_for::<T>();
+    schemars::json_schema!({ "anyOf": [one, { "type": "array", "items": one }] })
+}
+
 /// Text in configuration files; the JSON Schema says which.
 macro_rules! written_as_text {
     ($type:ty, $name:literal, $pattern:literal) => {

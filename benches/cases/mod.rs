@@ -6,6 +6,7 @@ pub mod codec;
 pub mod content;
 pub mod headers;
 pub mod movement;
+pub mod policy;
 pub mod spool;
 pub mod telling;
 
@@ -49,7 +50,13 @@ macro_rules! every_case {
             event_line: $crate::cases::telling::EventLine,
             queue_life: $crate::cases::movement::QueueLife,
             route_and_source: $crate::cases::movement::RouteAndSource,
-            admit: $crate::cases::movement::Admit,
+            line_up: $crate::cases::movement::LineUp,
+            line: $crate::cases::movement::PushAndTake,
+            choose: $crate::cases::policy::Choose,
+            admit: $crate::cases::policy::Admit<$crate::cases::policy::Free>,
+            admit_warming: $crate::cases::policy::Admit<$crate::cases::policy::Warming>,
+            admit_suspensions: $crate::cases::policy::Admit<$crate::cases::policy::Suspending>,
+            admit_refused: $crate::cases::policy::Admit<$crate::cases::policy::Refused>,
         }
     };
 }

@@ -1,5 +1,6 @@
-//! The queue, and the way from due to a place in line.
+//! The queue, and the way from due to a place in line and out of it.
 
+use super::policy::{self, campaign};
 use super::spool::{NOW, meta, open, stored};
 use super::telling::labels;
 use super::{Case, at_once, first_step};
@@ -7,16 +8,18 @@ use arc_swap::ArcSwap;
 use mailwright::auth::{credentials::Tenants, dkim::Signers};
 use mailwright::bounce;
 use mailwright::clock::Clock;
-use mailwright::delivery::{
-    Collaborators, Config, Delivery, Parts, PoolConfig, PoolMember, RouteConfig, Routing,
-    SourceConfig,
-};
+use mailwright::delivery::line::{Admit, FlowKey, Share, Taken, Waiter};
+use mailwright::delivery::{Collaborators, Config, Delivery, Parts, RouteConfig, Routing, line};
 use mailwright::dns::{self, Resolver};
 use mailwright::events::Events;
 use mailwright::intake::{self, Intake};
 use mailwright::mail::{Disposition, Labels, MessageId, Reply};
-use mailwright::queue::{self, Queue, Selector};
+use mailwright::policy::providers::Provider;
+use mailwright::policy::sources::{PoolConfig, PoolMember, SourceConfig};
+use mailwright::policy::{Ask, Choice, Policy, Settings};
+use mailwright::queue::{self, Key, Queue, Selector};
 use mailwright::spool::{Meta, Stored, disk::Machine};
+use mailwright::store::Store;
 use mailwright::tls::client::{self, ClientTls};
 use mailwright::units::{Live, Timestamp};
 use std::path::Path;
@@ -71,33 +74,126 @@ fn delivered() -> [(u16, Disposition); 1] {
 pub struct RouteAndSource;
 
 impl Case for RouteAndSource {
-    type Input = (&'static Routing, Arc<Labels>);
-    type Output = Arc<Labels>;
+    type Input = (&'static Routes, Arc<Labels>);
+    type Output = (Choice, Arc<Labels>);
 
     fn input() -> Self::Input {
-        static ROUTING: LazyLock<Routing> = LazyLock::new(routing);
-        (&ROUTING, labels())
+        static ROUTES: LazyLock<Routes> = LazyLock::new(Routes::new);
+        (&ROUTES, labels())
     }
 
-    fn run((routing, labels): Self::Input) -> Self::Output {
-        std::hint::black_box(routing.route("example.net"));
-        std::hint::black_box(routing.source(MessageId(42), &labels));
-        labels
+    fn run((routes, labels): Self::Input) -> Self::Output {
+        std::hint::black_box(routes.routing.route("example.net"));
+        let ask = Ask {
+            id: MessageId(42),
+            labels: &labels,
+            site: &routes.site,
+            provider: &routes.provider,
+            last: None,
+        };
+        (routes.policy.choose(&ask, NOW), labels)
+    }
+}
+
+/// What says where mail goes and from which source.
+pub struct Routes {
+    routing: Routing,
+    policy: Policy,
+    site: Arc<str>,
+    provider: Arc<Provider>,
+    _runtime: Runtime,
+}
+
+impl Routes {
+    fn new() -> Self {
+        let runtime = runtime();
+        let policy = runtime.block_on(policy::policy(settings(), Store::in_memory()));
+        let site: Arc<str> = "smart.example.com:25".into();
+        Self {
+            routing: routing(),
+            provider: policy
+                .settings()
+                .provider(&site, std::iter::once("smart.example.com")),
+            policy,
+            site,
+            _runtime: runtime,
+        }
+    }
+}
+
+/// One message into a line and another out of it, where a thousand campaigns of a hundred tenants have ten each in line.
+pub struct PushAndTake;
+
+impl Case for PushAndTake {
+    type Input = (&'static Mutex<Line>, Waiter, Labels);
+    type Output = (Vec<Waiter>, Labels);
+
+    fn input() -> Self::Input {
+        static LINE: LazyLock<Mutex<Line>> = LazyLock::new(|| Mutex::new(line_of_a_thousand()));
+        static NEXT: AtomicUsize = AtomicUsize::new(0);
+        let flow = NEXT.fetch_add(FLOW_STRIDE, Ordering::Relaxed) % FLOWS;
+        (&LINE, waiter(), campaign(flow))
+    }
+
+    fn run((line, waiter, labels): Self::Input) -> Self::Output {
+        let mut line = line.lock().expect("no panic");
+        line.push(waiter, FlowKey::from(&labels), |_| ALIKE);
+        let admit = |(): &(), _: &Waiter| Admit::Go(());
+        match line.take(NOW, admit, |(), _| true) {
+            Taken::Some { batch, .. } => (batch, labels),
+            Taken::Empty | Taken::Waiting { .. } => panic!("somebody may go"),
+        }
+    }
+}
+
+/// As a lane has one, but that nothing is asked of the flows.
+type Line = line::Line<(), ()>;
+
+const FLOWS: usize = 1_000;
+/// Has no divisor of their number.
+const FLOW_STRIDE: usize = 389;
+const ALIKE: Share<()> = Share {
+    kept: (),
+    weight: 1,
+};
+
+fn line_of_a_thousand() -> Line {
+    let mut line = Line::default();
+    for n in 0..10 * FLOWS {
+        let labels = campaign(n % FLOWS);
+        line.push(waiter(), FlowKey::from(&labels), |_| ALIKE);
+    }
+    line
+}
+
+/// Of a message of its own.
+fn waiter() -> Waiter {
+    static KEY: LazyLock<Key> = LazyLock::new(|| {
+        let queue = Queue::new(Clock::manual(NOW));
+        queue.insert(&next_stored(), |_| EXPIRY);
+        at_once(queue.due())[0].key
+    });
+    Waiter {
+        key: *KEY,
+        id: next_id(),
+        since: NOW,
+        recipients: 1,
+        engagement: None,
     }
 }
 
 /// One message from the spool to its place in line: into the queue and due at once, route, site, source, its lane
 /// found, lined up behind one that is being sent.
-pub struct Admit;
+pub struct LineUp;
 
-impl Case for Admit {
+impl Case for LineUp {
     type Input = (Arc<World>, Stored);
-    type Output = (Admitted, Stored);
+    type Output = (LinedUp, Stored);
 
     fn input() -> Self::Input {
         static WORLD: LazyLock<Mutex<Arc<World>>> = LazyLock::new(Mutex::default);
         let mut world = WORLD.lock().expect("no panic");
-        if world.inputs.fetch_add(1, Ordering::Relaxed) == LINED_UP {
+        if world.inputs.fetch_add(1, Ordering::Relaxed) == MOST_IN_LINE {
             *world = Arc::default();
         }
         (Arc::clone(&world), next_stored())
@@ -106,17 +202,17 @@ impl Case for Admit {
     fn run((world, stored): Self::Input) -> Self::Output {
         world.queue.insert(&stored, |_| EXPIRY);
         world.dispatch();
-        (Admitted(world), stored)
+        (LinedUp(world), stored)
     }
 }
 
 /// Nobody takes what lines up in a world's lanes; after so many messages there is a new one.
-const LINED_UP: usize = 1 << 16;
+const MOST_IN_LINE: usize = 1 << 16;
 
 /// Dropped, it takes the message out of the queue again.
-pub struct Admitted(Arc<World>);
+pub struct LinedUp(Arc<World>);
 
-impl Drop for Admitted {
+impl Drop for LinedUp {
     fn drop(&mut self) {
         self.0.clear();
     }
@@ -134,15 +230,12 @@ pub struct World {
 
 impl Default for World {
     fn default() -> Self {
-        let runtime = Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .expect("a runtime");
+        let runtime = runtime();
         let dir = tempfile::tempdir().expect("a directory");
         let queue = Queue::new(Clock::manual(NOW));
         let world = Self {
             inputs: AtomicUsize::new(0),
-            delivery: runtime.block_on(async { delivery(dir.path(), queue.clone()) }),
+            delivery: runtime.block_on(delivery(dir.path(), queue.clone())),
             runtime,
             queue,
             _dir: dir,
@@ -173,12 +266,15 @@ impl World {
 }
 
 /// Delivery by way of a smart host, from a pool of four sources.
-fn delivery(dir: &Path, queue: Queue) -> Delivery {
+async fn delivery(dir: &Path, queue: Queue) -> Delivery {
     let clock = Clock::manual(NOW);
     let spool = open(dir, Arc::new(Machine));
     let events = Events::new(clock.clone(), Vec::new());
     let tenants = live(Tenants::load(&[], dir).expect("no tenants"));
+    let store = Store::in_memory();
+    let policy = policy::policy(settings(), store.clone()).await;
     let intake = Intake::new(intake::Parts {
+        policy: policy.clone(),
         config: live(intake::Config::default()),
         hostname: HOSTNAME.into(),
         signers: live(Signers::none()),
@@ -192,6 +288,8 @@ fn delivery(dir: &Path, queue: Queue) -> Delivery {
         resolver: Resolver::new(&dns::Config::default(), clock.clone()).expect("a resolver"),
         tls: ClientTls::new(&client::Config::default()).expect("a TLS client"),
         routing: live(routing()),
+        policy,
+        store,
         notices: live(bounce::Config::default()),
         own_addresses: Arc::new([]),
         hostname: HOSTNAME.into(),
@@ -204,7 +302,7 @@ fn delivery(dir: &Path, queue: Queue) -> Delivery {
     })
 }
 
-/// 1,000 domains with a route each, and four sources in one pool.
+/// 1,000 domains with a route each.
 fn routing() -> Routing {
     let route = |domain: String| RouteConfig {
         domain,
@@ -216,11 +314,20 @@ fn routing() -> Routing {
     let others = (1..1000).map(|n| format!("customer-{n}.example"));
     let domains = others.chain(["example.net".to_owned()]);
     let routes: Vec<RouteConfig> = domains.map(route).collect();
-    let source = |n: u8| SourceConfig {
-        name: format!("ip-{n}"),
-        address: [192, 0, 2, n].into(),
-        ehlo: HOSTNAME.into(),
+    let delivery = Config {
+        initial_connections_per_site: 1,
+        ..Config::default()
     };
+    Routing::new(Parts {
+        delivery: &delivery,
+        retry: &queue::Config::default(),
+        routes: &routes,
+    })
+}
+
+/// Four sources in one pool.
+fn settings() -> Settings {
+    let source = |n: u8| SourceConfig::plain(&format!("ip-{n}"), [127, 0, 0, n].into());
     let sources: Vec<SourceConfig> = (1..=4).map(source).collect();
     let member = |source: &SourceConfig| PoolMember {
         name: source.name.clone(),
@@ -230,18 +337,12 @@ fn routing() -> Routing {
         name: "shared".into(),
         sources: sources.iter().map(member).collect(),
     };
-    let delivery = Config {
-        initial_connections_per_site: 1,
-        ..Config::default()
-    };
-    Routing::new(Parts {
-        hostname: HOSTNAME,
-        delivery: &delivery,
-        retry: &queue::Config::default(),
-        routes: &routes,
-        sources: &sources,
-        pools: &[pool],
-    })
+    Settings::plain(HOSTNAME, &sources, &[pool]).expect("the shipped rules")
+}
+
+fn runtime() -> Runtime {
+    let builder = Builder::new_current_thread().enable_all().build();
+    builder.expect("a runtime")
 }
 
 fn live<T>(value: T) -> Live<T> {

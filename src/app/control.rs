@@ -15,8 +15,8 @@ use crate::http::{
     Steered, Verdict, WhichWarmup,
 };
 use crate::mail::MessageId;
-use crate::policy::{Held, Policy};
 use crate::policy::warmup::Position;
+use crate::policy::{Held, Policy};
 use crate::queue::{Selector, View};
 use crate::spool::{Spool, Stored};
 use crate::store::Store;
@@ -104,9 +104,13 @@ impl Daemon {
     }
 
     async fn add_verdicts(&self, entries: &mut [(View, QueueEntry)]) {
-        let waiting = entries.iter_mut().filter(|(view, _)| view.state != "sending");
+        let waiting = entries
+            .iter_mut()
+            .filter(|(view, _)| view.state != "sending");
         for (view, entry) in waiting.take(MOST_VERDICTS) {
-            entry.verdict = self.explain_entry(view).await.map(Box::new);
+            if let Some(held) = &entry.waits {
+                entry.verdict = self.explain_entry(view, held).await.map(Box::new);
+            }
         }
     }
 }

@@ -1,8 +1,8 @@
 //! `source`: our addresses, and what keeps them from sending.
 
+use super::Outcome;
 use super::daemon::Options;
 use super::table::columns;
-use super::Outcome;
 use crate::http::{Lift, Lifted, Membership, SourceEntry};
 use crate::policy::suspension::Suspension;
 use crate::policy::warmup::Position;
@@ -70,12 +70,20 @@ fn lift(options: &Options, which: &LiftArgs, out: &mut dyn Write) -> Outcome {
         eprintln!("nothing was suspended");
     }
     options.print(&lifted.lifted, out, |lifted, out| {
-        lifted.iter().try_for_each(|held| writeln!(out, "no more: {}", suspension(held)))
+        lifted
+            .iter()
+            .try_for_each(|held| writeln!(out, "lifted: {}", suspension(held)))
     })
 }
 
 const HEADINGS: [&str; 7] = [
-    "SOURCE", "ADDRESS", "THERE", "EHLO", "POOLS", "WARM-UP", "SUSPENDED",
+    "SOURCE",
+    "ADDRESS",
+    "THERE",
+    "EHLO",
+    "POOLS",
+    "WARM-UP",
+    "SUSPENDED",
 ];
 
 /// One line a source, and below them what each is kept from.
@@ -119,14 +127,8 @@ fn membership(membership: &Membership) -> String {
 }
 
 fn warmup(position: &Position) -> String {
-    let Position {
-        schedule,
-        stage,
-        stages,
-        ..
-    } = position;
-    let condition = super::explain::table::condition(position.condition);
-    format!("{schedule}, {condition}, stage {stage} of {stages}")
+    let state = super::explain::table::state(position);
+    format!("{}, {state}", position.schedule)
 }
 
 fn suspension(held: &Suspension) -> String {

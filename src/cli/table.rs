@@ -51,7 +51,11 @@ mod tests {
 
     #[test]
     fn columns_fit_their_cells_and_numbers_stand_to_the_right() {
-        let text = printed(&[["ip-a", "50", "é"], ["a longer one", "-", ""], ["b", "50000", "x y"]]);
+        let text = printed(&[
+            ["ip-a", "50", "é"],
+            ["a longer one", "-", ""],
+            ["b", "50000", "x y"],
+        ]);
         assert_eq!(
             text,
             "NAME            CAP  WHY\n\

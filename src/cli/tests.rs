@@ -3,26 +3,34 @@ use crate::http::Access;
 use crate::http::tests::{Daemon, World};
 use crate::spool::{self, Spool};
 use clap::CommandFactory;
+use std::sync::Arc;
 
 /// Runs `mailwright WORDS`; gives how it ended and what it printed.
-fn mailwright(words: &[&str]) -> (Exit, String) {
+pub(super) fn mailwright(words: &[&str]) -> (Exit, String) {
     let args = std::iter::once("mailwright").chain(words.iter().copied());
     let mut out = Vec::new();
     let exit = run(args.map(OsString::from), &mut out);
     (exit, String::from_utf8(out).unwrap())
 }
 
-/// A world with a daemon, and a command run against it.
-async fn asked(words: &'static [&'static str]) -> (Exit, String, Vec<String>) {
+/// A world with a daemon, and a command run against it; gives also the daemon.
+pub(super) async fn asked_of(words: &[&str]) -> (Exit, String, Arc<Daemon>) {
     let world = World::new(Daemon::default(), Access::default()).await;
     let url = format!("http://{}", world.address);
+    let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
     let ran = tokio::task::spawn_blocking(move || {
-        let mut words = words.to_vec();
-        words.extend(["--url", &url]);
+        let words = words.iter().map(String::as_str);
+        let words: Vec<&str> = words.chain(["--url", &url]).collect();
         mailwright(&words)
     });
     let (exit, out) = ran.await.unwrap();
-    let told = world.daemon.told.lock().clone();
+    (exit, out, world.daemon.clone())
+}
+
+/// The same, with what the daemon was told.
+async fn asked(words: &[&str]) -> (Exit, String, Vec<String>) {
+    let (exit, out, daemon) = asked_of(words).await;
+    let told = daemon.told.lock().clone();
     (exit, out, told)
 }
 
@@ -151,6 +159,8 @@ async fn queue_show_says_why_it_waits() {
         "waits for  an operator's release: looks odd\n",
         "recipient  ann@example.net (waiting, 2 attempts)\n",
         "451 4.7.1 greylisted\n",
+        "\nwould go now from ip-b to mx.example.net\n",
+        "(source[1].limits.messages)\n",
     ] {
         assert!(text.contains(line), "{text}");
     }
@@ -176,8 +186,17 @@ async fn queue_actions_reach_the_daemon() {
 fn where_no_daemon_answers_it_is_69() {
     let (_port, address) = refusing_port();
     let url = format!("http://{address}");
-    let (exit, _) = mailwright(&["queue", "drop", "--all", "--url", &url]);
-    assert_eq!(exit, Exit::Unavailable);
+    for words in [
+        "queue drop --all",
+        "explain --from a@b.example --to c@d.example",
+        "warmup show",
+        "warmup pause ip-a",
+        "source list",
+        "source lift ip-a",
+    ] {
+        let words: Vec<&str> = words.split(' ').chain(["--url", &url]).collect();
+        assert_eq!(mailwright(&words).0, Exit::Unavailable, "{words:?}");
+    }
 }
 
 /// A port that is ours and refuses: bound, but nobody listens.

@@ -3,7 +3,7 @@
 use super::lane::Lane;
 use super::link::Link;
 use super::settle::Part;
-use super::{Batch, Delivery};
+use super::{Batch, Delivery, Going};
 use crate::bounce;
 use crate::mail::{BounceClass, Disposition, Reply};
 use crate::policy::Way;
@@ -45,6 +45,14 @@ impl Delivery {
         if rule.reputation {
             way.blocked(reply, now);
         }
+    }
+}
+
+impl Going {
+    /// The reply is about the reputation of the source.
+    fn is_block(&self, reply: &Reply) -> bool {
+        let rule = self.way.provider.judge(reply);
+        rule.is_some_and(|rule| rule.reputation)
     }
 }
 
@@ -101,35 +109,27 @@ impl Batch {
     pub(super) fn observe(&mut self, outcomes: &[(u16, Disposition)], now: Timestamp) {
         let Some(going) = &mut self.going else { return };
         for (_, disposition) in outcomes {
-            let Some((outcome, counts)) = of_health(&going.way, disposition) else {
-                continue;
+            let (outcome, counts) = match disposition {
+                Disposition::Delivered(_) => (Outcome::Delivered, 1),
+                Disposition::Bounced { why, .. } | Disposition::Deferred { why, .. }
+                    if why.local =>
+                {
+                    continue;
+                }
+                Disposition::Deferred { why, .. } if going.is_block(why) => (Outcome::Blocked, 0),
+                Disposition::Deferred { .. } => (Outcome::Deferred, 0),
+                Disposition::Bounced {
+                    class: BounceClass::Block,
+                    ..
+                } => (Outcome::Blocked, 1),
+                Disposition::Bounced {
+                    class: BounceClass::Hard,
+                    ..
+                } => (Outcome::Bounced, 1),
+                Disposition::Bounced { .. } => continue,
             };
             going.lease.keep(counts);
             going.way.observe(outcome, 1, now);
         }
     }
-}
-
-/// What an outcome says of the source's health, and how much of the budget it has used. `None`: nothing.
-fn of_health(way: &Way, disposition: &Disposition) -> Option<(Outcome, usize)> {
-    let (why, counts) = match disposition {
-        Disposition::Delivered(_) => return Some((Outcome::Delivered, 1)),
-        Disposition::Deferred { why, .. } => (why, 0),
-        Disposition::Bounced { why, .. } => (why, 1),
-    };
-    if why.local {
-        return None;
-    }
-    // A block is one whether it is for good or for now.
-    let rule = way.provider.judge(why);
-    let outcome = match disposition {
-        _ if rule.is_some_and(|rule| rule.reputation) => Outcome::Blocked,
-        Disposition::Bounced { class, .. } => match class {
-            BounceClass::Block => Outcome::Blocked,
-            BounceClass::Hard => Outcome::Bounced,
-            _ => return None,
-        },
-        _ => Outcome::Deferred,
-    };
-    Some((outcome, counts))
 }

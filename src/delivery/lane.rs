@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Notify;
 
-/// When a wait of no known end is looked at again.
+/// When what may go elsewhere, or waits for no known time, is looked at again.
 const LOOK_AGAIN: Duration = Duration::from_secs(30);
 /// Longest time a site that does not answer is left alone.
 const MAX_BACKOFF: Duration = Duration::from_secs(3600);
@@ -184,6 +184,7 @@ impl Lane {
                 why: why.clone(),
             };
         }
+        state.way.source.line_up(waiter.recipients);
         state.line.push(waiter, flow, |_| {
             let kept = make();
             let weight = kept.weight();
@@ -303,7 +304,10 @@ impl Lane {
                 Pick::Nothing
             }
             (_, Some(Stop::Elsewhere(wait))) => {
-                self.hold(&mut state, wait);
+                // Where nothing else takes it now, something may before this source does.
+                let again = now + LOOK_AGAIN;
+                let until = Some(wait.until.map_or(again, |until| until.min(again)));
+                self.hold(&mut state, Wait { until, ..wait });
                 Pick::Elsewhere
             }
             (Taken::Waiting { until, why }, None) => {
@@ -405,7 +409,7 @@ impl Lane {
             failures,
             why: held.clone(),
         };
-        let line = state.line.drain();
+        let line = state.drain();
         line.map(|waiter| (waiter, until, held.clone())).collect()
     }
 
@@ -418,9 +422,10 @@ impl Lane {
     #[must_use = "these entries are in no queue now"]
     pub fn renew(&self, way: Arc<Way>, bounds: Bounds, backoff: Duration) -> Vec<Waiter> {
         let mut state = self.state.lock();
+        let line = state.drain().collect();
         (state.way, state.bounds, state.backoff) = (way, bounds, backoff);
         (state.held, state.seatless) = (None, None);
-        state.line.drain().collect()
+        line
     }
 
     /// An entry that waits, one of the next to go.
@@ -431,7 +436,7 @@ impl Lane {
     /// Everything in line, to be dispatched anew.
     #[must_use = "these entries are in no queue now"]
     pub fn drain(&self) -> Vec<Waiter> {
-        self.state.lock().line.drain().collect()
+        self.state.lock().drain().collect()
     }
 
     /// Why an entry in line waits.
@@ -498,6 +503,13 @@ impl State {
         Some(Held::SiteRest { site, until, reply }.into())
     }
 
+    /// Everything in line.
+    fn drain(&mut self) -> impl Iterator<Item = Waiter> + use<> {
+        let source = Arc::clone(&self.way.source);
+        let line = self.line.drain();
+        line.inspect(move |waiter| source.leave_line(waiter.recipients))
+    }
+
     /// The next message that policy lets go; or what to do about the line, where it lets none.
     fn take(&mut self, now: Timestamp) -> (Taken<Lease, Wait>, Option<Stop>) {
         let Self { way, line, .. } = self;
@@ -531,6 +543,10 @@ impl State {
             }
         };
         let taken = line.take(now, admit, |lease, waiter| lease.join(waiter.recipients));
+        if let Taken::Some { batch, .. } = &taken {
+            let gone = batch.iter().map(|waiter| waiter.recipients);
+            gone.for_each(|recipients| way.source.leave_line(recipients));
+        }
         (taken, stop)
     }
 

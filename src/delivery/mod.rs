@@ -11,7 +11,7 @@ mod explain;
 mod heed;
 mod house;
 mod lane;
-mod line;
+pub mod line;
 mod link;
 mod notify;
 mod operate;

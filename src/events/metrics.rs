@@ -12,6 +12,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::sync::Arc;
 
@@ -210,6 +211,7 @@ const MOST_NAMES: usize = 1_000;
 
 impl Names {
     fn known(&self, name: &str) -> Arc<str> {
+        let name: &str = &escaped(name);
         if let Some(known) = self.0.read().get(name) {
             return known.clone();
         }
@@ -221,6 +223,15 @@ impl Names {
         names.insert(name.clone());
         name
     }
+}
+
+/// A label's value as OpenMetrics writes it: prometheus-client leaves that to us.
+fn escaped(value: &str) -> Cow<'_, str> {
+    if !value.contains(['\\', '"', '\n']) {
+        return Cow::Borrowed(value);
+    }
+    let value = value.replace('\\', "\\\\").replace('"', "\\\"");
+    Cow::Owned(value.replace('\n', "\\n"))
 }
 
 /// A gauge whose value is asked for.
@@ -267,11 +278,9 @@ impl<const N: usize> Collector for AskedOfEach<N> {
         let mut metric =
             encoder.encode_descriptor(self.name, self.help, None, MetricType::Gauge)?;
         for (values, number) in (self.values)() {
-            let labels: Vec<(&str, &str)> = self
-                .labels
-                .iter()
-                .zip(&values)
-                .map(|(label, value)| (*label, &**value))
+            let labels = self.labels.iter().zip(&values);
+            let labels: Vec<(&str, Cow<'_, str>)> = labels
+                .map(|(label, value)| (*label, escaped(value)))
                 .collect();
             let of_one = metric.encode_family(&labels)?;
             ConstGauge::new(number).encode(of_one)?;
@@ -323,13 +332,22 @@ mod tests {
         });
         metrics.gauges("nothing", "Of nothing", ["source"], Vec::new);
         let text = metrics.render();
-        assert_eq!(text.matches("# TYPE mailwright_warmup_cap gauge").count(), 1);
+        assert_eq!(
+            text.matches("# TYPE mailwright_warmup_cap gauge").count(),
+            1
+        );
         for line in [
             "mailwright_warmup_cap{source=\"ip-a\",provider=\"*\"} 50.0\n",
             "mailwright_warmup_cap{source=\"ip-a\",provider=\"a\\\"b\"} 25.0\n",
         ] {
             assert!(text.contains(line), "{line} not in\n{text}");
         }
+    }
+
+    #[test]
+    fn a_name_of_a_clients_choosing_stays_within_its_quotes() {
+        let names = Names::default();
+        assert_eq!(&*names.known("a\"b\\c\nd"), "a\\\"b\\\\c\\nd");
     }
 
     #[test]

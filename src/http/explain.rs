@@ -3,7 +3,6 @@
 use crate::delivery::Explained;
 use crate::mail::{Address, Reply, Stream};
 use crate::policy::Held;
-use crate::policy::explain::Candidate;
 use crate::units::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::collections::BTreeMap;
@@ -123,27 +122,37 @@ pub fn summary(explained: &Explained, refused: Option<&Reply>) -> String {
     if let Some(reply) = refused {
         return format!("would be refused when it is handed in: {reply}");
     }
-    let source = taken(explained).map_or("no source", |candidate| &candidate.source);
     match &explained.waits {
-        None => format!("would go now from {source} to {}", explained.explanation.site),
+        None => format!("would go now {}", way(explained)),
         Some(held) => format!("waits for {}", until(held, explained.until)),
+    }
+}
+
+/// `from ip-a to mx.example.net`
+pub fn way(explained: &Explained) -> String {
+    let mut candidates = explained.explanation.candidates.iter();
+    let taken = candidates.find(|candidate| candidate.taken);
+    let source = taken.map_or("no source", |candidate| &*candidate.source);
+    format!("from {source} to {}", explained.explanation.site)
+}
+
+/// What `held` is, to follow "waits for".
+pub fn text(held: &Held) -> String {
+    match held {
+        // Of a source by itself, not of a pool.
+        Held::NoSource { pool, why } if pool.is_empty() => why.to_string(),
+        held => held.to_string(),
     }
 }
 
 /// The text of `held`, with until when it holds, where that is known.
 pub fn until(held: &Held, until: Option<Timestamp>) -> String {
-    let text = held.to_string();
+    let text = text(held);
     match until.map(|until| format!("until {until}")) {
         // Some say it themselves.
         Some(until) if !text.contains(&until) => format!("{text}; {until}"),
         _ => text,
     }
-}
-
-/// The source that it leaves from.
-pub fn taken(explained: &Explained) -> Option<&Candidate> {
-    let mut candidates = explained.explanation.candidates.iter();
-    candidates.find(|candidate| candidate.taken)
 }
 
 fn read_path<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Address>, D::Error> {

@@ -81,10 +81,8 @@ pub trait Control: Send + Sync + 'static {
     ///
     /// # Errors
     /// Its domain takes no mail, or that is not known now.
-    fn explain(
-        &self,
-        question: &Question,
-    ) -> impl Future<Output = Result<Verdict, Refusal>> + Send;
+    fn explain(&self, question: &Question)
+    -> impl Future<Output = Result<Verdict, Refusal>> + Send;
 
     /// Where warm-ups are, by source and provider, the source as a whole first.
     ///

@@ -1,82 +1,15 @@
+mod fake;
+pub(crate) mod sample;
+mod traffic;
+
+pub(crate) use fake::Daemon;
+use fake::entry;
+
 use super::*;
 use crate::policy::Held;
-use crate::units::Timestamp;
-use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-
-/// A daemon with one message, which writes down what it is told.
-#[derive(Default)]
-pub(crate) struct Daemon {
-    pub(crate) told: Mutex<Vec<String>>,
-    unready: Vec<String>,
-    broken: bool,
-}
-
-fn entry() -> QueueEntry {
-    QueueEntry {
-        id: MessageId(1).to_string(),
-        recipients: vec![QueueRecipient {
-            address: "ann@example.net".into(),
-            state: "waiting".into(),
-            attempts: 2,
-            last: Some("451 4.7.1 greylisted".into()),
-        }],
-        sender: String::new(),
-        domain: "example.net".into(),
-        site: None,
-        source: None,
-        tenant: Some("acme".into()),
-        campaign: None,
-        size: 10,
-        received: Timestamp::from_millis(0),
-        state: "held".into(),
-        waits: Some(Held::Operator {
-            why: "looks odd".into(),
-        }),
-        until: None,
-        expires: Timestamp::from_millis(1_000),
-    }
-}
-
-impl Control for Daemon {
-    async fn list(&self, which: &Selector, limit: usize) -> Vec<QueueEntry> {
-        self.told
-            .lock()
-            .push(format!("list {:?} {limit}", which.domain));
-        vec![entry()]
-    }
-
-    async fn show(&self, id: MessageId) -> Vec<QueueEntry> {
-        (id == MessageId(1)).then(entry).into_iter().collect()
-    }
-
-    async fn act(&self, action: Action, which: &Selector, why: &str) -> usize {
-        let told = format!("{action:?} {:?} {why}", which.tenant);
-        self.told.lock().push(told);
-        3
-    }
-
-    async fn reload(&self) -> Result<Reloaded, String> {
-        let restart_needed = vec!["data_dir".to_owned()];
-        match self.broken {
-            true => Err("mailwright.toml:1: hostname: is missing".to_owned()),
-            false => Ok(Reloaded { restart_needed }),
-        }
-    }
-
-    async fn ready(&self) -> Result<(), Vec<String>> {
-        match self.unready.is_empty() {
-            true => Ok(()),
-            false => Err(self.unready.clone()),
-        }
-    }
-
-    fn metrics(&self) -> String {
-        "# EOF\n".to_owned()
-    }
-}
 
 /// A daemon behind a socket of its own, and how to ask it.
 pub(crate) struct World {

@@ -1,9 +1,7 @@
 //! The handlers of traffic control: verdicts, warm-ups, sources.
 
 use super::problem::Problem;
-use super::{
-    Control, Lift, Lifted, Question, SourceEntry, Steer, Steered, Verdict, WhichWarmup,
-};
+use super::{Control, Lift, Lifted, Question, SourceEntry, Steer, Steered, Verdict, WhichWarmup};
 use crate::policy::warmup::Position;
 use axum::Json;
 use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
@@ -42,7 +40,11 @@ pub(super) async fn steer<C: Control>(
         "pause" => Steer::Pause(read(body)?),
         "resume" => Steer::Resume(read(body)?),
         "set" => Steer::Set(read(body)?),
-        _ => return Err(Problem::not_found(format!("{name} is not pause, resume or set"))),
+        _ => {
+            return Err(Problem::not_found(format!(
+                "{name} is not pause, resume or set"
+            )));
+        }
     };
     Ok(Json(control.steer(&order).await?))
 }

@@ -2,7 +2,7 @@
 
 use crate::policy::warmup::{Position, Stage};
 use crate::units::Timestamp;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// The query of `GET /api/v1/warmup`: what is left out fits all. The answer is a list of [`Position`]s.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -32,7 +32,12 @@ pub struct Pause {
     /// A note for the event and for `warmup show`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub why: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// RFC 3339. Absent: until it is resumed.
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "read_until"
+    )]
     pub until: Option<Timestamp>,
 }
 
@@ -64,6 +69,14 @@ pub struct Steered {
     pub done: bool,
     /// Where the mail concerned is now.
     pub positions: Vec<Position>,
+}
+
+/// With the key and the remedy, which the text of a date has not.
+fn read_until<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Timestamp>, D::Error> {
+    Option::deserialize(deserializer).map_err(|error: D::Error| {
+        let remedy = "write a date of RFC 3339 such as \"2026-11-01T08:00:00Z\"";
+        serde::de::Error::custom(format!("until: {remedy}: {error}"))
+    })
 }
 
 impl Steer {

@@ -58,6 +58,9 @@ impl Policy {
         let Some(pool) = settings.sources.pool(ask.labels) else {
             return no_such_pool(ask.labels, &settings);
         };
+        if let Some(last) = self.faithful(&settings, pool, ask, now) {
+            return Choice::Source(last);
+        }
         let (mut chosen, mut waiting) = (None, None);
         self.walk(&settings, pool, ask, now, |source, _, standing| {
             match standing {
@@ -79,6 +82,29 @@ impl Policy {
         }
     }
 
+    /// The source of the attempt before, where the message may still leave from it: it is one of its pool, or of the pool
+    /// that takes over what is too much for one of them.
+    fn faithful(
+        &self,
+        settings: &Settings,
+        pool: &Pool,
+        ask: &Ask<'_>,
+        now: Timestamp,
+    ) -> Option<Arc<Source>> {
+        let last = ask.last?;
+        let member = |pool: &Pool| pool.sources().find(|s| &*s.name == last).cloned();
+        let overflow = |source: &Arc<Source>| {
+            let pair = self.warmup().pair(&source.name, &ask.provider.name)?;
+            match pair.overflow() {
+                Overflow::Pool(name) => member(settings.sources.named(&name)?),
+                Overflow::Next | Overflow::Wait | Overflow::Reject => None,
+            }
+        };
+        let last = member(pool).or_else(|| pool.sources().find_map(overflow))?;
+        let stands = self.standing(&last, &pool.name, ask, now).is_ok();
+        stands.then_some(last)
+    }
+
     /// Visits the sources a message may leave from, in its order, with how each stands.
     pub(super) fn walk(
         &self,
@@ -97,7 +123,7 @@ impl Policy {
                 continue;
             }
             seen.push(&source.name);
-            let standing = self.standing(source, ask, now);
+            let standing = self.standing(source, &pool.name, ask, now);
             let then = standing.as_ref().err().map(|stop| stop.then.clone());
             if visit(source, &pool.name, standing).is_break() {
                 return;
@@ -117,10 +143,16 @@ impl Policy {
     }
 
     /// Whether `source` can take a message now, as far as can be known without taking anything.
-    fn standing(&self, source: &Arc<Source>, ask: &Ask<'_>, now: Timestamp) -> Result<(), Stop> {
+    fn standing(
+        &self,
+        source: &Arc<Source>,
+        pool: &Arc<str>,
+        ask: &Ask<'_>,
+        now: Timestamp,
+    ) -> Result<(), Stop> {
         if !source.is_present() {
             let why = Held::NoSource {
-                pool: "".into(),
+                pool: Arc::clone(pool),
                 why: format!("{} has no address of this machine", source.name).into(),
             };
             let then = Then::Skip;

@@ -93,7 +93,7 @@ impl Policy {
             .configure(settings.warmup.clone(), self.0.clock.now());
         settings.sources.look();
         self.0.settings.store(Arc::new(settings));
-        self.0.changed.notify_waiters();
+        self.0.changed.notify_one();
     }
 
     pub fn settings(&self) -> Guard<Arc<Settings>> {
@@ -177,7 +177,7 @@ impl Policy {
             provider: Arc::clone(&way.provider.name),
             since: now,
             until: now + suspend.span,
-            why: format!("{} (rule {})", rule.why, rule.place).into(),
+            why: rule.to_string().into(),
             reply: Some(reply.clone()),
         });
     }

@@ -1,7 +1,7 @@
 //! What can be known of a message's way while its sender still listens.
 
 use super::sources::Pool;
-use super::verdict::Held;
+use super::warmup::Refusal;
 use super::{Policy, Settings};
 use crate::mail::{EnhancedCode, Labels, Reply};
 use crate::units::Timestamp;
@@ -50,7 +50,7 @@ impl Policy {
     fn has_room(&self, pool: &Pool, goes: Timestamp, now: Timestamp) -> Result<(), Reply> {
         let mut refusal = None;
         for source in pool.sources().filter(|source| source.is_present()) {
-            let full = self.warmup().refuses(&source.name, now).map(Held::Warmup);
+            let full = self.warmup().refuses(&source.name, source.waiting(), now);
             match full {
                 // A later message is of another day's cap.
                 Some(held) if held.until().is_none_or(|until| goes < until) => {
@@ -74,7 +74,7 @@ fn no_pool(labels: &Labels, settings: &Settings) -> Reply {
     refuse(550, EnhancedCode(5, 6, 0), text)
 }
 
-fn not_today(held: &Held) -> Reply {
+fn not_today(held: &Refusal) -> Reply {
     let again = held.until().map_or_else(
         || "try again when it has been resumed".to_owned(),
         |until| format!("try again after {until}"),

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 mod config;
 
@@ -20,6 +20,8 @@ pub struct Source {
     pub ehlo: Box<str>,
     /// Its address is one of this machine.
     present: AtomicBool,
+    /// Recipients in the lines of its lanes.
+    waiting: AtomicU64,
 }
 
 /// Sources that share mail.
@@ -49,6 +51,7 @@ impl Source {
             address: None,
             ehlo: hostname.into(),
             present: AtomicBool::new(true),
+            waiting: AtomicU64::new(0),
         }
     }
 
@@ -58,12 +61,28 @@ impl Source {
             address: Some(config.address),
             ehlo: config.ehlo.as_str().into(),
             present: AtomicBool::new(true),
+            waiting: AtomicU64::new(0),
         }
     }
 
     /// Whether the address was one of this machine when last looked at.
     pub fn is_present(&self) -> bool {
         self.present.load(Ordering::Relaxed)
+    }
+
+    /// Recipients that wait to leave from here.
+    pub fn waiting(&self) -> u64 {
+        self.waiting.load(Ordering::Relaxed)
+    }
+
+    /// So many line up.
+    pub fn line_up(&self, recipients: u16) {
+        self.waiting.fetch_add(recipients.into(), Ordering::Relaxed);
+    }
+
+    /// So many leave their line.
+    pub fn leave_line(&self, recipients: u16) {
+        self.waiting.fetch_sub(recipients.into(), Ordering::Relaxed);
     }
 
     /// Whether a socket can have its address.

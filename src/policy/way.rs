@@ -94,7 +94,7 @@ pub struct Lease {
     /// Cells taken, one of each.
     taken: SmallVec<[Arc<Limit>; 5]>,
     /// Messages in flight.
-    _seats: SmallVec<[Seat; 2]>,
+    seats: SmallVec<[Seat; 2]>,
     begun: bool,
 }
 
@@ -130,6 +130,7 @@ impl Drop for Lease {
     fn drop(&mut self) {
         if !self.begun {
             self.taken.iter().for_each(|limit| limit.give_back());
+            self.seats.drain(..).for_each(Seat::give_back);
         }
     }
 }
@@ -165,9 +166,15 @@ impl Way {
 
     /// A connection's seats: it is one of the source, at the site and at the provider. Given back when dropped.
     pub fn connect(&self, now: Timestamp) -> Result<Seats, Wait> {
-        let mut seats = SmallVec::new();
+        let mut seats = SmallVec::<[Seat; 3]>::new();
         for limit in &self.limits {
-            seats.push(limit.connection(now)?);
+            match limit.connection(now) {
+                Ok(seat) => seats.push(seat),
+                Err(full) => {
+                    seats.into_iter().for_each(Seat::give_back);
+                    return Err(full.into());
+                }
+            }
         }
         Ok(Seats(seats))
     }
@@ -224,7 +231,7 @@ impl Lease {
             left: u32::MAX,
             budget: None,
             taken: SmallVec::new(),
-            _seats: SmallVec::new(),
+            seats: SmallVec::new(),
             begun: false,
         }
     }
@@ -249,7 +256,7 @@ impl Flow {
             };
             limit.message(now).map_err(refused)?;
             lease.taken.push(Arc::clone(limit));
-            lease._seats.push(limit.connection(now).map_err(refused)?);
+            lease.seats.push(limit.connection(now).map_err(refused)?);
         }
         Ok(())
     }

@@ -3,7 +3,7 @@
 //! Every world has a block of loopback addresses of its own and one port that all its mail hosts share, as the real
 //! ones share port 25, so that many worlds live side by side in one test run.
 
-use crate::journal::Event;
+use crate::journal::{Event, PATIENCE};
 use crate::mta::Mta;
 use mailwright::clock::Clock;
 use mailwright::peers::dns::{DnsServer, Record};
@@ -12,10 +12,11 @@ use mailwright::units::Timestamp;
 use parking_lot::Mutex;
 use rustls::pki_types::PrivatePkcs8KeyDer;
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::ops::Deref;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 /// Sunday, 22 November 2026, 12:00 UTC: where every world begins.
@@ -52,6 +53,11 @@ impl Drop for Internet {
 
 impl Internet {
     pub async fn new() -> Internet {
+        Self::new_at(START).await
+    }
+
+    /// A world that begins at another instant.
+    pub async fn new_at(start: Timestamp) -> Internet {
         let block = [rand::random_range(1..=254), rand::random_range(0..=255)];
         // Any port free at one address of the block is free at the others: nobody else uses the block.
         let first = std::net::TcpListener::bind((Ipv4Addr::new(127, block[0], block[1], 1), 0));
@@ -62,7 +68,7 @@ impl Internet {
         Internet {
             dns: DnsServer::start().await.expect("a DNS server"),
             ca: Ca::new(),
-            clock: Clock::manual(START),
+            clock: Clock::manual(start),
             port,
             block,
             dir: TempDir::new().expect("a directory"),
@@ -75,6 +81,14 @@ impl Internet {
         let mut state = self.state.lock();
         state.addresses += 1;
         Ipv4Addr::new(127, self.block[0], self.block[1], state.addresses + 1)
+    }
+
+    /// One of our addresses, named `name`. Hosts see it as the peer of what leaves from it.
+    pub fn source(&self, name: &str) -> Source {
+        Source {
+            name: name.to_owned(),
+            address: self.address().into(),
+        }
     }
 
     /// A directory that lives as long as the world.
@@ -92,6 +106,7 @@ impl Internet {
         Setup {
             net: self,
             name: name.to_owned(),
+            address: self.address().into(),
             serves: Vec::new(),
             config: SinkConfig {
                 hostname: name.into(),
@@ -145,6 +160,19 @@ impl Internet {
     /// is not waiting any more has exactly one terminal event.
     pub async fn check(&self, mta: &Mta) {
         self.state.lock().checked = true;
+        let started = Instant::now();
+        while let Err(wrong) = self.ends(mta).await {
+            // What has left the queue may be a moment away from the log.
+            assert!(started.elapsed() < PATIENCE, "{wrong}");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        let events = mta.journal.events();
+        let delivered = events.iter().filter(|e| e.kind() == "delivered");
+        self.check_arrivals(&delivered.collect::<Vec<_>>());
+    }
+
+    /// Whether everybody waits or has one end; says who has none yet.
+    async fn ends(&self, mta: &Mta) -> Result<(), String> {
         let waiting = mta.queue().await;
         let events = mta.journal.events();
         let mut ends: BTreeMap<(&str, &str), Vec<&Event>> = BTreeMap::new();
@@ -159,14 +187,11 @@ impl Internet {
         for ((id, recipient), ends) in &ends {
             let waits = waiting.iter().any(|w| w.0 == *id && w.1 == *recipient);
             let expected = usize::from(!waits);
-            assert_eq!(
-                ends.len(),
-                expected,
-                "{id} {recipient} waits: {waits}; ended {ends:?}"
-            );
+            if ends.len() != expected {
+                return Err(format!("{id} {recipient} waits: {waits}; ended {ends:?}"));
+            }
         }
-        let delivered = events.iter().filter(|e| e.kind() == "delivered");
-        self.check_arrivals(&delivered.collect::<Vec<_>>());
+        Ok(())
     }
 
     fn check_arrivals(&self, delivered: &[&Event]) {
@@ -198,6 +223,42 @@ impl Internet {
     }
 }
 
+/// An address that mail leaves from.
+pub struct Source {
+    pub name: String,
+    pub address: IpAddr,
+}
+
+impl Source {
+    /// The machine's IPv6 loopback address.
+    pub fn v6(name: &str) -> Source {
+        Source {
+            name: name.to_owned(),
+            address: Ipv6Addr::LOCALHOST.into(),
+        }
+    }
+
+    /// Its `[[source]]`, with more keys.
+    pub fn with(&self, keys: &str) -> String {
+        let Source { name, address } = self;
+        let ehlo = self.ehlo();
+        format!(
+            "[[source]]\nname = \"{name}\"\naddress = \"{address}\"\nehlo = \"{ehlo}\"\n{keys}\n"
+        )
+    }
+
+    /// What it says EHLO with.
+    pub fn ehlo(&self) -> String {
+        format!("{}.test", self.name)
+    }
+
+    /// Of these messages, those that left from here.
+    pub fn sent(&self, messages: &[Arc<Message>]) -> usize {
+        let ours = messages.iter().filter(|m| m.peer.ip() == self.address);
+        ours.count()
+    }
+}
+
 /// What binds a daemon to its world.
 #[derive(Clone)]
 pub struct World {
@@ -212,6 +273,7 @@ pub struct World {
 pub struct Setup<'a> {
     net: &'a Internet,
     name: String,
+    address: IpAddr,
     serves: Vec<(String, u16)>,
     config: SinkConfig,
 }
@@ -220,6 +282,12 @@ impl Setup<'_> {
     /// One more domain that has this host as an MX.
     pub fn serves(mut self, domain: &str, preference: u16) -> Self {
         self.serves.push((domain.to_owned(), preference));
+        self
+    }
+
+    /// Listens at the machine's IPv6 loopback address.
+    pub fn v6(mut self) -> Self {
+        self.address = Ipv6Addr::LOCALHOST.into();
         self
     }
 
@@ -266,14 +334,14 @@ impl Setup<'_> {
 
     /// Listens, and is in the DNS.
     pub async fn start(self) -> Mx {
-        let address = self.net.address();
+        let address = self.address;
         let listen = SocketAddr::from((address, self.net.port));
         let config = SinkConfig {
             listen,
             ..self.config
         };
         let sink = Arc::new(Sink::bind(config).await.expect("an address of our own"));
-        self.net.dns.add(&self.name, Record::A(address));
+        self.net.dns.add(&self.name, Record::from(address));
         for (domain, preference) in &self.serves {
             self.net
                 .dns
@@ -286,7 +354,7 @@ impl Setup<'_> {
 
 /// A running mail host.
 pub struct Mx {
-    pub address: Ipv4Addr,
+    pub address: IpAddr,
     sink: Arc<Sink>,
 }
 
@@ -307,6 +375,50 @@ impl Mx {
     pub fn behave(&self) -> &Self {
         self.sink.set_rules(Vec::new());
         self
+    }
+
+    /// The first recipient of each message, in the order they came, without its domain.
+    pub fn order(&self) -> Vec<String> {
+        let messages = self.messages();
+        let name = |m: &Arc<Message>| m.recipients[0].split('@').next().map(str::to_owned);
+        messages.iter().filter_map(name).collect()
+    }
+
+    /// Most connections at once, between each one's EHLO and its QUIT, since the command at `from`.
+    pub fn most_at_once(&self, from: usize) -> usize {
+        let (mut open, mut most) = (BTreeSet::new(), 0);
+        for (at, (connection, line)) in self.commands().iter().enumerate() {
+            match line.split(' ').next() {
+                Some("EHLO") => drop(open.insert(*connection)),
+                Some("QUIT") => drop(open.remove(connection)),
+                _ => {}
+            }
+            if at >= from {
+                most = most.max(open.len());
+            }
+        }
+        most
+    }
+
+    /// The EHLO names of the connections over which `recipient` was asked for, attempt by attempt.
+    pub fn asked_by(&self, recipient: &str) -> Vec<String> {
+        let (mut names, mut asked) = (BTreeMap::new(), Vec::new());
+        for (connection, line) in self.commands() {
+            if let Some(name) = line.strip_prefix("EHLO ") {
+                names.insert(connection, name.to_owned());
+            } else if line.starts_with("RCPT") && line.contains(&format!("<{recipient}>")) {
+                asked.extend(names.get(&connection).cloned());
+            }
+        }
+        asked
+    }
+
+    /// Waits until so many messages have come in all.
+    pub async fn came(&self, messages: u64) {
+        let came = self.until(|totals| totals.messages >= messages);
+        if tokio::time::timeout(PATIENCE, came).await.is_err() {
+            panic!("{messages} messages did not come: {:?}", self.totals());
+        }
     }
 
     /// The one message that came.

@@ -14,6 +14,7 @@ mod settings;
 mod stories_delivery;
 mod stories_dns;
 mod stories_lanes;
+mod stories_limits;
 mod stories_operator;
 mod stories_process;
 mod stories_retry;

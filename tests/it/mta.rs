@@ -111,18 +111,66 @@ impl Mta {
         id_in(&reply)
     }
 
-    /// Hands in a message to each of `to` over one connection, with `fields` in its header section; all must be accepted.
-    pub async fn inject_each(&self, to: &[String], fields: &str) {
+    /// Hands in a message to one recipient with more header fields, each of them a line; gives its id.
+    pub async fn inject_as(&self, fields: &str, to: &str) -> String {
+        self.inject_text("s@shop.test", &[to], &labelled(fields))
+            .await
+    }
+
+    /// As [`Mta::inject_as`] for each of these, one after another over one connection; in no event before the last.
+    pub async fn inject_all(&self, fields: &str, to: &[String]) -> Vec<String> {
         let mut talk = Talk::open(self.smtp).await;
-        for recipient in to {
+        let mut ids = Vec::new();
+        for to in to {
             let number = self.sent.fetch_add(1, Relaxed);
-            let message = format!(
-                "Message-ID: <story-{number}@test>\r\n{fields}From: <s@shop.test>\r\n\r\nHello.\r\n"
-            );
-            let reply = talk
-                .submit_pipelined("s@shop.test", recipient, &message)
-                .await;
-            assert!(reply.starts_with("250"), "{recipient}: {reply}");
+            let text = format!("Message-ID: <story-{number}@test>\r\n{}", labelled(fields));
+            let reply = talk.submit_at_once("s@shop.test", to, &text).await;
+            assert!(reply.starts_with("250"), "{reply}");
+            ids.push(id_in(&reply));
+        }
+        ids
+    }
+
+    /// The reply that refuses a message with these header fields.
+    pub async fn refusal(&self, fields: &str, to: &str) -> String {
+        let mut talk = Talk::open(self.smtp).await;
+        let reply = talk.submit("s@shop.test", &[to], &labelled(fields)).await;
+        assert!(reply.starts_with(['4', '5']), "{reply}");
+        reply
+    }
+
+    /// What waits, once something does and `held_by` holds all of it.
+    pub async fn all_held_by(&self, held_by: &str) -> Vec<Value> {
+        self.all(held_by, |entry| entry["waits"]["held_by"] == held_by)
+            .await
+    }
+
+    /// What waits, once something does and `wanted` is so for all of it.
+    pub async fn all(&self, what: &str, wanted: impl Fn(&Value) -> bool) -> Vec<Value> {
+        let started = Instant::now();
+        loop {
+            let entries = self.get("/api/v1/queue?limit=10000").await;
+            let Value::Array(entries) = entries else {
+                panic!("no list: {entries}")
+            };
+            if !entries.is_empty() && entries.iter().all(&wanted) {
+                return entries;
+            }
+            assert!(started.elapsed() < PATIENCE, "not all {what}: {entries:#?}");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    /// Waits until nothing is in the queue any more.
+    pub async fn empty(&self) {
+        let started = Instant::now();
+        loop {
+            let left = self.get("/api/v1/queue?limit=10000").await;
+            if left.as_array().is_some_and(Vec::is_empty) {
+                return;
+            }
+            assert!(started.elapsed() < PATIENCE, "still there: {left:#}");
+            tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }
 
@@ -271,6 +319,10 @@ fn rests(entry: &Value, now: Timestamp) -> bool {
 
 fn listen() -> TcpListener {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port")
+}
+
+fn labelled(fields: &str) -> String {
+    format!("{fields}From: <s@shop.test>\r\nSubject: hello\r\n\r\nHello.\r\n")
 }
 
 /// The message id in an accepting reply.

@@ -3,6 +3,7 @@
 use crate::config::Config;
 use crate::delivery::RouteConfig;
 use crate::http::Advice;
+use crate::http::explain::text;
 use crate::policy::Held;
 use crate::policy::suspension::{At, Suspension};
 use crate::policy::warmup::{Reason, Waiting};
@@ -21,7 +22,7 @@ pub struct Matter<'a> {
 /// Says what can be done about `held`.
 pub fn advise(held: &Held, matter: &Matter<'_>, config: &Config) -> Advice {
     Advice {
-        text: held.to_string(),
+        text: text(held),
         keys: keys(held, matter, config),
         command: command(held, matter),
         held: held.clone(),
@@ -102,7 +103,9 @@ fn of_warmup(waiting: &Waiting, config: &Config) -> Vec<String> {
 
 fn of_operator(waiting: &Waiting) -> Option<String> {
     let (source, provider) = (&waiting.source, waiting.provider.as_deref());
-    let what = provider.map_or(source.to_string(), |provider| format!("{source} {provider}"));
+    let what = provider.map_or(source.to_string(), |provider| {
+        format!("{source} {provider}")
+    });
     match waiting.why {
         Reason::Spent { .. } | Reason::Unreadable { .. } | Reason::ClockIsBack { .. } => {
             Some(format!("mailwright warmup set {what} STAGE"))
@@ -112,10 +115,10 @@ fn of_operator(waiting: &Waiting) -> Option<String> {
     }
 }
 
-/// The place of the rule that asked for it, which is told as `by rule PLACE`.
+/// The place of the rule that asked for it, which its reason ends with: `unusual rate (rule provider[0].rule[1])`.
 fn rule_of(suspension: &Suspension) -> Option<String> {
-    let place = suspension.why.strip_prefix("by rule ")?;
-    Some(place.to_owned())
+    let (_, place) = suspension.why.rsplit_once("(rule ")?;
+    Some(place.strip_suffix(')')?.to_owned())
 }
 
 fn lift(suspension: &Suspension) -> String {
@@ -141,7 +144,10 @@ fn of_pool(pool: &str, matter: &Matter<'_>, config: &Config) -> Vec<String> {
 /// `source[0]`; by its name where the configuration no longer has it.
 pub fn source_key(name: &str, config: &Config) -> String {
     let at = config.source.iter().position(|source| source.name == name);
-    at.map_or_else(|| format!("source \"{name}\""), |at| format!("source[{at}]"))
+    at.map_or_else(
+        || format!("source \"{name}\""),
+        |at| format!("source[{at}]"),
+    )
 }
 
 /// `pool[0]`
@@ -153,7 +159,10 @@ pub fn pool_key(name: &str, config: &Config) -> Option<String> {
 /// `tenant[0]`
 pub fn tenant_key(name: Option<&str>, config: &Config) -> Option<String> {
     let name = name?;
-    let at = config.tenant.iter().position(|tenant| tenant.name == name)?;
+    let at = config
+        .tenant
+        .iter()
+        .position(|tenant| tenant.name == name)?;
     Some(format!("tenant[{at}]"))
 }
 

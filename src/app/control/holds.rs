@@ -9,7 +9,9 @@ use crate::policy::limits::{Fill, Full, Kind};
 /// Hours that are closed; transactional mail goes at any.
 pub fn closed(windows: &[Window], stream: Option<Stream>) -> Option<Held> {
     let mut windows = windows.iter().filter(|window| !window.open);
-    let window = windows.next().filter(|_| stream != Some(Stream::Transactional))?;
+    let window = windows
+        .next()
+        .filter(|_| stream != Some(Stream::Transactional))?;
     Some(Held::SendWindow {
         of: window.of.as_str().into(),
         window: window.window.as_str().into(),

@@ -2,9 +2,7 @@
 
 use super::Daemon;
 use crate::config::Config;
-use crate::http::{
-    Lift, Lifted, Membership, Refusal, SourceEntry, Steer, Steered, WhichWarmup,
-};
+use crate::http::{Lift, Lifted, Membership, Refusal, SourceEntry, Steer, Steered, WhichWarmup};
 use crate::policy::Settings;
 use crate::policy::sources::Source;
 use crate::policy::suspension::{At, Suspension};
@@ -105,7 +103,10 @@ impl Daemon {
             present: source.is_present(),
             ehlo: source.ehlo.to_string(),
             pools: pools_of(&source.name, &config),
-            warmup: positions.iter().find(|p| *p.source == *source.name).cloned(),
+            warmup: positions
+                .iter()
+                .find(|p| *p.source == *source.name)
+                .cloned(),
             suspensions: of_source(&suspensions, &source.name).cloned().collect(),
         };
         settings.sources.all().map(entry).collect()
@@ -171,7 +172,8 @@ fn is_ahead(until: Option<Timestamp>, now: Timestamp) -> Result<(), Refusal> {
 }
 
 fn reason(why: Option<&str>) -> &str {
-    why.filter(|why| !why.trim().is_empty()).unwrap_or(NO_REASON)
+    why.filter(|why| !why.trim().is_empty())
+        .unwrap_or(NO_REASON)
 }
 
 fn refused(error: OperateError) -> Refusal {

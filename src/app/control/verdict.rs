@@ -6,7 +6,7 @@ use super::holds::{busy, closed, full};
 use crate::config::Config;
 use crate::delivery::{Explained, Subject};
 use crate::dns::DnsFailure;
-use crate::http::explain::summary;
+use crate::http::explain::{summary, until, way};
 use crate::http::{Advice, Keys, Question, Refusal, Verdict, Window};
 use crate::mail::{Labels, MessageId};
 use crate::policy::window::{SendWindows, State};
@@ -29,44 +29,54 @@ impl Daemon {
         };
         let explained = self.delivery.explain(&subject).await;
         let explained = explained.map_err(|failure| nowhere(&subject.domain, &failure))?;
-        let mut verdict = self.verdict(explained, &subject, None);
         let now = self.clock.now();
-        if let Some(at) = question.send_at.filter(|at| *at > now) {
-            verdict.explained.waits = Some(Held::SendAt);
-            verdict.explained.until = Some(at);
-        }
+        let later = question.send_at.filter(|at| *at > now);
+        let first = later.map(|at| (Held::SendAt, Some(at)));
+        let mut verdict = self.verdict(explained, &subject, None, first);
         let arrival = Arrival {
             labels: &subject.labels,
             send_at: question.send_at,
             expires: question.expires,
         };
         verdict.refused = self.policy.receive(&arrival, now).err();
-        verdict.notes = self.notes(question);
+        verdict.notes.extend(self.notes(question));
         verdict.summary = summary(&verdict.explained, verdict.refused.as_ref());
         Ok(verdict)
     }
 
-    /// The verdict on an entry of the queue that waits. `None` where nobody knows where it goes.
-    pub(super) async fn explain_entry(&self, view: &View) -> Option<Verdict> {
+    /// The verdict on an entry of the queue, of which `held` is the first answer. `None` where nobody knows where it
+    /// goes.
+    pub(super) async fn explain_entry(&self, view: &View, held: &Held) -> Option<Verdict> {
         let subject = Subject::from(view);
         let explained = self.delivery.explain(&subject).await.ok()?;
-        Some(self.verdict(explained, &subject, Some(view.id)))
+        let first = match held {
+            // What would hold it next is of more interest.
+            Held::Sending { .. } | Held::Routing { .. } => None,
+            held => Some((held.clone(), held.until().or(view.due))),
+        };
+        Some(self.verdict(explained, &subject, Some(view.id), first))
     }
 
+    /// `first` is known to hold it before anything else does, until an instant.
     fn verdict(
         &self,
         mut explained: Explained,
         subject: &Subject,
         id: Option<MessageId>,
+        first: Option<(Held, Option<Timestamp>)>,
     ) -> Verdict {
-        let now = self.clock.now();
         let config = self.config.lock();
-        let windows = self.windows(&explained, subject, &config, now);
+        let windows = self.windows(&explained, subject, &config);
         let waits = explained.waits.take();
         let waits = waits.or_else(|| closed(&windows, subject.labels.stream));
         let waits = waits.or_else(|| full(&explained.explanation));
         explained.waits = waits.or_else(|| busy(&explained.explanation));
         explained.until = explained.waits.as_ref().and_then(Held::until);
+        let mut notes = Vec::new();
+        if let Some((held, until)) = first {
+            notes.extend(then(&held, &explained));
+            (explained.waits, explained.until) = (Some(held), until);
+        }
         let id = id.map(|id| id.to_string());
         let matter = Matter {
             domain: &subject.domain,
@@ -80,7 +90,7 @@ impl Daemon {
             windows,
             advice: everything(&explained, &matter, &config),
             keys: keys(&explained, &subject.labels, &config),
-            notes: Vec::new(),
+            notes,
             explained,
         }
     }
@@ -134,18 +144,18 @@ impl Daemon {
     }
 
     /// The hours of the tenant and of the provider.
-    fn windows(
-        &self,
-        explained: &Explained,
-        subject: &Subject,
-        config: &Config,
-        now: Timestamp,
-    ) -> Vec<Window> {
+    fn windows(&self, explained: &Explained, subject: &Subject, config: &Config) -> Vec<Window> {
+        let now = self.clock.now();
         let name = subject.labels.tenant.as_deref();
         let tenant = config.tenant.iter().find(|t| name == Some(t.name.as_str()));
         let of_tenant = tenant.and_then(|tenant| {
             let key = tenant_key(name, config)?;
-            window(&format!("tenant {}", tenant.name), &tenant.send_window, &key, now)
+            window(
+                &format!("tenant {}", tenant.name),
+                &tenant.send_window,
+                &key,
+                now,
+            )
         });
         let settings = self.policy.settings();
         let provider = settings.providers.get(&explained.explanation.provider);
@@ -157,6 +167,21 @@ impl Daemon {
             window(&of, &provider.send_window, &key, now)
         });
         of_tenant.into_iter().chain(of_provider).collect()
+    }
+}
+
+/// What comes behind something that holds the message by itself.
+fn then(held: &Held, explained: &Explained) -> Option<String> {
+    match (held, &explained.waits) {
+        (Held::Retry { .. } | Held::SendAt | Held::Operator { .. }, None) => {
+            let way = way(explained);
+            Some(format!("then, as things stand, it would go {way}"))
+        }
+        (Held::Retry { .. } | Held::SendAt | Held::Operator { .. }, Some(next)) => {
+            let next = until(next, explained.until);
+            Some(format!("then, as things stand, it would wait for {next}"))
+        }
+        _ => None,
     }
 }
 
@@ -198,13 +223,16 @@ fn everything(explained: &Explained, matter: &Matter<'_>, config: &Config) -> Ve
 fn keys(explained: &Explained, labels: &Labels, config: &Config) -> Keys {
     let explanation = &explained.explanation;
     let mut providers = config.provider.iter();
-    let provider = providers.position(|p| *p.name == *explanation.provider);
-    let provider = provider.map_or(SHIPPED.to_owned(), |at| format!("provider[{at}]"));
+    let at = providers.position(|p| *p.name == *explanation.provider);
+    let own = at.map(|at| format!("provider[{at}]"));
     let route = route_of(&explained.domain, config);
     let tls = match &route {
         Some((key, route)) if route.tls.is_some() => format!("{key}.tls"),
         _ if config.delivery.tls == explained.tls => "delivery.tls".to_owned(),
-        _ => format!("{provider}.tls"),
+        _ => own.as_ref().map_or_else(
+            || format!("{SHIPPED}: {}, tls", explanation.provider),
+            |own| format!("{own}.tls"),
+        ),
     };
     let tenant = tenant_key(labels.tenant.as_deref(), config);
     let sources = explanation.candidates.iter().map(|candidate| {
@@ -217,7 +245,7 @@ fn keys(explained: &Explained, labels: &Labels, config: &Config) -> Keys {
             .map(|(key, _)| format!("{key}.next_hop")),
         pool: pool(labels, config),
         sources: sources.collect(),
-        provider,
+        provider: own.unwrap_or_else(|| SHIPPED.to_owned()),
         tls,
         tenant,
     }
@@ -248,6 +276,11 @@ fn stand_in(question: &Question) -> MessageId {
 fn nowhere(domain: &str, failure: &DnsFailure) -> Refusal {
     match failure.bounce_class() {
         Some(_) => Refusal::Impossible(format!("mail to {domain} bounces: {failure}")),
-        None => Refusal::Unavailable(format!("where mail to {domain} goes is not known: {failure}")),
+        None => Refusal::Unavailable(format!(
+            "where mail to {domain} goes is not known: {failure}"
+        )),
     }
 }
+
+#[cfg(test)]
+mod tests;

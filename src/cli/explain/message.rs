@@ -45,7 +45,11 @@ mod tests {
     #[test]
     fn the_header_section_ends_with_the_first_empty_line_whatever_ends_the_lines() {
         for text in ["A: b\n c\n\nX: y\n", "A: b\r\n c\r\n\r\nX: y", "A: b\n c"] {
-            assert_eq!(head(text.as_bytes()).unwrap(), b"A: b\r\n c\r\n", "{text:?}");
+            assert_eq!(
+                head(text.as_bytes()).unwrap(),
+                b"A: b\r\n c\r\n",
+                "{text:?}"
+            );
         }
         assert_eq!(head(&b""[..]).unwrap(), b"");
     }

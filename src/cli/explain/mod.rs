@@ -56,10 +56,11 @@ pub fn run(args: &Args, out: &mut dyn Write) -> Outcome {
     let question = question(args)?;
     let daemon = args.options.daemon()?;
     let verdict: Verdict = daemon.get("/api/v1/explain", &question)?;
-    Ok(match args.options.format {
+    match args.options.format {
         Format::Json => writeln!(out, "{}", serde_json::json!(verdict))?,
         Format::Table => table::verdict(&verdict, out)?,
-    })
+    }
+    Ok(())
 }
 
 /// What the options say, and where they say nothing the message.

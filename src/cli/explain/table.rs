@@ -5,7 +5,7 @@ use crate::http::{Verdict, Window};
 use crate::policy::Held;
 use crate::policy::explain::{Candidate, LineView};
 use crate::policy::limits::{Fill, Kind};
-use crate::policy::warmup::{Condition, Position};
+use crate::policy::warmup::{Condition, Position, Stage};
 use std::io::{self, Write};
 
 type Out<'o> = &'o mut dyn Write;
@@ -27,10 +27,18 @@ pub fn verdict(verdict: &Verdict, out: Out<'_>) -> io::Result<()> {
 fn way(verdict: &Verdict, out: Out<'_>) -> io::Result<()> {
     let (explained, keys) = (&verdict.explained, &verdict.keys);
     let explanation = &explained.explanation;
-    let key = |key: &Option<String>| key.as_ref().map_or(String::new(), |key| format!(" ({key})"));
+    let key = |key: &Option<String>| {
+        key.as_ref()
+            .map_or(String::new(), |key| format!(" ({key})"))
+    };
     let site = match explanation.site.is_empty() {
         true => "not known".to_owned(),
-        false => format!("{}, by {}{}", explanation.site, explained.by, key(&keys.site)),
+        false => format!(
+            "{}, by {}{}",
+            explanation.site,
+            explained.by,
+            key(&keys.site)
+        ),
     };
     let pool = match explanation.pool.is_empty() {
         true => "none".to_owned(),
@@ -38,13 +46,24 @@ fn way(verdict: &Verdict, out: Out<'_>) -> io::Result<()> {
     };
     field("domain", &explained.domain, out)?;
     field("site", &site, out)?;
-    field("provider", &format!("{} ({})", explanation.provider, keys.provider), out)?;
-    field("tls", &format!("{} ({})", explained.tls.name(), keys.tls), out)?;
+    field(
+        "provider",
+        &format!("{} ({})", explanation.provider, keys.provider),
+        out,
+    )?;
+    field(
+        "tls",
+        &format!("{} ({})", explained.tls.name(), keys.tls),
+        out,
+    )?;
     field("pool", &pool, out)?;
     if let Some(reply) = &verdict.refused {
         field("refused", &reply.to_string(), out)?;
     }
-    verdict.notes.iter().try_for_each(|note| field("note", note, out))
+    verdict
+        .notes
+        .iter()
+        .try_for_each(|note| field("note", note, out))
 }
 
 fn field(name: &str, value: &str, out: Out<'_>) -> io::Result<()> {
@@ -53,11 +72,16 @@ fn field(name: &str, value: &str, out: Out<'_>) -> io::Result<()> {
 
 fn sources(verdict: &Verdict, out: Out<'_>) -> io::Result<()> {
     let candidates = &verdict.explained.explanation.candidates;
-    writeln!(out, "\nsources, in the order in which this message tries them")?;
+    writeln!(
+        out,
+        "\nsources, in the order in which this message tries them"
+    )?;
     if candidates.is_empty() {
         writeln!(out, "  none")?;
     }
-    candidates.iter().try_for_each(|candidate| source(verdict, candidate, out))
+    candidates
+        .iter()
+        .try_for_each(|candidate| source(verdict, candidate, out))
 }
 
 fn source(verdict: &Verdict, candidate: &Candidate, out: Out<'_>) -> io::Result<()> {
@@ -79,7 +103,7 @@ fn source(verdict: &Verdict, candidate: &Candidate, out: Out<'_>) -> io::Result<
         writeln!(out, "    warm-up  {} ({key}.warmup)", warmup(position))?;
     }
     match &candidate.line {
-        Some(line) => of_line(verdict, line, out),
+        Some(line) => of_line(verdict, line, candidate, out),
         None => writeln!(out, "    line     none yet"),
     }
 }
@@ -90,7 +114,11 @@ fn standing(verdict: &Verdict, candidate: &Candidate, out: Out<'_>) -> io::Resul
         (None, true) => writeln!(out, "    taken"),
         (None, false) => writeln!(out, "    not taken: one before it is"),
         (Some(held), taken) => {
-            let taken = if taken { "taken when it can" } else { "not taken" };
+            let taken = if taken {
+                "taken when it can"
+            } else {
+                "not taken"
+            };
             writeln!(out, "    {taken}: waits for {}", until(held, held.until()))?;
             advice(verdict, held, "    ", out)
         }
@@ -111,7 +139,12 @@ fn advice(verdict: &Verdict, held: &Held, indent: &str, out: Out<'_>) -> io::Res
     }
 }
 
-fn of_line(verdict: &Verdict, line: &LineView, out: Out<'_>) -> io::Result<()> {
+fn of_line(
+    verdict: &Verdict,
+    line: &LineView,
+    candidate: &Candidate,
+    out: Out<'_>,
+) -> io::Result<()> {
     let LineView {
         waiting,
         open,
@@ -122,14 +155,14 @@ fn of_line(verdict: &Verdict, line: &LineView, out: Out<'_>) -> io::Result<()> {
     let key = "delivery.max_connections_per_site";
     writeln!(
         out,
-        "    line     {waiting} waiting; {open} connections open, {window} may be, {most} at most ({key})"
+        "    line     {waiting} waiting; connections: {open} open, {window} may be, {most} at most ({key})"
     )?;
     match held {
-        Some(held) => {
+        Some(held) if candidate.held.as_ref() != Some(held) => {
             writeln!(out, "             waits for {}", until(held, held.until()))?;
-            advice(verdict, held, "    ", out)
+            advice(verdict, held, "           ", out)
         }
-        None => Ok(()),
+        _ => Ok(()),
     }
 }
 
@@ -142,7 +175,9 @@ fn limits_of_labels(verdict: &Verdict, out: Out<'_>) -> io::Result<()> {
         let own = own.unwrap_or_default();
         writeln!(out, "  none ({own}limits.tenant, limits.campaign)")?;
     }
-    limits.iter().try_for_each(|fill| writeln!(out, "  {}", limit(fill)))
+    limits
+        .iter()
+        .try_for_each(|fill| writeln!(out, "  {}", limit(fill)))
 }
 
 fn windows(windows: &[Window], out: Out<'_>) -> io::Result<()> {
@@ -173,14 +208,16 @@ pub fn limit(fill: &Fill) -> String {
         Kind::Bytes => "octets",
     };
     let free = fill.until.map(|until| format!(", full until {until}"));
-    format!("{of}: {used} of {limit} {what} ({key}){}", free.unwrap_or_default())
+    format!(
+        "{of}: {used} of {limit} {what} ({key}){}",
+        free.unwrap_or_default()
+    )
 }
 
 /// `to google: warming, stage 3 of 45, sending day 3, 120 of 500 used, 380 left`
 pub fn warmup(position: &Position) -> String {
     let provider = &position.provider;
-    let stage = format!("stage {} of {}", position.stage, position.stages);
-    let mut text = format!("to {provider}: {}, {stage}", condition(position.condition));
+    let mut text = format!("to {provider}: {}", state(position));
     text.push_str(&format!(", sending day {}", position.day));
     if let Some(budget) = &position.budget {
         let (used, cap, left) = (budget.used, budget.cap, budget.remaining);
@@ -198,6 +235,15 @@ pub fn warmup(position: &Position) -> String {
         text.push_str(&format!("; {until}"));
     }
     text
+}
+
+/// `warming, stage 3 of 45`; past the last stage `warm`.
+pub fn state(position: &Position) -> String {
+    let condition = condition(position.condition);
+    match position.stage {
+        Stage::At(stage) => format!("{condition}, stage {stage} of {}", position.stages),
+        Stage::Warm => condition.to_owned(),
+    }
 }
 
 /// In a word.

@@ -44,7 +44,12 @@ pub fn list(
     Ok(views.iter().filter_map(entry).collect())
 }
 
-pub fn show(options: &Options, config: &Config, id: &str, why: &str) -> Result<Vec<QueueEntry>, Failure> {
+pub fn show(
+    options: &Options,
+    config: &Config,
+    id: &str,
+    why: &str,
+) -> Result<Vec<QueueEntry>, Failure> {
     let which = Selector {
         id: Some(id.to_owned()),
         ..Selector::default()

@@ -41,13 +41,16 @@ pub fn run(args: &Args, options: &Options, out: &mut dyn Write) -> Outcome {
     let config = options.config()?;
     let warmup = wanted(args, &config)?;
     let ramp = ramp(&warmup, &config.warmup, args.provider.as_deref())?;
-    let start = args.start.or(warmup.started.filter(|_| args.source.is_some()));
+    let start = args
+        .start
+        .or(warmup.started.filter(|_| args.source.is_some()));
     let start = start.unwrap_or_else(|| today(&config.warmup));
     let plan = plan(&ramp, start, args.list);
-    Ok(match options.format {
+    match options.format {
         Format::Json => writeln!(out, "{}", serde_json::json!(plan))?,
         Format::Table => table::plan(&plan, ramp.volume(ramp.stages()), out)?,
-    })
+    }
+    Ok(())
 }
 
 /// The warm-up that is asked about, with what the command line says otherwise.
@@ -67,7 +70,12 @@ fn wanted(args: &Args, config: &Config) -> Result<SourceWarmup, Failure> {
 }
 
 fn of_source(name: &str, config: &Config) -> Result<SourceWarmup, Failure> {
-    let warming = || config.source.iter().filter(|source| source.warmup.is_some());
+    let warming = || {
+        config
+            .source
+            .iter()
+            .filter(|source| source.warmup.is_some())
+    };
     let found = warming().find(|source| source.name == name);
     if let Some(warmup) = found.and_then(|source| source.warmup.clone()) {
         return Ok(warmup);
@@ -111,7 +119,7 @@ fn ramp(
 }
 
 /// What is wrong with it, each with the remedy.
-fn faults(warmup: &SourceWarmup, config: &warmup::Config) -> Failure {
+pub(super) fn faults(warmup: &SourceWarmup, config: &warmup::Config) -> Failure {
     let mut problems = Problems::default();
     let pools: Vec<&str> = match &warmup.overflow {
         // Pools are no matter here.

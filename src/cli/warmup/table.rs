@@ -50,7 +50,9 @@ fn row(position: &Position) -> [String; 16] {
         budget(|budget| budget.released),
         budget(|budget| budget.used),
         budget(|budget| budget.remaining),
-        position.planned.map_or("-".to_owned(), |stage| stage.to_string()),
+        position
+            .planned
+            .map_or("-".to_owned(), |stage| stage.to_string()),
         rate(&rates.bounces),
         rate(&rates.blocks),
         rate(&rates.deferrals),
@@ -68,7 +70,11 @@ fn rate(ratio: &Ratio) -> String {
     }
     // Rounded down, so that it never looks like more than it is.
     let hundredths = u128::from(*part) * 10_000 / u128::from(*whole);
-    format!("{part}/{whole} {}.{:02}%", hundredths / 100, hundredths % 100)
+    format!(
+        "{part}/{whole} {}.{:02}%",
+        hundredths / 100,
+        hundredths % 100
+    )
 }
 
 /// The calendar, and what it comes to.

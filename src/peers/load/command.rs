@@ -43,6 +43,9 @@ pub struct Args {
     /// Sender
     #[arg(long, default_value = "load@load.example")]
     pub from: String,
+    /// A header field of every message, such as "X-Mailwright-Campaign: spring"; may be given several times
+    #[arg(long, value_name = "NAME: VALUE", value_parser = field)]
+    pub header: Vec<Box<str>>,
     /// Insist on TLS; any certificate will do
     #[arg(long)]
     pub starttls: bool,
@@ -88,11 +91,27 @@ impl From<Args> for LoadConfig {
             recipients: args.recipients,
             domains: args.domains,
             from: args.from.into(),
+            fields: args
+                .header
+                .iter()
+                .map(|field| format!("{field}\r\n"))
+                .collect(),
             starttls: args.starttls,
             auth: args.auth,
             ledger: args.ledger,
             run: default.run,
         }
+    }
+}
+
+/// One line, with a name of RFC 5322 §3.6.8.
+fn field(text: &str) -> Result<Box<str>, String> {
+    let named = text.split_once(':').is_some_and(|(name, _)| {
+        !name.is_empty() && name.bytes().all(|octet| octet.is_ascii_graphic())
+    });
+    match named && !text.contains(char::is_control) {
+        true => Ok(text.into()),
+        false => Err("write a name, a colon and a value: \"X-Mailwright-Pool: new\"".to_owned()),
     }
 }
 

@@ -51,6 +51,8 @@ pub struct LoadConfig {
     /// Recipient domains, `d0.load.example` and on, taken in turn.
     pub domains: u64,
     pub from: Box<str>,
+    /// Header fields of every message, each with its line end.
+    pub fields: String,
     /// Insist on TLS, with any certificate.
     pub starttls: bool,
     /// User and password for AUTH PLAIN.
@@ -74,6 +76,7 @@ impl Default for LoadConfig {
             recipients: 1,
             domains: 100,
             from: "load@load.example".into(),
+            fields: String::new(),
             starttls: false,
             auth: None,
             ledger: None,

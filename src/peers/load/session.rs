@@ -199,12 +199,12 @@ impl Link {
     /// Header section and body; no line begins with a dot.
     fn content(&mut self, job: &Job, id: &str, recipients: &[String], stamp: &str) {
         let mut head = String::with_capacity(352);
-        let from = &job.config.from;
+        let (from, fields) = (&job.config.from, &job.config.fields);
         // Writing to a String cannot fail.
         let _written = write!(
             head,
             "From: <{from}>\r\nTo: <{}>\r\nSubject: load {id}\r\nMessage-ID: <{id}@load.example>\r\nX-Load-Id: {id}\r\n\
-             {stamp}MIME-Version: 1.0\r\nContent-Type: text/plain; charset=us-ascii\r\n\r\n",
+             {fields}{stamp}MIME-Version: 1.0\r\nContent-Type: text/plain; charset=us-ascii\r\n\r\n",
             recipients.first().map_or("nobody@load.example", |r| r),
         );
         self.wire.output().extend_from_slice(head.as_bytes());

@@ -1,7 +1,7 @@
 //! One limit.
 
 use super::cells::Moment;
-use super::numbers::Numbers;
+use super::numbers::{Numbers, POLL};
 use super::rules::Settings;
 use super::{Fill, Full, Kind, Of};
 use crate::units::Timestamp;
@@ -27,6 +27,8 @@ pub struct Limit {
 #[must_use = "the connection is counted until this is dropped"]
 pub struct Seat(Arc<Limit>);
 
+/// How long who finds as many messages of a tenant or a campaign in flight as there may be waits before asking again.
+const IN_FLIGHT_POLL: Duration = Duration::from_millis(25);
 /// How long idle connections are asked to go after somebody found no seat; that one asks again within it.
 const WANTED: Duration = Duration::from_secs(2);
 
@@ -74,7 +76,7 @@ impl Limit {
     }
 
     /// Room for one connection, until the seat is dropped, and one of the connection rate. Where all seats are taken, who
-    /// is refused asks again in a second, and [idle connections should go](Limit::is_wanted).
+    /// is refused asks again after a while, and [idle connections should go](Limit::is_wanted).
     pub fn connection(self: &Arc<Self>, now: Timestamp) -> Result<Seat, Full> {
         if self.has(&[Kind::Connections, Kind::ConnectionRate]) {
             self.take_seat(now)?;
@@ -112,9 +114,17 @@ impl Limit {
         self.numbers.lock().is_at_rest(now)
     }
 
+    /// A message in flight is over sooner than a connection is.
+    fn poll(&self) -> Duration {
+        match &self.of {
+            Of::Tenant { .. } | Of::Campaign { .. } => IN_FLIGHT_POLL,
+            Of::Source { .. } | Of::Site { .. } | Of::Provider { .. } => POLL,
+        }
+    }
+
     fn take_seat(&self, now: Timestamp) -> Result<(), Full> {
         let mut numbers = self.numbers.lock();
-        let taken = numbers.connection(self.open(), now);
+        let taken = numbers.connection(self.open(), self.poll(), now);
         if taken.is_ok() {
             // Under the lock, so that nobody else counts the same seat as free.
             self.open.fetch_add(1, Ordering::Relaxed);

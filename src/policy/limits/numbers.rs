@@ -25,7 +25,7 @@ struct Seats {
 }
 
 /// How long who finds no seat waits before asking again: a seat is free when a connection ends, and nobody knows when.
-const POLL: Duration = Duration::from_secs(1);
+pub const POLL: Duration = Duration::from_secs(1);
 
 impl Numbers {
     /// Takes over what is configured. A number that has not changed keeps its state.
@@ -77,10 +77,16 @@ impl Numbers {
         self.messages.iter_mut().for_each(Meter::give_back);
     }
 
-    /// Whether there may be one connection more than `open`; takes one of the connection rate.
-    pub fn connection(&mut self, open: u32, now: Timestamp) -> Result<(), State<Moment>> {
+    /// Whether there may be one connection more than `open`; takes one of the connection rate. Who finds no seat asks
+    /// again after `poll`.
+    pub fn connection(
+        &mut self,
+        open: u32,
+        poll: Duration,
+        now: Timestamp,
+    ) -> Result<(), State<Moment>> {
         if let Some(seats) = self.connections.as_ref().filter(|s| open >= s.most) {
-            let until = Moment::from(now + POLL);
+            let until = Moment::from(now + poll);
             return Err(seats.state(open, until));
         }
         let Some(meter) = &mut self.connection_rate else {

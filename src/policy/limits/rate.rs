@@ -1,5 +1,6 @@
 //! A count in a time, as an operator writes it.
 
+use crate::units;
 use crate::units::Size;
 use serde::de::{Deserialize, Deserializer, Error as _, Visitor};
 use serde::{Serialize, Serializer};
@@ -116,28 +117,13 @@ impl Rates {
 /// One as a text, several as a list.
 impl Serialize for Rates {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self.0.as_slice() {
-            [one] => one.serialize(serializer),
-            several => several.serialize(serializer),
-        }
+        units::write_one_or_more(&self.0, serializer)
     }
 }
 
 impl<'de> Deserialize<'de> for Rates {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        #[derive(serde::Deserialize)]
-        #[serde(untagged, expecting = "a rate such as \"100/s\", or a list of rates")]
-        enum OneOrMore {
-            One(String),
-            More(Vec<String>),
-        }
-        let texts = match OneOrMore::deserialize(deserializer)? {
-            OneOrMore::One(text) => vec![text],
-            OneOrMore::More(texts) => texts,
-        };
-        let rates = texts.iter().map(|text| text.parse());
-        let rates: Result<Vec<Rate>, NotARate> = rates.collect();
-        rates.map(Self).map_err(D::Error::custom)
+        units::one_or_more(deserializer, "a rate such as \"100/s\", or a list of rates").map(Self)
     }
 }
 
@@ -147,8 +133,7 @@ impl schemars::JsonSchema for Rates {
     }
 
     fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
-        let one = generator.subschema_for::<Rate>();
-        schemars::json_schema!({ "anyOf": [one, { "type": "array", "items": one }] })
+        units::one_or_more_schema::<Rate>(generator)
     }
 }
 

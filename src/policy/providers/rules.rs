@@ -4,6 +4,7 @@ use super::config::{RuleConfig, Scope, TreatAs};
 use super::merge::Placed;
 use crate::problem::Problems;
 use regex::bytes::{Regex, RegexBuilder, RegexSet, RegexSetBuilder};
+use std::fmt;
 use std::time::Duration;
 
 /// What follows from a refusal.
@@ -25,6 +26,18 @@ pub struct Rule {
     pub reputation: bool,
     /// The operator is told.
     pub notify: bool,
+}
+
+/// What it means, and where it is written.
+impl fmt::Display for Rule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let meaning = if self.why.is_empty() {
+            "a reply asks for it"
+        } else {
+            &*self.why
+        };
+        write!(f, "{meaning} (rule {})", self.place)
+    }
 }
 
 /// For how long a source is kept away, and from what.

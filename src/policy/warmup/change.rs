@@ -179,12 +179,13 @@ impl State {
     }
 
     /// Puts the unit at `stage` because an operator says so. A cap that is higher holds from now, a lower one from the
-    /// next day: what may have been used today stays so.
+    /// next day: what may have been used today stays so. Days after today, which a wrong clock has opened, are no more.
     pub fn set(&mut self, stage: Stage, now: Timestamp, terms: Terms<'_>) -> Change {
         let today = terms.rules.zone.date(now);
         self.enter(stage, terms.ramp);
-        self.fresh_after = self.fresh_after.max(Some(plus_days(today, -1)));
-        self.last_sent = self.last_sent.max(Some(today));
+        self.fresh_after = Some(plus_days(today, -1));
+        self.last_sent = Some(today);
+        self.days.retain(|day| day.date <= today);
         self.said = None;
         let Stage::At(number) = stage else {
             let why = "set to warm by hand: no cap any more".into();

@@ -15,6 +15,7 @@ use crate::units::Timestamp;
 use arc_swap::ArcSwap;
 use parking_lot::RwLock;
 use std::collections::{BTreeMap, HashMap};
+use std::fmt;
 use std::sync::Arc;
 
 /// The warm-up of all sources. Cheap to clone; clones are one.
@@ -36,6 +37,44 @@ pub struct Freed {
     pub source: Arc<str>,
     /// `None`: the source as a whole.
     pub provider: Option<Arc<str>>,
+}
+
+/// Why new mail is not taken for a source.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Refusal {
+    Waits(Arc<Waiting>),
+    /// What is left of the day's cap is spoken for.
+    Promised {
+        cap: u64,
+        used: u64,
+        waiting: u64,
+        until: Timestamp,
+    },
+}
+
+impl Refusal {
+    /// When it is over, where that is known.
+    pub fn until(&self) -> Option<Timestamp> {
+        match self {
+            Self::Waits(waiting) => waiting.until,
+            Self::Promised { until, .. } => Some(*until),
+        }
+    }
+}
+
+/// To follow "it would wait for".
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Waits(waiting) => waiting.fmt(f),
+            Self::Promised {
+                cap, used, waiting, ..
+            } => write!(
+                f,
+                "the warm-up's next day: of today's cap of {cap} messages {used} are used and {waiting} promised"
+            ),
+        }
+    }
 }
 
 impl Warmup {
@@ -103,15 +142,24 @@ impl Warmup {
         Some(pair.clone())
     }
 
-    /// Why a source that refuses what is over its cap takes nothing more now, where it does not.
-    pub fn refuses(&self, source: &str, now: Timestamp) -> Option<Arc<Waiting>> {
+    /// Why a source that refuses what is over its cap takes nothing more now, where it does not: the cap of the day is
+    /// used, or `waiting` recipients have been promised what is left of it.
+    pub fn refuses(&self, source: &str, waiting: u64, now: Timestamp) -> Option<Refusal> {
         let rules = self.base.rules.load();
         let refuses = |rules: &&Arc<SourceRules>| rules.overflow == Overflow::Reject;
         rules.source(source).filter(refuses)?;
-        match self.unit(source, None)?.desk.lock().look(now) {
-            Look::Wait(waiting) => Some(waiting),
-            Look::Unlimited | Look::Ask | Look::Room(_) => None,
+        let unit = self.unit(source, None)?;
+        let look = unit.desk.lock().look(now);
+        if let Look::Wait(why) = look {
+            return Some(Refusal::Waits(why));
         }
+        let budget = unit.position(now)?.budget?;
+        (budget.remaining <= waiting).then(|| Refusal::Promised {
+            cap: budget.cap,
+            used: budget.used,
+            waiting,
+            until: rules.zone.day(now).end,
+        })
     }
 
     /// Waits for room that somebody was told to wait for: a part of a lease came back, a pause ended, a day began, an

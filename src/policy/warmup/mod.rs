@@ -87,7 +87,7 @@ pub use config::{Config, Gate, HoldAt, Overflow, RollBackAt, SourceWarmup};
 pub use day::{Day, Zone};
 pub use desk::Look;
 pub use gate::{Evidence, Judgement, Verdict, judge};
-pub use handle::{Freed, Warmup};
+pub use handle::{Freed, Refusal, Warmup};
 pub use keys::WHOLE;
 pub use operate::OperateError;
 pub use pair::{Pair, Reservation, Reserved};

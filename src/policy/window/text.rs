@@ -1,6 +1,7 @@
 //! Windows as written.
 
 use super::{DAY, Days, Minute, SendWindow, SendWindows};
+use crate::units;
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 use std::fmt;
@@ -207,31 +208,14 @@ impl schemars::JsonSchema for SendWindow {
 /// One as a text, several as a list.
 impl Serialize for SendWindows {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self.0.as_slice() {
-            [one] => one.serialize(serializer),
-            several => several.serialize(serializer),
-        }
+        units::write_one_or_more(&self.0, serializer)
     }
 }
 
 impl<'de> Deserialize<'de> for SendWindows {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        #[derive(Deserialize)]
-        #[serde(
-            untagged,
-            expecting = "a window such as \"08:00-22:00 Europe/Berlin\", or a list of windows"
-        )]
-        enum OneOrMore {
-            One(String),
-            More(Vec<String>),
-        }
-        let texts = match OneOrMore::deserialize(deserializer)? {
-            OneOrMore::One(text) => vec![text],
-            OneOrMore::More(texts) => texts,
-        };
-        let windows = texts.iter().map(|text| text.parse());
-        let windows: Result<Vec<SendWindow>, NotAWindow> = windows.collect();
-        windows.map(Self).map_err(D::Error::custom)
+        let expected = "a window such as \"08:00-22:00 Europe/Berlin\", or a list of windows";
+        units::one_or_more(deserializer, expected).map(Self)
     }
 }
 
@@ -241,7 +225,6 @@ impl schemars::JsonSchema for SendWindows {
     }
 
     fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
-        let one = generator.subschema_for::<SendWindow>();
-        schemars::json_schema!({ "anyOf": [one, { "type": "array", "items": one }] })
+        units::one_or_more_schema::<SendWindow>(generator)
     }
 }

@@ -86,6 +86,20 @@ fn many_callers_keep_the_rate_without_all_coming_at_once() {
 }
 
 #[test]
+fn who_finds_that_others_did_not_come_starts_the_line_anew() {
+    let (world, limit) = World::with("bytes = \"1MB/s\"");
+    limit.charge(MB, world.now());
+    // With messages of a megabyte, a turn is a second after the one before it.
+    let turns = [0; 9].map(|_| world.told_to_wait(&limit));
+    assert!(turns[8].abs_diff(turns[0] + 8 * SECOND) < SECOND / 10);
+    // None of them comes but a newcomer.
+    world.wait(turns[7]);
+    assert_eq!(limit.message(world.now()), Ok(()));
+    limit.charge(MB, world.now());
+    assert!(world.told_to_wait(&limit) < SECOND);
+}
+
+#[test]
 fn what_is_used_is_what_is_owed_or_else_what_this_second_had() {
     let (world, limit) = World::with("bytes = \"1MB/s\"");
     world.wait(SECOND);

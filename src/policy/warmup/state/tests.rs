@@ -316,6 +316,9 @@ fn a_clock_before_all_the_days_that_are_kept_is_refused() {
     let kept = plus_days(first, 5);
     assert_eq!(state.open(first, case.terms()), Leave::TooEarly(kept));
     assert_eq!(capped(&state.open(kept, case.terms())), (1, 50));
+    // It was the days that were wrong: an operator says so.
+    let _ = state.set(Stage::At(1), noon(1), case.terms());
+    assert_eq!(capped(&state.open(first, case.terms())), (1, 50));
 }
 
 #[test]

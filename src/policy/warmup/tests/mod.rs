@@ -4,5 +4,6 @@ mod budget;
 mod day;
 mod operators;
 mod property;
+mod stores;
 mod story;
 mod world;

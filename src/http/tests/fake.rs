@@ -1,0 +1,144 @@
+//! A daemon that tells what it is asked to tell.
+
+use super::sample;
+use crate::http::*;
+use crate::policy::Held;
+use crate::units::Timestamp;
+use parking_lot::Mutex;
+
+/// A daemon with one message, which writes down what it is told.
+#[derive(Default)]
+pub(crate) struct Daemon {
+    pub(crate) told: Mutex<Vec<String>>,
+    /// The last message it was to explain.
+    pub(crate) asked: Mutex<Option<Question>>,
+    /// Orders about warm-ups.
+    pub(crate) orders: Mutex<Vec<Steer>>,
+    pub(super) unready: Vec<String>,
+    pub(super) broken: bool,
+}
+
+pub(super) fn entry() -> QueueEntry {
+    QueueEntry {
+        id: MessageId(1).to_string(),
+        recipients: vec![QueueRecipient {
+            address: "ann@example.net".into(),
+            state: "waiting".into(),
+            attempts: 2,
+            last: Some("451 4.7.1 greylisted".into()),
+        }],
+        sender: String::new(),
+        domain: "example.net".into(),
+        site: None,
+        source: None,
+        tenant: Some("acme".into()),
+        campaign: None,
+        size: 10,
+        received: Timestamp::from_millis(0),
+        state: "held".into(),
+        waits: Some(Held::Operator {
+            why: "looks odd".into(),
+        }),
+        until: None,
+        expires: Timestamp::from_millis(1_000),
+        verdict: None,
+    }
+}
+
+impl Control for Daemon {
+    async fn list(&self, which: &Selector, limit: usize) -> Vec<QueueEntry> {
+        self.told
+            .lock()
+            .push(format!("list {:?} {limit}", which.domain));
+        vec![entry()]
+    }
+
+    async fn show(&self, id: MessageId) -> Vec<QueueEntry> {
+        let explained = || QueueEntry {
+            verdict: Some(Box::new(sample::verdict())),
+            ..entry()
+        };
+        (id == MessageId(1)).then(explained).into_iter().collect()
+    }
+
+    async fn act(&self, action: Action, which: &Selector, why: &str) -> usize {
+        let told = format!("{action:?} {:?} {why}", which.tenant);
+        self.told.lock().push(told);
+        3
+    }
+
+    async fn reload(&self) -> Result<Reloaded, String> {
+        let restart_needed = vec!["data_dir".to_owned()];
+        match self.broken {
+            true => Err("mailwright.toml:1: hostname: is missing".to_owned()),
+            false => Ok(Reloaded { restart_needed }),
+        }
+    }
+
+    async fn ready(&self) -> Result<(), Vec<String>> {
+        match self.unready.is_empty() {
+            true => Ok(()),
+            false => Err(self.unready.clone()),
+        }
+    }
+
+    fn metrics(&self) -> String {
+        "# EOF\n".to_owned()
+    }
+
+    async fn explain(&self, question: &Question) -> Result<Verdict, Refusal> {
+        *self.asked.lock() = Some(question.clone());
+        match question.to.domain() {
+            "nowhere.test" => Err(Refusal::Impossible("mail to nowhere.test bounces".into())),
+            "silent.test" => Err(Refusal::Unavailable("where it goes is not known".into())),
+            _ => Ok(sample::verdict()),
+        }
+    }
+
+    fn warmups(&self, which: &WhichWarmup) -> Result<Vec<Position>, Refusal> {
+        warms(which.source.as_deref().unwrap_or("ip-a"))?;
+        Ok(vec![sample::position("google"), sample::position("*")])
+    }
+
+    async fn steer(&self, order: &Steer) -> Result<Steered, Refusal> {
+        warms(order.source())?;
+        if let Steer::Set(Set { stage, .. }) = order
+            && *stage == crate::policy::warmup::Stage::At(99)
+        {
+            let why = "the schedule of ip-a has 64 stages, and no stage 99";
+            return Err(Refusal::Impossible(why.into()));
+        }
+        self.orders.lock().push(order.clone());
+        Ok(Steered {
+            done: true,
+            positions: vec![sample::position("google")],
+        })
+    }
+
+    fn sources(&self) -> Vec<SourceEntry> {
+        vec![sample::source()]
+    }
+
+    fn lift(&self, order: &Lift) -> Result<Lifted, Refusal> {
+        let Lift {
+            source,
+            site,
+            provider,
+            why,
+        } = order;
+        warms(source)?;
+        let told = format!("lift {source} {site:?} {provider:?} {why:?}");
+        self.told.lock().push(told);
+        Ok(Lifted {
+            lifted: vec![Arc::new(sample::suspension())],
+        })
+    }
+}
+
+fn warms(source: &str) -> Result<(), Refusal> {
+    match source {
+        "ip-a" => Ok(()),
+        "ip-down" => Err(Refusal::Unavailable("the store does not answer".into())),
+        _ => Err(Refusal::Unknown(format!("no source \"{source}\" warms"))),
+    }
+}
