@@ -128,6 +128,12 @@ impl Desk {
     /// Takes over what the store said. True: somebody waits for it.
     #[must_use]
     pub fn place(&mut self, mut standing: Standing, now: Timestamp) -> bool {
+        if let (Standing::Open(late), Some(_)) = (&mut standing, &self.owed.strike) {
+            // The store was asked before the block came that it has not been told of.
+            let lease = std::mem::take(&mut late.lease);
+            self.owed.give_back(late.day.date, lease);
+            return false;
+        }
         if let (Standing::Open(new), Standing::Open(old)) = (&mut standing, &mut self.standing)
             && new.day.date == old.day.date
         {
