@@ -461,7 +461,12 @@ fn bind(address: SocketAddr) -> Result<TcpListener, StartError> {
 fn enqueue(queue: &Queue, routing: &Live<Routing>, stored: &Stored) {
     let routing = routing.load();
     let expiry = |domain: &str| -> Timestamp {
-        let scheduled = || routing.route(domain).retry.expiry(stored.meta.received);
+        // Its time to be delivered in begins when it may go.
+        let begins = stored
+            .meta
+            .received
+            .max(stored.meta.send_at.unwrap_or_default());
+        let scheduled = || routing.route(domain).retry.expiry(begins);
         stored.meta.expires.unwrap_or_else(scheduled)
     };
     queue.insert(stored, expiry);

@@ -138,6 +138,7 @@ impl Config {
         self.limits.validate("limits", problems);
         self.warmup.validate("warmup", problems);
         providers::validate(&self.provider, &self.rule, problems);
+        self.validate_shares(problems);
         self.validate_pools_named(problems);
         each(&self.route, "route", |r, at| r.validate(at, problems));
         self.delivery.validate("delivery", problems);
@@ -146,6 +147,24 @@ impl Config {
         self.tls.validate("tls", problems);
         self.http.validate("http", problems);
         self.events.validate("events", problems);
+    }
+
+    /// A share of a provider that is not there would be nobody's.
+    fn validate_shares(&self, problems: &mut Problems) {
+        let Ok(known) = providers::Providers::new(&self.provider, &self.rule) else {
+            return;
+        };
+        for (name, schedule) in &self.warmup.schedule {
+            let shares = schedule.providers.keys();
+            for provider in shares.filter(|provider| known.get(provider).is_none()) {
+                let names: Vec<&str> = known.iter().map(|known| &*known.name).collect();
+                problems.add(
+                    format!("warmup.schedule.{name}.providers.{provider}"),
+                    format!("there is no provider \"{provider}\""),
+                    format!("write one of {}", names.join(", ")),
+                );
+            }
+        }
     }
 
     fn validate_pools_named(&self, problems: &mut Problems) {

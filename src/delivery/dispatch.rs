@@ -10,7 +10,7 @@ use crate::dns::{DnsFailure, Site};
 use crate::mail::{BounceClass, EnhancedCode, Reply};
 use crate::policy::providers::Provider;
 use crate::policy::sources::Source;
-use crate::policy::{Ask, Choice, Held};
+use crate::policy::{Ask, Choice, Families, Held, Settings};
 use crate::queue::{Due, Place};
 use parking_lot::Mutex;
 use std::collections::HashMap;
@@ -39,6 +39,7 @@ impl Waiting {
 pub(super) struct Target {
     pub site: Arc<str>,
     pub provider: Arc<Provider>,
+    pub families: Families,
 }
 
 /// A place in line for an entry.
@@ -60,6 +61,7 @@ impl Target {
             site: &self.site,
             provider: &self.provider,
             last: due.last.as_ref().map(|place| &*place.source),
+            families: self.families,
         }
     }
 }
@@ -90,10 +92,8 @@ impl Delivery {
         }
         let routing = self.0.with.routing.load();
         let route = routing.route(&due.domain);
-        if let Some(target) = self.target_of(route) {
+        if let Some(target) = self.known_target(&due.domain, route) {
             self.line_up(&due, &target, route, &routing);
-        } else if let Some(site) = self.0.with.resolver.known_site(&due.domain) {
-            self.line_up(&due, &self.target_at(&site), route, &routing);
         } else if self.0.waiting.join(due.clone()) {
             let delivery = self.clone();
             self.spawn(async move { delivery.resolve(due.domain).await });
@@ -113,22 +113,53 @@ impl Delivery {
         }
     }
 
+    /// Where mail for a domain goes, where that needs no question to DNS.
+    pub(super) fn known_target(&self, domain: &str, route: &Route) -> Option<Target> {
+        let by_route = self.target_of(route);
+        by_route.or_else(|| {
+            let site = self.0.with.resolver.known_site(domain)?;
+            Some(self.target_at(&site))
+        })
+    }
+
     /// Where a route's own hosts lead.
     pub(super) fn target_of(&self, route: &Route) -> Option<Target> {
         let site = Arc::clone(route.site.as_ref()?);
         let settings = self.0.with.policy.settings();
         let hosts = route.terms.next_hop.iter().map(|hop| &*hop.host);
-        let provider = settings.provider(&site, hosts);
-        Some(Target { site, provider })
+        Some(Target {
+            provider: settings.provider(&site, hosts.clone()),
+            families: self.families(&settings, hosts),
+            site,
+        })
     }
 
     /// Where a domain's MX lead.
     pub(super) fn target_at(&self, site: &Site) -> Target {
         let settings = self.0.with.policy.settings();
         let hosts = site.hosts.iter().map(|host| &*host.name);
-        let provider = settings.provider(&site.name, hosts);
-        let site = Arc::clone(&site.name);
-        Target { site, provider }
+        Target {
+            provider: settings.provider(&site.name, hosts.clone()),
+            families: self.families(&settings, hosts),
+            site: Arc::clone(&site.name),
+        }
+    }
+
+    /// Of the addresses of hosts, where they make a difference and all of them are known.
+    fn families<'h>(&self, settings: &Settings, hosts: impl Iterator<Item = &'h str>) -> Families {
+        if !settings.sources.are_mixed() {
+            return Families::ANY;
+        }
+        let mut addresses = Vec::new();
+        for host in hosts {
+            match self.0.with.resolver.known_addresses(host) {
+                Some(Ok(found)) => addresses.extend_from_slice(&found),
+                // It has none, or nobody can say.
+                Some(Err(_)) => {}
+                None => return Families::ANY,
+            }
+        }
+        Families::of(addresses)
     }
 
     fn line_up(&self, due: &Due, target: &Target, route: &Route, routing: &Routing) {
@@ -192,7 +223,18 @@ impl Delivery {
             Lane::new(setup, self.0.for_lanes.clone())
         };
         let key = (place, Arc::clone(route.terms(target.provider.tls)));
-        Arc::clone(lanes.entry(key).or_insert_with_key(make))
+        let lane = Arc::clone(lanes.entry(key).or_insert_with_key(make));
+        drop(lanes);
+        // A reload may have said that the site is another provider's.
+        if !Arc::ptr_eq(&lane.way().provider, &target.provider) {
+            let policy = &self.0.with.policy;
+            self.renew(
+                &lane,
+                policy.way(source, &target.site, &target.provider),
+                routing,
+            );
+        }
+        lane
     }
 
     /// No site to go to: the domain's mail bounces, or waits where waiting may help.

@@ -118,6 +118,7 @@ impl Target {
             site: &self.site,
             provider: &self.provider,
             last: subject.last.as_deref(),
+            families: self.families,
         }
     }
 }

@@ -2,8 +2,8 @@
 
 use super::lane::Lane;
 use super::link::Link;
-use super::settle::Part;
-use super::{Batch, Delivery, Going};
+use super::settle::{Fate, Part, Verdict};
+use super::{Batch, Delivery};
 use crate::bounce;
 use crate::mail::{BounceClass, Disposition, Reply};
 use crate::policy::Way;
@@ -38,6 +38,18 @@ impl Delivery {
         }
     }
 
+    /// Whether a reply for which a connection ended keeps the source away, so that another takes over at once; it is kept
+    /// away then.
+    pub(super) fn keeps_away(&self, way: &Way, reply: &Reply) -> bool {
+        let rule = way.provider.judge(reply);
+        let Some(rule) = rule.filter(|rule| rule.suspend.is_some()) else {
+            return false;
+        };
+        let now = self.0.with.clock.now();
+        self.0.with.policy.suspend(way, rule, reply, now);
+        true
+    }
+
     /// Keeps the source from the site or the provider for a time, where the rule says so.
     fn keep_away(&self, way: &Way, rule: &Rule, reply: &Reply) {
         let now = self.0.with.clock.now();
@@ -48,15 +60,16 @@ impl Delivery {
     }
 }
 
-impl Going {
-    /// The reply is about the reputation of the source.
-    fn is_block(&self, reply: &Reply) -> bool {
-        let rule = self.way.provider.judge(reply);
-        rule.is_some_and(|rule| rule.reputation)
-    }
-}
-
 impl Batch {
+    /// The server has said that it wants no more from the source for now, also not over another connection.
+    pub(super) fn is_kept_away(&self, fate: &Fate) -> bool {
+        let (Some(going), Verdict::SiteFailed(reply)) = (&self.going, fate.verdict()) else {
+            return false;
+        };
+        let rule = going.way.provider.judge(reply);
+        rule.is_some_and(|rule| rule.suspend.is_some() || rule.reputation)
+    }
+
     /// The rules that these replies match; each once.
     pub(super) fn hear<'r>(&self, replies: impl IntoIterator<Item = &'r Reply>) -> Vec<Heard> {
         let Some(going) = &self.going else {
@@ -109,27 +122,35 @@ impl Batch {
     pub(super) fn observe(&mut self, outcomes: &[(u16, Disposition)], now: Timestamp) {
         let Some(going) = &mut self.going else { return };
         for (_, disposition) in outcomes {
-            let (outcome, counts) = match disposition {
-                Disposition::Delivered(_) => (Outcome::Delivered, 1),
-                Disposition::Bounced { why, .. } | Disposition::Deferred { why, .. }
-                    if why.local =>
-                {
-                    continue;
-                }
-                Disposition::Deferred { why, .. } if going.is_block(why) => (Outcome::Blocked, 0),
-                Disposition::Deferred { .. } => (Outcome::Deferred, 0),
-                Disposition::Bounced {
-                    class: BounceClass::Block,
-                    ..
-                } => (Outcome::Blocked, 1),
-                Disposition::Bounced {
-                    class: BounceClass::Hard,
-                    ..
-                } => (Outcome::Bounced, 1),
-                Disposition::Bounced { .. } => continue,
+            let Some((outcome, counts)) = of_health(&going.way, disposition) else {
+                continue;
             };
             going.lease.keep(counts);
             going.way.observe(outcome, 1, now);
         }
     }
+}
+
+/// What an outcome says of the source's health, and how much of the budget it has used. `None`: nothing.
+fn of_health(way: &Way, disposition: &Disposition) -> Option<(Outcome, usize)> {
+    let (why, counts) = match disposition {
+        Disposition::Delivered(_) => return Some((Outcome::Delivered, 1)),
+        Disposition::Deferred { why, .. } => (why, 0),
+        Disposition::Bounced { why, .. } => (why, 1),
+    };
+    if why.local {
+        return None;
+    }
+    // A block is one whether it is for good or for now.
+    let rule = way.provider.judge(why);
+    let outcome = match disposition {
+        _ if rule.is_some_and(|rule| rule.reputation) => Outcome::Blocked,
+        Disposition::Bounced { class, .. } => match class {
+            BounceClass::Block => Outcome::Blocked,
+            BounceClass::Hard => Outcome::Bounced,
+            _ => return None,
+        },
+        _ => Outcome::Deferred,
+    };
+    Some((outcome, counts))
 }

@@ -4,8 +4,9 @@ use super::dispatch::Target;
 use super::lane::Lane;
 use super::line::Waiter;
 use super::pace::{Bounds, Saved};
+use super::routing::Routing;
 use super::{Config, Delivery};
-use crate::policy::{Choice, Held};
+use crate::policy::{Choice, Families, Held, Way};
 use crate::queue::Place;
 use crate::store::{Store, StoreError};
 use std::collections::HashMap;
@@ -46,7 +47,7 @@ impl Delivery {
         let with = &self.0.with;
         loop {
             tokio::select! {
-                () = with.policy.changed() => self.renew(),
+                () = with.policy.changed() => self.renew_all(),
                 () = with.clock.sleep(ROUND) => {
                     with.policy.settings().sources.look();
                     with.policy.refresh().await;
@@ -57,37 +58,56 @@ impl Delivery {
 
     /// Something has changed that mail may wait for: every lane takes over what is said now, and what waits in it is
     /// dispatched anew.
-    fn renew(&self) {
+    fn renew_all(&self) {
         let with = &self.0.with;
         let routing = with.routing.load();
         let lanes: Vec<Arc<Lane>> = self.0.lanes.lock().values().cloned().collect();
         for lane in lanes {
-            let way = with.policy.renewed(&lane.way());
-            let config = &routing.delivery;
-            let back = lane.renew(way, Bounds::of(config), config.site_backoff.0);
-            self.dispatch_anew(back);
+            self.renew(&lane, with.policy.renewed(&lane.way()), &routing);
+        }
+        let may_be_over = |held: &Held| {
+            matches!(
+                held,
+                Held::SendWindow { .. } | Held::NoSource { .. } | Held::State { .. }
+            )
+        };
+        with.queue.reconsider(may_be_over);
+    }
+
+    pub(super) fn renew(&self, lane: &Lane, way: Arc<Way>, routing: &Routing) {
+        let config = &routing.delivery;
+        self.dispatch_anew(lane.renew(way, Bounds::of(config), config.site_backoff.0));
+    }
+
+    /// What waits in a lane may be taken from another source: looks for each pool whether one takes the first of its
+    /// mail, and if so has all of that choose again.
+    pub(super) fn elsewhere(&self, lane: &Lane) {
+        for (pool, first) in lane.samples() {
+            if !self.stays(lane, &first) {
+                self.dispatch_anew(lane.drain_pool(pool.as_deref()));
+            }
         }
     }
 
-    /// What waits in a lane may be taken from another source: looks whether one takes the first of it, and if so has all
-    /// of it choose again.
-    pub(super) fn elsewhere(&self, lane: &Lane) {
+    fn stays(&self, lane: &Lane, waiter: &Waiter) -> bool {
         let with = &self.0.with;
-        let due = lane.front().and_then(|front| with.queue.peek(front.key));
-        let Some(due) = due else { return };
+        // One that has left the queue says nothing of the others.
+        let Some(due) = with.queue.peek(waiter.key) else {
+            return false;
+        };
+        let routing = with.routing.load();
+        let known = self.known_target(&due.domain, routing.route(&due.domain));
         let way = lane.way();
-        let target = Target {
+        let target = known.unwrap_or_else(|| Target {
             site: Arc::clone(&way.site),
             provider: Arc::clone(&way.provider),
-        };
+            families: Families::ANY,
+        });
         let choice = with.policy.choose(&target.ask(&due), with.clock.now());
-        let stays = matches!(&choice, Choice::Source(source) if source.name == lane.place.source);
-        if !stays {
-            self.dispatch_anew(lane.drain());
-        }
+        matches!(&choice, Choice::Source(source) if source.name == lane.place.source)
     }
 
-    fn dispatch_anew(&self, waiters: Vec<Waiter>) {
+    pub(super) fn dispatch_anew(&self, waiters: Vec<Waiter>) {
         let (now, queue) = (self.0.with.clock.now(), &self.0.with.queue);
         for waiter in waiters {
             if let Some(due) = queue.peek(waiter.key) {

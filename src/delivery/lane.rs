@@ -1,16 +1,19 @@
 //! The ready queue of one source × site: what waits to be sent there now, and how many connections may carry it.
 
+mod state;
+
 use super::alarm::Alarms;
-use super::line::{Admit, FlowKey, Line, Order, Share, Taken, Waiter};
+use super::line::{FlowKey, Line, Share, Taken, Waiter};
 use super::pace::{Bounds, Pace, Saved};
 use super::routing::Terms;
 use crate::clock::Clock;
 use crate::mail::Reply;
 use crate::policy::explain::LineView;
-use crate::policy::{Admission, Flow, Held, Lease, Seats, Wait, Way};
+use crate::policy::{Flow, Held, Lease, Seats, Wait, Way};
 use crate::queue::{Key, Place};
 use crate::units::Timestamp;
 use parking_lot::Mutex;
+use state::{Condition, State, Stop, holds};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Notify;
@@ -48,38 +51,6 @@ pub struct Setup {
     pub saved: Option<Saved>,
 }
 
-struct State {
-    way: Arc<Way>,
-    bounds: Bounds,
-    backoff: Duration,
-    line: Line<Flow, Wait>,
-    /// Connections, open or opening.
-    open: u32,
-    /// Of those, the ones with nothing to send.
-    idle: u32,
-    pace: Pace,
-    condition: Condition,
-    /// What holds the whole line.
-    held: Option<Wait>,
-    /// Why every campaign in it was passed over when last looked at.
-    passed: Option<Wait>,
-    /// Why no further connection can be had.
-    seatless: Option<Wait>,
-    /// The next alarm.
-    alarm: Option<Timestamp>,
-}
-
-/// Whether connections can be had.
-enum Condition {
-    Up,
-    /// `failures` in a row; one connection probes it after `until`.
-    Down {
-        until: Timestamp,
-        failures: u32,
-        why: Held,
-    },
-}
-
 /// What became of an entry offered to a lane.
 #[must_use]
 pub enum Offered {
@@ -107,29 +78,35 @@ enum Pick {
     Send(Vec<Waiter>, Lease),
     Elsewhere,
     Refill(Arc<Way>),
+    /// The connection is one more than the site takes by now.
+    Leave,
     Nothing,
-}
-
-/// What is to be done about the line as a whole, when it gave nothing.
-enum Stop {
-    Hold(Wait),
-    Elsewhere(Wait),
-    Refill,
 }
 
 /// The right to one connection of a lane; given back when dropped.
 #[must_use = "dropping a slot gives up the connection it stands for"]
-pub struct Slot(Arc<Lane>, #[allow(dead_code)] Seats);
+pub struct Slot {
+    lane: Arc<Lane>,
+    seats: Seats,
+}
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        self.0.state.lock().open -= 1;
+        let mut state = self.lane.state.lock();
+        state.open -= 1;
+        // Where one closed that had not been told to, one more may have to: it opens again.
+        state.leaving = state.leaving.saturating_sub(1);
     }
 }
 
 impl Slot {
     pub fn lane(&self) -> &Arc<Lane> {
-        &self.0
+        &self.lane
+    }
+
+    /// A connection is opened, or was tried to.
+    pub fn opened(&mut self) {
+        self.seats.open();
     }
 }
 
@@ -146,6 +123,7 @@ impl Lane {
             line: Line::default(),
             open: 0,
             idle: 0,
+            leaving: 0,
             pace,
             condition: Condition::Up,
             held: None,
@@ -190,7 +168,7 @@ impl Lane {
             let weight = kept.weight();
             Share { kept, weight }
         });
-        if state.is_held(now) {
+        if state.is_held(now) || !state.line.may_go(now) {
             return Offered::Queued;
         }
         if state.idle > 0 {
@@ -205,7 +183,8 @@ impl Lane {
     pub fn another(self: &Arc<Self>) -> Option<Slot> {
         let now = self.with.clock.now();
         let mut state = self.state.lock();
-        if state.line.is_empty() || state.idle > 0 || state.is_held(now) {
+        // While all in line are passed over an alarm is set, and a connection would come to nothing again and again.
+        if state.idle > 0 || state.is_held(now) || !state.line.may_go(now) {
             None
         } else {
             self.slot(&mut state, now)
@@ -220,7 +199,8 @@ impl Lane {
             Ok(seats) => {
                 state.seatless = None;
                 state.open += 1;
-                Some(Slot(Arc::clone(self), seats))
+                let lane = Arc::clone(self);
+                Some(Slot { lane, seats })
             }
             Err(wait) => {
                 self.set_alarm(state, wait.until);
@@ -256,6 +236,7 @@ impl Lane {
                 Pick::Send(batch, lease) => return Next::Send(batch, lease),
                 Pick::Elsewhere => return Next::Elsewhere,
                 Pick::Refill(way) => way.refilled(self.with.clock.now()).await,
+                Pick::Leave => return Next::Nothing,
                 Pick::Nothing if linger.is_zero() => return Next::Nothing,
                 Pick::Nothing => {
                     let (deadline, _idle) = waiting.get_or_insert_with(|| {
@@ -276,15 +257,26 @@ impl Lane {
         match self.pick() {
             Pick::Send(batch, lease) => Next::Send(batch, lease),
             // Who comes next asks for the budget.
-            Pick::Elsewhere | Pick::Refill(_) | Pick::Nothing => Next::Nothing,
+            Pick::Elsewhere | Pick::Refill(_) | Pick::Leave | Pick::Nothing => Next::Nothing,
         }
     }
 
     fn pick(self: &Arc<Self>) -> Pick {
         let now = self.with.clock.now();
         let mut state = self.state.lock();
+        if state.open.saturating_sub(state.leaving) > state.room() {
+            state.leaving += 1;
+            // It may have been woken in place of one that stays.
+            self.wake.notify_one();
+            return Pick::Leave;
+        }
         if state.line.is_empty() || state.is_held(now) {
             return Pick::Nothing;
+        }
+        // Before its rest, which is not another source's.
+        if let Some(away) = state.way.kept_away(now) {
+            self.hold(&mut state, away);
+            return Pick::Elsewhere;
         }
         if let Some(rest) = state.resting(&self.place.site, now) {
             self.hold(&mut state, rest);
@@ -424,19 +416,32 @@ impl Lane {
         let mut state = self.state.lock();
         let line = state.drain().collect();
         (state.way, state.bounds, state.backoff) = (way, bounds, backoff);
-        (state.held, state.seatless) = (None, None);
+        (state.held, state.passed, state.seatless) = (None, None, None);
         line
     }
 
-    /// An entry that waits, one of the next to go.
-    pub fn front(&self) -> Option<Waiter> {
-        self.state.lock().line.any()
+    /// One that waits of each pool.
+    pub fn samples(&self) -> Vec<(Option<Arc<str>>, Waiter)> {
+        let state = self.state.lock();
+        let mut samples: Vec<(Option<Arc<str>>, Waiter)> = Vec::new();
+        for (flow, front) in state.line.fronts() {
+            if samples.iter().all(|(pool, _)| *pool != flow.pool) {
+                samples.push((flow.pool.clone(), front));
+            }
+        }
+        samples
     }
 
-    /// Everything in line, to be dispatched anew.
+    /// Everything in line that leaves by a pool, to be dispatched anew.
     #[must_use = "these entries are in no queue now"]
-    pub fn drain(&self) -> Vec<Waiter> {
-        self.state.lock().drain().collect()
+    pub fn drain_pool(&self, pool: Option<&str>) -> Vec<Waiter> {
+        let mut state = self.state.lock();
+        let drained = state.line.drain_where(|flow| flow.pool.as_deref() == pool);
+        let source = &state.way.source;
+        drained
+            .iter()
+            .for_each(|waiter| source.leave_line(waiter.recipients));
+        drained
     }
 
     /// Why an entry in line waits.
@@ -481,116 +486,6 @@ impl Lane {
         let state = self.state.lock();
         (state.open, state.line.len())
     }
-}
-
-impl State {
-    /// Connections that the lane may have now.
-    fn room(&self) -> u32 {
-        match self.condition {
-            Condition::Up => self.pace.window(),
-            // Half open: one connection finds out.
-            Condition::Down { .. } => 1,
-        }
-    }
-
-    fn is_held(&self, now: Timestamp) -> bool {
-        holds(&self.held, now)
-    }
-
-    fn resting(&self, site: &Arc<str>, now: Timestamp) -> Option<Wait> {
-        let (until, reply) = self.pace.resting(now)?;
-        let (site, reply) = (Arc::clone(site), Arc::clone(reply));
-        Some(Held::SiteRest { site, until, reply }.into())
-    }
-
-    /// Everything in line.
-    fn drain(&mut self) -> impl Iterator<Item = Waiter> + use<> {
-        let source = Arc::clone(&self.way.source);
-        let line = self.line.drain();
-        line.inspect(move |waiter| source.leave_line(waiter.recipients))
-    }
-
-    /// The next message that policy lets go; or what to do about the line, where it lets none.
-    fn take(&mut self, now: Timestamp) -> (Taken<Lease, Wait>, Option<Stop>) {
-        let Self { way, line, .. } = self;
-        line.set_order(match way.is_warming() {
-            true => Order::Engagement {
-                points_per_hour: way.points_per_hour,
-            },
-            false => Order::Arrival,
-        });
-        let mut stop = None;
-        let admit = |flow: &Flow, waiter: &Waiter| {
-            let recipients = u32::from(waiter.recipients);
-            let (wait, what) = match way.admit(flow, recipients, now) {
-                Admission::Go(lease) => return Admit::Go(lease),
-                Admission::Flow(why) => {
-                    let until = why.until.unwrap_or(now + LOOK_AGAIN);
-                    return Admit::WaitFlow { until, why };
-                }
-                Admission::Tenant(why) => {
-                    let until = why.until.unwrap_or(now + LOOK_AGAIN);
-                    return Admit::WaitTenant { until, why };
-                }
-                Admission::Way(wait) => (wait.clone(), Stop::Hold(wait)),
-                Admission::Elsewhere(wait) => (wait.clone(), Stop::Elsewhere(wait)),
-                Admission::Refill => (refill(), Stop::Refill),
-            };
-            stop = Some(what);
-            Admit::WaitAll {
-                until: now,
-                why: wait,
-            }
-        };
-        let taken = line.take(now, admit, |lease, waiter| lease.join(waiter.recipients));
-        if let Taken::Some { batch, .. } = &taken {
-            let gone = batch.iter().map(|waiter| waiter.recipients);
-            gone.for_each(|recipients| way.source.leave_line(recipients));
-        }
-        (taken, stop)
-    }
-
-    /// Why `key` waits, as far as the lane knows.
-    fn why(&self, flow: FlowKey<'_>, key: Key, site: &Arc<str>, now: Timestamp) -> Held {
-        let sending = || Held::Sending {
-            site: Some(Arc::clone(site)),
-        };
-        if let Some(wait) = self.held.as_ref().filter(|wait| !wait.is_over(now)) {
-            return wait.why.clone();
-        }
-        let turn = self.line.turn(flow, key);
-        if let Some((_, wait)) = turn.as_ref().and_then(|turn| turn.rest) {
-            return wait.why.clone();
-        }
-        if self.open < self.room() {
-            let seatless = self.seatless.as_ref().filter(|wait| !wait.is_over(now));
-            return seatless.map_or_else(sending, |wait| wait.why.clone());
-        }
-        match turn {
-            Some(turn) if turn.ahead + turn.overtaking > 0 => Held::Turn {
-                ahead: turn.ahead as u64,
-                overtaking: turn.overtaking as u64,
-                campaigns: turn.campaigns as u64,
-                tenants: turn.tenants as u64,
-                window: self.room(),
-            },
-            _ => Held::SiteWindow {
-                site: Arc::clone(site),
-                window: self.room(),
-                most: self.bounds.max,
-                reply: self.pace.slowed_by().cloned(),
-            },
-        }
-    }
-}
-
-/// Nobody waits for it longer than the store takes to answer.
-fn refill() -> Wait {
-    Held::Sending { site: None }.into()
-}
-
-fn holds(wait: &Option<Wait>, now: Timestamp) -> bool {
-    wait.as_ref().is_some_and(|wait| !wait.is_over(now))
 }
 
 /// A connection that waits for work; counted while it lives.

@@ -8,6 +8,7 @@ use crate::dns::{DnsFailure, Hop, Loops};
 use crate::events::Tls;
 use crate::mail::{EnhancedCode, Reply};
 use crate::policy::sources::Source;
+use crate::policy::{Ask, Choice, Families};
 use crate::smtp::client::{Connection, Failure, State, Target, Transaction};
 use crate::tls::client::Policy;
 use crate::units::Timestamp;
@@ -25,6 +26,8 @@ pub(super) struct Link {
     open: Option<Open>,
     /// There was one.
     had: bool,
+    /// One was asked for.
+    tried: bool,
 }
 
 struct Open {
@@ -43,6 +46,11 @@ impl Link {
     /// It was open, and is not any more.
     pub fn is_lost(&self) -> bool {
         self.had && self.open.is_none()
+    }
+
+    /// A connection was opened, or tried to.
+    pub fn was_tried(&self) -> bool {
+        self.tried
     }
 
     /// How long to wait for the next message: an open connection is worth keeping for a while.
@@ -122,6 +130,7 @@ impl Delivery {
         if link.is_open() {
             return Ok(true);
         }
+        link.tried = true;
         let (connection, host) = self.connect(lane, batch).await?;
         link.had = true;
         link.open = Some(Open {
@@ -190,12 +199,34 @@ impl Delivery {
             true => self.mx_hops(lane, batch).await?,
             false => self.route_hops(&lane.terms.next_hop).await,
         };
-        // A source of one family reaches addresses of that family only.
+        // A source of one family reaches addresses of that family only. Another of the pool may do better, now that they
+        // are known.
+        let families = Families::of(hops.iter().map(|(hop, _)| hop.address));
+        if !families.suit(source.address) && self.goes_elsewhere(lane, batch, families) {
+            return Err(Fate::Moved);
+        }
         if let Some(source) = source.address {
             hops.retain(|(hop, _)| hop.address.is_ipv4() == source.is_ipv4());
         }
         hops.truncate(usize::from(batch.routing.delivery.max_addresses.max(1)));
         Ok(hops)
+    }
+
+    fn goes_elsewhere(&self, lane: &Lane, batch: &Batch, families: Families) -> bool {
+        let Some(job) = batch.jobs.first() else {
+            return false;
+        };
+        let way = lane.way();
+        let ask = Ask {
+            id: job.id,
+            labels: &job.labels,
+            site: &way.site,
+            provider: &way.provider,
+            last: None,
+            families,
+        };
+        let choice = self.0.with.policy.choose(&ask, self.0.with.clock.now());
+        matches!(choice, Choice::Source(other) if other.name != way.source.name)
     }
 
     async fn route_hops(&self, next: &[NextHop]) -> Vec<(Hop, u16)> {

@@ -231,13 +231,18 @@ impl Delivery {
     /// The life of one connection of a lane: message after message, until the lane has no more for it.
     async fn serve(self, slot: Slot) {
         let mut slot = Some(slot);
-        while let Some(held) = slot.take() {
+        while let Some(mut held) = slot.take() {
             let lane = Arc::clone(held.lane());
             if let Some(_permit) = self.permit().await {
                 // A task of its own: a fault ends this connection, not the service of the lane.
                 let served = tokio::spawn(self.clone().serve_lane(Arc::clone(&lane)));
-                if let Err(error) = served.await {
-                    tracing::error!(site = %lane.place.site, %error, "a connection broke off by a fault of ours");
+                match served.await {
+                    Ok(false) => {}
+                    Ok(true) => held.opened(),
+                    Err(error) => {
+                        held.opened();
+                        tracing::error!(site = %lane.place.site, %error, "a connection broke off by a fault of ours");
+                    }
                 }
             }
             drop(held);
@@ -254,9 +259,11 @@ impl Delivery {
         }
     }
 
-    async fn serve_lane(self, lane: Arc<Lane>) {
+    /// Whether a connection was opened, or tried to.
+    async fn serve_lane(self, lane: Arc<Lane>) -> bool {
         let mut link = Link::default();
         while !self.should_part(&lane, &link) {
+            let way = lane.way();
             let linger = match self.0.room.is_wanted() {
                 true => Duration::ZERO,
                 false => link.linger(&self.0.with.routing.load().delivery),
@@ -266,6 +273,7 @@ impl Delivery {
                 () = self.0.stop.cancelled() => break,
                 next = lane.next(linger) => next,
                 () = self.0.room.wanted(), if link.is_open() => break,
+                () = way.wanted(), if link.is_open() => break,
             };
             match next {
                 Next::Nothing => break,
@@ -278,6 +286,7 @@ impl Delivery {
             }
         }
         link.quit().await;
+        link.was_tried()
     }
 
     /// A connection that has had its share closes, and another lines up for its room behind all who wait for some. So
@@ -389,7 +398,7 @@ impl Delivery {
                 batch.parts.push_front(rest);
             }
             let fate = self.transact(link, batch, part).await;
-            if reused && fate.decides_nothing() {
+            if reused && fate.decides_nothing() && !batch.is_kept_away(&fate) {
                 continue;
             }
             self.tell(lane, &fate);
@@ -403,7 +412,14 @@ impl Delivery {
             Verdict::Taken => return lane.succeeded(),
             Verdict::Answered => return lane.answered(),
             Verdict::None => return,
-            Verdict::SiteFailed(why) => lane.failed(why),
+            Verdict::SiteFailed(why) => {
+                let back = lane.failed(why);
+                if self.keeps_away(&lane.way(), why) {
+                    let back = back.into_iter().map(|(waiter, ..)| waiter);
+                    return self.dispatch_anew(back.collect());
+                }
+                back
+            }
             Verdict::SourceFailed(why) => {
                 tracing::error!(source = %lane.place.source, %why, "a source cannot be used; its mail waits");
                 lane.way().source.look();

@@ -137,6 +137,15 @@ impl Resolver {
         self.0.sites.fresh(&domain)?.ok()
     }
 
+    /// As [`Resolver::addresses`], where that needs no question.
+    pub fn known_addresses(&self, host: &str) -> Option<Result<Arc<[IpAddr]>, DnsFailure>> {
+        if let Some(address) = literal(host) {
+            return Some(Ok([address].into()));
+        }
+        let host = a_labels(host).ok()?;
+        self.0.addresses.fresh(&host)
+    }
+
     /// IPv4 and IPv6 addresses of a host; never empty. A name that is an address is that address.
     pub async fn addresses(&self, host: &str) -> Result<Arc<[IpAddr]>, DnsFailure> {
         if let Some(address) = literal(host) {

@@ -1,5 +1,6 @@
 //! Which source a message leaves from, of those it may leave from.
 
+use super::families::Families;
 use super::providers::Provider;
 use super::sources::{Order, Pool, Source};
 use super::verdict::Held;
@@ -19,6 +20,8 @@ pub struct Ask<'a> {
     pub provider: &'a Arc<Provider>,
     /// The source of the attempt before: greylisting remembers it.
     pub last: Option<&'a str>,
+    /// What addresses the site has.
+    pub families: Families,
 }
 
 /// The answer.
@@ -48,6 +51,8 @@ pub(super) enum Then {
     Stay,
     /// It tries the next; this one will never take it.
     Skip,
+    /// It tries the next; where none is left, this one's attempt tells the sender why.
+    Last,
 }
 
 impl Policy {
@@ -58,16 +63,19 @@ impl Policy {
         let Some(pool) = settings.sources.pool(ask.labels) else {
             return no_such_pool(ask.labels, &settings);
         };
-        if let Some(last) = self.faithful(&settings, pool, ask, now) {
-            return Choice::Source(last);
+        if let Some(faithful) = self.faithful(&settings, pool, ask, now) {
+            return Choice::Source(faithful);
         }
-        let (mut chosen, mut waiting) = (None, None);
+        let (mut chosen, mut waiting, mut last) = (None, None, None);
         self.walk(&settings, pool, ask, now, |source, _, standing| {
             match standing {
                 Ok(()) => chosen = Some(Arc::clone(source)),
                 Err(Stop {
                     then: Then::Skip, ..
                 }) => {}
+                Err(Stop {
+                    then: Then::Last, ..
+                }) => last = last.take().or_else(|| Some(Arc::clone(source))),
                 Err(_) if waiting.is_none() => waiting = Some(Arc::clone(source)),
                 Err(_) => {}
             }
@@ -76,7 +84,7 @@ impl Policy {
                 None => ControlFlow::Continue(()),
             }
         });
-        match chosen.or(waiting) {
+        match chosen.or(waiting).or(last) {
             Some(source) => Choice::Source(source),
             None => nobody_there(pool),
         }
@@ -159,6 +167,14 @@ impl Policy {
             return Err(Stop { why, then });
         }
         let (name, site, provider) = (&source.name, ask.site, &ask.provider.name);
+        if !ask.families.suit(source.address) {
+            let why = Held::NoSource {
+                pool: "".into(),
+                why: format!("{site} has no address of the family of {name}'s").into(),
+            };
+            let then = Then::Last;
+            return Err(Stop { why, then });
+        }
         if let Some(suspension) = self.suspensions().until(name, site, provider, now) {
             let (why, then) = (Held::Suspended(suspension), Then::Next);
             return Err(Stop { why, then });

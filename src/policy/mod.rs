@@ -12,6 +12,7 @@
 
 mod choice;
 pub mod explain;
+mod families;
 mod hours;
 pub mod limits;
 pub mod providers;
@@ -25,6 +26,7 @@ mod way;
 pub mod window;
 
 pub use choice::{Ask, Choice};
+pub use families::Families;
 pub use receive::Arrival;
 pub use settings::{Parts, Settings, TenantRules};
 pub use verdict::Held;
@@ -129,6 +131,7 @@ impl Policy {
         Flow {
             stream: labels.stream.unwrap_or(Stream::Marketing),
             has_tenant: labels.tenant.is_some(),
+            pool: labels.pool.as_deref().map(Into::into),
             terms: self.settings().tenant(labels.tenant.as_deref()),
             limits: Of::of_labels(labels)
                 .map(|of| self.0.limits.of(&of))
@@ -186,7 +189,7 @@ impl Policy {
     /// suspension that is over, where there was one.
     pub fn lift(&self, source: &str, at: &At, why: &str) -> Option<Arc<Suspension>> {
         let lifted = self.0.suspensions.lift(source, at, why)?;
-        self.0.changed.notify_waiters();
+        self.0.changed.notify_one();
         Some(lifted)
     }
 
@@ -225,8 +228,33 @@ impl Policy {
         self.0.warmup.freed().await
     }
 
-    /// Returns when something has changed that mail may wait for.
+    /// Returns when something has changed that mail may wait for, also before it was asked; for one who asks again and
+    /// again.
     pub async fn changed(&self) {
         self.0.changed.notified().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_change_is_not_missed_by_who_is_busy_with_something_else() {
+        let clock = Clock::manual(Timestamp::from_millis(1_000_000));
+        let plain = || Settings::plain("mta.test", &[], &[]).unwrap();
+        let events = Events::new(clock.clone(), Vec::new());
+        let policy = Policy::open(plain(), Store::in_memory(), clock, events);
+        let policy = policy.await.unwrap();
+        let is_told = async || {
+            tokio::select! {
+                biased;
+                () = policy.changed() => true,
+                () = std::future::ready(()) => false,
+            }
+        };
+        policy.configure(plain());
+        assert!(is_told().await);
+        assert!(!is_told().await);
     }
 }

@@ -180,6 +180,12 @@ impl Sources {
         self.everywhere.sources()
     }
 
+    /// Whether some have IPv4 addresses and others IPv6 ones, so that not every one reaches every site.
+    pub fn are_mixed(&self) -> bool {
+        let addresses = || self.all().filter_map(|source| source.address);
+        addresses().any(|address| address.is_ipv4()) && addresses().any(|address| address.is_ipv6())
+    }
+
     /// Looks which addresses this machine has.
     pub fn look(&self) {
         self.all().for_each(|source| source.look());

@@ -5,7 +5,7 @@ use super::limits::{Full, Limit, Seat};
 use super::providers::Provider;
 use super::settings::Terms;
 use super::sources::Source;
-use super::suspension::{Suspension, Suspensions};
+use super::suspension::Suspensions;
 use super::verdict::Held;
 use super::warmup::{self, Overflow, Pair, Reservation, Reserved};
 use crate::mail::{Reply, Stream};
@@ -33,6 +33,8 @@ pub struct Way {
 pub struct Flow {
     pub(super) stream: Stream,
     pub(super) has_tenant: bool,
+    /// The pool it leaves by, where its mail names one.
+    pub pool: Option<Arc<str>>,
     pub(super) terms: Arc<Terms>,
     /// Of the tenant and of the campaign, where the mail names them.
     pub(super) limits: SmallVec<[Arc<Limit>; 2]>,
@@ -139,8 +141,8 @@ impl Way {
     /// Whether the front message of `flow`, to so many recipients, may go now. Takes what it needs of every limit, or
     /// nothing.
     pub fn admit(&self, flow: &Flow, recipients: u32, now: Timestamp) -> Admission {
-        if let Some(suspension) = self.suspended(now) {
-            return Admission::Elsewhere(Held::Suspended(suspension).into());
+        if let Some(away) = self.kept_away(now) {
+            return Admission::Elsewhere(away);
         }
         if let Err(closed) = flow.window(now) {
             return Admission::Tenant(closed.into());
@@ -166,17 +168,27 @@ impl Way {
 
     /// A connection's seats: it is one of the source, at the site and at the provider. Given back when dropped.
     pub fn connect(&self, now: Timestamp) -> Result<Seats, Wait> {
-        let mut seats = SmallVec::<[Seat; 3]>::new();
+        let mut seats = Seats::default();
         for limit in &self.limits {
-            match limit.connection(now) {
-                Ok(seat) => seats.push(seat),
-                Err(full) => {
-                    seats.into_iter().for_each(Seat::give_back);
-                    return Err(full.into());
-                }
-            }
+            seats.taken.push(limit.connection(now)?);
         }
-        Ok(Seats(seats))
+        Ok(seats)
+    }
+
+    /// Returns when a connection with nothing to send is asked to go: another lane was refused one that this might make
+    /// room for.
+    pub async fn wanted(&self) {
+        let wanted = |at: usize| async move {
+            match self.limits.get(at) {
+                Some(limit) => limit.wanted().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = wanted(0) => {}
+            () = wanted(1) => {}
+            () = wanted(2) => {}
+        }
     }
 
     /// Another lane was refused a connection that one of this might make room for.
@@ -210,9 +222,11 @@ impl Way {
         }
     }
 
-    fn suspended(&self, now: Timestamp) -> Option<Arc<Suspension>> {
+    /// Whether the source is kept from the site now, so that another may take its mail.
+    pub fn kept_away(&self, now: Timestamp) -> Option<Wait> {
         let (source, provider) = (&self.source.name, &self.provider.name);
-        self.suspensions.until(source, &self.site, provider, now)
+        let suspension = self.suspensions.until(source, &self.site, provider, now)?;
+        Some(Held::Suspended(suspension).into())
     }
 
     fn window(&self, stream: Stream, now: Timestamp) -> Result<(), Held> {
@@ -221,9 +235,28 @@ impl Way {
     }
 }
 
-/// The seats of one connection.
+/// The seats of one connection. Where none is opened with them, what they took of connection rates goes back too.
+#[derive(Default)]
 #[must_use = "a connection without its seats is one too many"]
-pub struct Seats(#[allow(dead_code)] SmallVec<[Seat; 3]>);
+pub struct Seats {
+    taken: SmallVec<[Seat; 3]>,
+    opened: bool,
+}
+
+impl Seats {
+    /// A connection is opened, or was tried to.
+    pub fn open(&mut self) {
+        self.opened = true;
+    }
+}
+
+impl Drop for Seats {
+    fn drop(&mut self) {
+        if !self.opened {
+            self.taken.drain(..).for_each(Seat::give_back);
+        }
+    }
+}
 
 impl Lease {
     fn new() -> Self {

@@ -1,7 +1,7 @@
 //! What an operator does to waiting mail. Each command goes over all entries a chunk at a time and lets others to the
 //! lock in between; an entry that comes in meanwhile may or may not be seen.
 
-use super::entry::{Job, State, View};
+use super::entry::{Entry, Job, State, View};
 use super::{Inner, Key, Queue, Selector};
 use crate::mail::MessageId;
 use crate::policy::Held;
@@ -47,13 +47,34 @@ impl Queue {
         released
     }
 
-    /// Makes matching scheduled entries due now; returns how many were not yet.
+    /// Makes matching scheduled entries due now; returns how many were not yet. What waits for a time of its sender's
+    /// choosing is spared, unless it is named.
     pub fn retry(&self, selector: &Selector) -> usize {
+        let is_named = selector.id.is_some();
+        self.bring_forward(selector, |entry, why| {
+            why.is_some() || entry.attempts > 0 || is_named
+        })
+    }
+
+    /// Makes entries due now that wait for something of this kind, because it may be over; returns how many.
+    pub fn reconsider(&self, is_so: impl Fn(&Held) -> bool) -> usize {
+        let is_so = |why: &Arc<Held>| is_so(why);
+        self.bring_forward(&Selector::default(), |_, why| why.is_some_and(is_so))
+    }
+
+    fn bring_forward(
+        &self,
+        selector: &Selector,
+        wanted: impl Fn(&Entry, Option<&Arc<Held>>) -> bool,
+    ) -> usize {
         let now = self.0.clock.now();
         let mut count = 0;
         let bring_forward = |inner: &mut Inner, key| {
-            let state = inner.entries.get(key)?.state();
-            let waits = matches!(state, State::Scheduled { due, .. } if *due > now);
+            let entry = inner.entries.get(key)?;
+            let State::Scheduled { due, why } = entry.state() else {
+                return None;
+            };
+            let waits = *due > now && wanted(entry, why.as_ref());
             waits.then(|| inner.schedule(key, now, None, now))
         };
         self.each(selector, bring_forward, |some| count += some.len());

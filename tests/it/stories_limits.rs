@@ -280,13 +280,13 @@ async fn no_more_connections_than_a_source_may_have() {
     };
     let entries = mta.get("/api/v1/queue?limit=10000").await;
     let waiting = entries.as_array().expect("a list");
-    let waits = waiting
+    let entry = waiting
         .iter()
         .find(|e| has_no_seat(e))
         .expect("a lane without a seat");
-    assert_eq!(waits["waits"]["used"], 2);
-    assert_eq!(waits["waits"]["limit"], "2");
-    assert_eq!(waits["waits"]["key"], "source[0].limits.connections");
+    assert_eq!(entry["waits"]["used"], 2);
+    assert_eq!(entry["waits"]["limit"], "2");
+    assert_eq!(entry["waits"]["key"], "source[0].limits.connections");
     tick_until_empty(&net, &mta).await;
     assert_eq!(mx.most_at_once(0), 2);
     assert_eq!(mx.totals().messages, 60);
@@ -296,19 +296,52 @@ async fn no_more_connections_than_a_source_may_have() {
 #[tokio::test]
 async fn no_more_messages_of_a_tenant_at_a_time_than_it_may_have() {
     let net = Internet::new().await;
-    let keys = "[limits.tenant]\nconnections = 1\n";
-    let (mx, mta) = three_slow_sites(&net, keys).await;
-    tick_until_empty(&net, &mta).await;
-    // Between MAIL of one and the answer to its final dot nobody else may begin: the journal has no two in a row.
-    let verbs: Vec<_> = mx.commands();
-    let mut sending: Vec<u64> = Vec::new();
-    for (connection, line) in &verbs {
-        if line.starts_with("MAIL") {
-            sending.retain(|other| other != connection);
-            sending.push(*connection);
-        }
+    let mx = net.mx("a.example").on("DATA", "slow@* after=2s pass");
+    let mx = mx.start().await;
+    also(&net, &mx, "b.example");
+    let mta = net.mta("[limits.tenant]\nconnections = 1\n").await;
+    mta.inject_as(ACME, "slow@a.example").await;
+    mx.until(|totals| totals.connections == 1).await;
+    let mut waiting = Vec::new();
+    for to in ["ann@a.example", "bob@b.example"] {
+        waiting.push(mta.inject_as(ACME, to).await);
     }
-    assert_eq!(mx.totals().messages, 60);
+    let other = "X-Mailwright-Tenant: brand\r\n";
+    mta.inject_as(other, "cat@b.example").await;
+    mta.journal.first("delivered", "cat@b.example").await;
+    for id in &waiting {
+        let entry = mta.entry(id, |e| e["waits"]["held_by"] == "limit").await;
+        let waits = &entry["waits"];
+        assert_eq!(waits["kind"], "connections");
+        assert_eq!(waits["used"], 1);
+        assert_eq!(waits["key"], "limits.tenant.connections");
+    }
+    assert_eq!(mx.order(), ["cat"]);
+    tick_until_empty(&net, &mta).await;
+    assert_eq!(mx.order()[1], "slow");
+    net.check(&mta).await;
+}
+
+#[tokio::test]
+async fn what_one_limit_refuses_does_not_use_up_another() {
+    let net = Internet::new().await;
+    let mx = net.mx("a.example").on("DATA", "slow@* after=1s pass");
+    let mx = mx.start().await;
+    also(&net, &mx, "b.example");
+    let source = net.source("ip-a").with("limits = { connections = 1 }");
+    let keys = format!("[limits.site]\nconnection_rate = \"1/h\"\n{source}");
+    let mta = net.mta(&keys).await;
+    mta.inject_as("", "slow@a.example").await;
+    mx.until(|totals| totals.connections == 1).await;
+    let id = mta.inject_as("", "ann@b.example").await;
+    let no_seat = |e: &Value| e["waits"]["kind"] == "connections";
+    mta.entry(&id, no_seat).await;
+    tick_until_empty(&net, &mta).await;
+    let waited = net.clock.now().since(crate::internet::START);
+    assert!(
+        waited < 60 * MINUTE,
+        "{waited:?}: the hour's connection to b.example was lost"
+    );
     net.check(&mta).await;
 }
 

@@ -18,7 +18,7 @@ fn configuration(dir: &std::path::Path) -> String {
         ehlo = "b.example.com"
         [warmup.schedule.short]
         days = [50, 100, 200]
-        providers = { microsoft = 0.5 }
+        providers = { outlook = 0.5 }
     "#;
     std::fs::write(&file, text).unwrap();
     file.to_str().unwrap().to_owned()
@@ -55,12 +55,12 @@ a list of 551 takes 5 days, until 2026-11-05
 
 #[test]
 fn a_plan_for_a_provider_has_its_share_of_the_caps() {
-    let (exit, text) = plan("--source ip-a --provider microsoft --format json");
+    let (exit, text) = plan("--source ip-a --provider outlook --format json");
     let plan: Plan = serde_json::from_str(&text).unwrap();
     let caps: Vec<u64> = plan.rows.iter().map(|row| row.cap).collect();
     assert_eq!((exit, caps), (Exit::Ok, vec![25, 50, 100]));
     assert_eq!(plan.rows[2].cumulative, 175);
-    assert_eq!(plan.schedule, "short, microsoft");
+    assert_eq!(plan.schedule, "short, outlook");
 }
 
 #[test]

@@ -2,7 +2,7 @@ use super::*;
 use crate::clock::Clock;
 use crate::events::Events;
 use crate::mail::{EnhancedCode, Labels, MessageId};
-use crate::policy::{Policy, Settings};
+use crate::policy::{Parts, Policy, Settings, limits, warmup};
 use crate::queue::{Queue, keys_for_tests};
 use crate::store::Store;
 use crate::tls::client;
@@ -20,8 +20,11 @@ struct World {
 
 impl World {
     async fn new() -> Self {
+        Self::with(Settings::plain("mta.test", &[], &[]).unwrap()).await
+    }
+
+    async fn with(settings: Settings) -> Self {
         let clock = Clock::manual(NOW);
-        let settings = Settings::plain("mta.test", &[], &[]).unwrap();
         let events = Events::new(clock.clone(), Vec::new());
         let policy = Policy::open(settings, Store::in_memory(), clock.clone(), events);
         let policy = policy.await.unwrap();
@@ -65,9 +68,12 @@ impl World {
     }
 
     fn offer(&self, waiter: Waiter) -> Offered {
-        let labels = Labels::default();
-        let flow = FlowKey::from(&labels);
-        self.lane.offer(waiter, flow, || self.policy.flow(&labels))
+        self.offer_of(&Labels::default(), waiter)
+    }
+
+    fn offer_of(&self, labels: &Labels, waiter: Waiter) -> Offered {
+        let flow = FlowKey::from(labels);
+        self.lane.offer(waiter, flow, || self.policy.flow(labels))
     }
 
     fn open(&self, waiter: Waiter) -> Slot {
@@ -221,4 +227,56 @@ async fn a_site_that_answers_again_takes_its_line_at_once() {
         world.offer(line[2]),
         Offered::Queued | Offered::Open(_)
     ));
+}
+
+#[tokio::test]
+async fn no_connection_is_wanted_while_all_in_line_are_passed_over() {
+    let mut limits = limits::Defaults::default();
+    limits.campaign.messages = limits::Rates(vec!["1/min".parse().unwrap()]);
+    let settings = Settings::new(Parts {
+        hostname: "mta.test",
+        sources: &[],
+        pools: &[],
+        providers: &[],
+        rules: &[],
+        limits: &limits,
+        warmup: &warmup::Config::default(),
+        tenants: &[],
+    });
+    let (world, line) = (World::with(settings.unwrap()).await, line(&[1, 2, 3, 4]));
+    let spring = Labels {
+        campaign: Some("spring".into()),
+        ..Labels::default()
+    };
+    let Offered::Open(slot) = world.offer_of(&spring, line[0]) else {
+        panic!("the first one may go")
+    };
+    let Next::Send(_, mut lease) = world.lane.next(Duration::ZERO).await else {
+        panic!("the first one may go")
+    };
+    lease.begin(1, 1, NOW);
+    drop(slot);
+    let queued = |offered| matches!(offered, Offered::Queued);
+    // The first look finds out, and only that one costs a connection's beginning.
+    let found_out = world.offer_of(&spring, line[1]);
+    assert!(matches!(
+        world.lane.next(Duration::ZERO).await,
+        Next::Nothing
+    ));
+    drop(found_out);
+    assert!(world.lane.another().is_none(), "it would come to nothing");
+    assert!(queued(world.offer_of(&spring, line[2])));
+    assert!(
+        matches!(world.offer(line[3]), Offered::Open(_)),
+        "of no campaign"
+    );
+    assert_eq!(next(&world.lane).await[0].id, MessageId(4));
+    // That nothing of that one is left is found out by a look too.
+    assert!(matches!(
+        world.lane.next(Duration::ZERO).await,
+        Next::Nothing
+    ));
+    assert!(world.lane.another().is_none());
+    world.clock.advance(MINUTE);
+    assert!(world.lane.another().is_some());
 }

@@ -4,6 +4,7 @@ use super::flow::Flow;
 use super::shares::Shares;
 use super::{FlowKey, Order, Share, Waiter};
 use crate::units::Timestamp;
+use std::borrow::Cow;
 
 /// Flows of one stream.
 pub struct Band<F, W> {
@@ -45,7 +46,7 @@ impl<F, W> Band<F, W> {
     pub fn find(&self, key: FlowKey<'_>) -> Option<At> {
         let tenant = self.tenants.find(name(key.tenant))?;
         let flows = &self.tenants.get(tenant)?.inner;
-        let flow = flows.find(name(key.campaign))?;
+        let flow = flows.find(&flow_name(key))?;
         Some(At { tenant, flow })
     }
 
@@ -57,9 +58,7 @@ impl<F, W> Band<F, W> {
         };
         let member = self.tenants.get_mut(tenant)?;
         member.set_weight(share.weight);
-        let flow = member
-            .inner
-            .enter(name(key.campaign), Flow::new(share.kept));
+        let flow = member.inner.enter(&flow_name(key), Flow::new(share.kept));
         if member.resting().is_some_and(|rest| rest.why.is_none()) {
             self.tenants.rouse(tenant);
         }
@@ -82,6 +81,12 @@ impl<F, W> Band<F, W> {
             }
         }
         None
+    }
+
+    /// Somebody may be asked; it may turn out that nothing of it is left.
+    pub fn may_go(&self, now: Timestamp) -> bool {
+        let wakes = self.tenants.first_to_wake();
+        self.tenants.first().is_some() || wakes.is_some_and(|(until, _)| until <= now)
     }
 
     pub fn flow(&self, at: At) -> Option<&Flow<F>> {
@@ -177,11 +182,22 @@ impl<F, W> Band<F, W> {
         )
     }
 
-    /// The first of some flow.
-    pub fn any(&self, order: Order) -> Option<Waiter> {
+    /// The first of each flow.
+    pub fn fronts(&self, order: Order) -> impl Iterator<Item = (&F, Waiter)> {
         let tenants = self.tenants.iter();
-        let mut flows = tenants.flat_map(|(_, member)| member.inner.iter());
-        flows.find_map(|(_, flow)| flow.inner.front(order))
+        let flows = tenants.flat_map(|(_, member)| member.inner.iter());
+        flows.filter_map(move |(_, flow)| Some((&flow.inner.kept, flow.inner.front(order)?)))
+    }
+
+    /// Takes out what waits in the flows that are wanted; they leave when their turn comes.
+    pub fn drain_where(&mut self, wanted: &mut impl FnMut(&F) -> bool, to: &mut Vec<Waiter>) {
+        let tenants = self.tenants.iter_mut();
+        let flows = tenants.flat_map(|tenant| tenant.inner.iter_mut());
+        for flow in flows.filter(|flow| wanted(&flow.inner.kept)) {
+            let before = to.len();
+            to.extend(flow.inner.take_all());
+            self.len -= to.len() - before;
+        }
     }
 }
 
@@ -203,6 +219,16 @@ fn campaigns<F, W>(flows: &Flows<F, W>) -> usize {
 }
 
 /// Mail of no tenant, or of no campaign, is a member like others. No label is empty.
+/// Of a campaign's mail by one pool.
+fn flow_name(key: FlowKey<'_>) -> Cow<'_, str> {
+    let campaign = name(key.campaign);
+    match key.pool {
+        None => campaign.into(),
+        // Labels have no control characters.
+        Some(pool) => format!("{campaign}\u{1f}{pool}").into(),
+    }
+}
+
 fn name(label: Option<&str>) -> &str {
     label.unwrap_or_default()
 }

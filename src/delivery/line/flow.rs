@@ -105,10 +105,15 @@ impl<F> Flow<F> {
         Some(at + others.map(|(_, row)| before(row)).sum::<usize>())
     }
 
+    /// Everything in it, which is empty then.
+    #[must_use = "these entries are in no queue now"]
+    pub fn take_all(&mut self) -> impl Iterator<Item = Waiter> + use<F> {
+        self.len = 0;
+        waiters(std::mem::take(&mut self.rows))
+    }
+
     pub fn into_waiters(self) -> impl Iterator<Item = Waiter> {
-        let rows = self.rows.into_iter();
-        let items = rows.flat_map(|row| std::iter::once(row.front).chain(row.behind));
-        items.map(|item| item.waiter())
+        waiters(self.rows)
     }
 
     fn position(&self, key: Key) -> Option<(usize, usize)> {
@@ -144,6 +149,12 @@ impl<F> Flow<F> {
             }
         }
     }
+}
+
+fn waiters(rows: Vec<Row>) -> impl Iterator<Item = Waiter> {
+    let rows = rows.into_iter();
+    let items = rows.flat_map(|row| std::iter::once(row.front).chain(row.behind));
+    items.map(|item| item.waiter())
 }
 
 impl Row {

@@ -42,6 +42,8 @@ pub struct FlowKey<'a> {
     pub stream: Stream,
     pub tenant: Option<&'a str>,
     pub campaign: Option<&'a str>,
+    /// Mail of several pools may go different ways where one is blocked.
+    pub pool: Option<&'a str>,
 }
 
 /// What a flow is given when it appears.
@@ -153,6 +155,11 @@ impl<F, W> Line<F, W> {
         self.len() == 0
     }
 
+    /// Whether a take would ask anybody: not where all that waits is passed over for now.
+    pub fn may_go(&self, now: Timestamp) -> bool {
+        !self.is_empty() && STREAMS.iter().any(|stream| self.band(*stream).may_go(now))
+    }
+
     pub fn len_of(&self, stream: Stream) -> usize {
         self.band(stream).len()
     }
@@ -225,10 +232,20 @@ impl<F, W> Line<F, W> {
         bands.into_iter().flat_map(Band::into_waiters)
     }
 
-    /// One of those that go next.
-    pub fn any(&self) -> Option<Waiter> {
-        let front = |stream| self.band(stream).any(self.order);
-        STREAMS.into_iter().find_map(front)
+    /// The first of each flow, with what is kept of the flow.
+    pub fn fronts(&self) -> impl Iterator<Item = (&F, Waiter)> {
+        let streams = STREAMS.into_iter();
+        streams.flat_map(|stream| self.band(stream).fronts(self.order))
+    }
+
+    /// Takes out everything of the flows that are wanted.
+    #[must_use = "these entries are in no queue now"]
+    pub fn drain_where(&mut self, mut wanted: impl FnMut(&F) -> bool) -> Vec<Waiter> {
+        let mut drained = Vec::new();
+        for stream in STREAMS {
+            self.band_mut(stream).drain_where(&mut wanted, &mut drained);
+        }
+        drained
     }
 
     /// Where a waiter stands now. Goes over its flow, and over the names of all.
@@ -341,6 +358,7 @@ impl<'a> From<&'a Labels> for FlowKey<'a> {
             stream: labels.stream.unwrap_or_default(),
             tenant: labels.tenant.as_deref(),
             campaign: labels.campaign.as_deref(),
+            pool: labels.pool.as_deref(),
         }
     }
 }

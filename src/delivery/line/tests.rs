@@ -113,6 +113,7 @@ fn marketing<'a>(tenant: &'a str, campaign: &'a str) -> FlowKey<'a> {
         stream: Stream::Marketing,
         tenant: Some(tenant),
         campaign: Some(campaign),
+        pool: None,
     }
 }
 
@@ -121,6 +122,7 @@ fn transactional(tenant: &str) -> FlowKey<'_> {
         stream: Stream::Transactional,
         tenant: Some(tenant),
         campaign: None,
+        pool: None,
     }
 }
 

@@ -10,6 +10,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
+use tokio::sync::Notify;
 
 /// What one thing may do. What is not configured is not limited, and costs nothing.
 pub struct Limit {
@@ -20,6 +21,8 @@ pub struct Limit {
     open: AtomicU32,
     /// Somebody found no seat, and this moment, in milliseconds since the Unix epoch, is not over.
     wanted_until: AtomicU64,
+    /// Tells one idle connection so.
+    wanted: Notify,
     numbers: Mutex<Numbers>,
 }
 
@@ -39,6 +42,7 @@ impl Limit {
             kinds: AtomicU8::default(),
             open: AtomicU32::default(),
             wanted_until: AtomicU64::default(),
+            wanted: Notify::new(),
             numbers: Mutex::default(),
         };
         limit.apply(settings, now);
@@ -76,7 +80,7 @@ impl Limit {
     }
 
     /// Room for one connection, until the seat is dropped, and one of the connection rate. Where all seats are taken, who
-    /// is refused asks again after a while, and [idle connections should go](Limit::is_wanted).
+    /// is refused asks again after a while, and [an idle connection is asked to go](Limit::wanted).
     pub fn connection(self: &Arc<Self>, now: Timestamp) -> Result<Seat, Full> {
         if self.has(&[Kind::Connections, Kind::ConnectionRate]) {
             self.take_seat(now)?;
@@ -93,7 +97,12 @@ impl Limit {
         }
     }
 
-    /// Somebody found no seat within the last two seconds: a connection with nothing to send should make room.
+    /// Returns when a connection with nothing to send is asked to go, because somebody found no seat; only one is.
+    pub async fn wanted(&self) {
+        self.wanted.notified().await;
+    }
+
+    /// Somebody found no seat within the last two seconds: a connection that has had its share should make room.
     pub fn is_wanted(&self, now: Timestamp) -> bool {
         now.as_millis() < self.wanted_until.load(Ordering::Relaxed)
     }
@@ -134,6 +143,7 @@ impl Limit {
             if state.kind == Kind::Connections {
                 let until = (now + WANTED).as_millis();
                 self.wanted_until.fetch_max(until, Ordering::Relaxed);
+                self.wanted.notify_one();
             }
             state.refuse(&self.of)
         })

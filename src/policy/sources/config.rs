@@ -4,7 +4,7 @@ use crate::policy::limits;
 use crate::policy::warmup::{self, SourceWarmup};
 use crate::problem::Problems;
 use serde::{Deserialize, Serialize};
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 
 /// `[[source]]`: one of our addresses, and the name it says EHLO with.
@@ -81,8 +81,23 @@ pub fn validate(
             warmup.validate(&format!("{at}.warmup"), schedules, &named, problems);
         }
     }
+    let mut pool_names = HashSet::new();
     for (i, pool) in pools.iter().enumerate() {
-        pool.validate(&format!("pool[{i}]"), &names, problems);
+        let at = format!("pool[{i}]");
+        if !pool_names.insert(pool.name.as_str()) {
+            let message = format!("\"{}\" is the name of an earlier pool", pool.name);
+            let remedy = "give each pool its own name, or list all its sources in one";
+            problems.add(format!("{at}.name"), message, remedy);
+        }
+        pool.validate(&at, &names, problems);
+    }
+    let mut addresses = HashMap::new();
+    for (i, source) in sources.iter().enumerate() {
+        if let Some(first) = addresses.insert(source.address, &source.name) {
+            let message = format!("is the address of source \"{first}\" too");
+            let remedy = "one address has one reputation: make it one source";
+            problems.add(format!("source[{i}].address"), message, remedy);
+        }
     }
 }
 
@@ -102,15 +117,33 @@ impl SourceConfig {
     }
 }
 
+/// What `overflow` means by these words is no pool.
+const RESERVED: [&str; 3] = ["next", "wait", "reject"];
+
 impl PoolConfig {
     fn validate(&self, at: &str, sources: &HashSet<&str>, problems: &mut Problems) {
-        if self.sources.iter().all(|member| member.weight == 0) {
+        if RESERVED.contains(&self.name.as_str()) {
+            let message = format!("\"{}\" is a word of `overflow`", self.name);
+            problems.add(format!("{at}.name"), message, "give the pool another name");
+        }
+        if self.sources.is_empty() {
+            let remedy = "write such as sources = [{ name = \"ip-a\" }]";
+            problems.add(format!("{at}.sources"), "the pool has no source", remedy);
+        } else if self.sources.iter().all(|member| member.weight == 0) {
             let remedy = "give one a weight of 1";
             problems.add(
                 format!("{at}.sources"),
                 "no member has a weight over 0",
                 remedy,
             );
+        }
+        let mut seen = HashSet::new();
+        for (j, member) in self.sources.iter().enumerate() {
+            if !seen.insert(member.name.as_str()) {
+                let message = format!("\"{}\" is in the pool already", member.name);
+                let remedy = "say its share with `weight`";
+                problems.add(format!("{at}.sources[{j}].name"), message, remedy);
+            }
         }
         for (j, member) in self.sources.iter().enumerate() {
             if !sources.contains(member.name.as_str()) {

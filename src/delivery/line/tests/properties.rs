@@ -31,6 +31,7 @@ const FLOWS: [FlowKey<'static>; 8] = {
             stream,
             tenant,
             campaign: None,
+            pool: None,
         }
     }
     const fn of(campaign: &'static str, flow: FlowKey<'static>) -> FlowKey<'static> {
