@@ -131,6 +131,12 @@ impl Desk {
     /// Takes over what the store said. True: somebody waits for it.
     #[must_use]
     pub fn place(&mut self, mut standing: Standing, now: Timestamp) -> bool {
+        if let (Standing::Open(late), Some(_)) = (&mut standing, &self.owed.strike) {
+            // The store was asked before the block came that it has not been told of.
+            let lease = std::mem::take(&mut late.lease);
+            self.owed.give_back(late.day.date, lease);
+            return false;
+        }
         if let (Standing::Open(new), Standing::Open(old)) = (&mut standing, &mut self.standing)
             && new.day.date == old.day.date
         {
@@ -349,5 +355,43 @@ impl Owed {
 
     pub fn is_empty(&self) -> bool {
         self.returns.is_empty() && self.tallies.is_empty() && self.strike.is_none()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::day::Zone;
+    use super::*;
+
+    #[test]
+    fn a_lease_that_was_on_its_way_when_a_block_came_goes_back() {
+        let now = Timestamp::from_millis(1_795_348_800_000);
+        let day = Zone::utc().day(now);
+        let mut desk = Desk::default();
+        let why = Arc::new(Waiting {
+            source: "ip-a".into(),
+            provider: Some("google".into()),
+            until: Some(day.end),
+            why: Reason::Paused {
+                because: "blocked".into(),
+                by_hand: false,
+            },
+        });
+        let pause = Standing::Wait {
+            since: now,
+            why: why.clone(),
+        };
+        assert!(!desk.place(pause, now));
+        desk.owed.strike = Some(("blocked".into(), now));
+        desk.tell();
+        let late = Standing::Open(Open {
+            day,
+            lease: 2,
+            spent: None,
+            touched: now,
+        });
+        assert!(!desk.place(late, now), "nobody finds room");
+        assert_eq!(desk.look(now), Look::Wait(why));
+        assert_eq!(desk.owed.returns, [(day.date, 2)]);
     }
 }
