@@ -1,12 +1,16 @@
 //! How a new address earns its reputation, as the servers of others see it: how much comes to them from it in a day.
 
+mod budget;
+mod engagement;
 mod oracle;
+mod overflow;
 mod ramp;
+mod shared;
 
-use crate::internet::{Internet, Mx};
+use crate::internet::{Internet, Mx, START};
 use crate::journal::{Event, PATIENCE};
 use crate::mta::Mta;
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
@@ -39,16 +43,16 @@ async fn until(what: &str, mut condition: impl AsyncFnMut() -> bool) {
     }
 }
 
-/// What has been decided so far about `source` to `provider`. The log must not have been rotated.
+/// What has been decided so far about `source` to `provider`.
 fn decisions(mta: &Mta, source: &str, provider: &str) -> Vec<Event> {
-    let log = mta.journal.0.join("events.jsonl");
-    let text = std::fs::read_to_string(log).unwrap_or_default();
-    let lines = text.lines().filter(|l| l.contains("\"type\":\"warmup\""));
-    let events = lines
-        .filter_map(|l| serde_json::from_str(l).ok())
-        .map(Event);
-    let about = |e: &Event| e.text("source") == source && e.text("provider") == provider;
-    events.filter(about).collect()
+    let mut events = mta.journal.events();
+    events.retain(|e| is_about(e, source, provider));
+    events
+}
+
+fn is_about(event: &Event, source: &str, provider: &str) -> bool {
+    let (of, to) = (event.text("source"), event.text("provider"));
+    event.kind() == "warmup" && of == source && to == provider
 }
 
 /// Where `source` to `provider` is.
