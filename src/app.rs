@@ -325,6 +325,7 @@ impl Ground {
 
     fn intake(&self, config: &Config) -> Intake {
         let (queue, routing) = (self.queue.clone(), Arc::clone(&self.lives.routing));
+        let schedules = Arc::clone(&routing);
         Intake::new(intake::Parts {
             config: Arc::clone(&self.lives.intake),
             hostname: config.hostname.as_str().into(),
@@ -334,6 +335,9 @@ impl Ground {
             events: self.events.clone(),
             clock: self.clock.clone(),
             policy: self.policy.clone(),
+            given_up: Box::new(move |domain, begins| {
+                schedules.load().route(domain).retry.expiry(begins)
+            }),
             handoff: Box::new(move |stored| enqueue(&queue, &routing, &stored)),
         })
     }

@@ -8,7 +8,7 @@ use mailwright::events::Events;
 use mailwright::mail::{Labels, MessageId, Stream};
 use mailwright::policy::providers::Provider;
 use mailwright::policy::suspension::{At, Suspension};
-use mailwright::policy::{Admission, Ask, Choice, Flow, Policy, Settings, Wait, Way};
+use mailwright::policy::{Admission, Ask, Choice, Families, Flow, Policy, Settings, Wait, Way};
 use mailwright::store::Store;
 use mailwright::units::Timestamp;
 use std::marker::PhantomData;
@@ -193,6 +193,7 @@ impl Choosing {
             site: &self.site,
             provider: &self.provider,
             last: None,
+            families: Families::ANY,
         };
         self.world.policy.choose(&ask, NOW)
     }

@@ -1,16 +1,19 @@
 //! The ready queue of one source × site: what waits to be sent there now, and how many connections may carry it.
 
+mod state;
+
 use super::alarm::Alarms;
-use super::line::{Admit, FlowKey, Line, Order, Share, Taken, Waiter};
+use super::line::{FlowKey, Line, Share, Taken, Waiter};
 use super::pace::{Bounds, Pace, Saved};
 use super::routing::Terms;
 use crate::clock::Clock;
 use crate::mail::Reply;
 use crate::policy::explain::LineView;
-use crate::policy::{Admission, Flow, Held, Lease, Seats, Wait, Way};
+use crate::policy::{Flow, Held, Lease, Seats, Wait, Way};
 use crate::queue::{Key, Place};
 use crate::units::Timestamp;
 use parking_lot::Mutex;
+use state::{Condition, State, Stop, holds};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Notify;
@@ -48,40 +51,6 @@ pub struct Setup {
     pub saved: Option<Saved>,
 }
 
-struct State {
-    way: Arc<Way>,
-    bounds: Bounds,
-    backoff: Duration,
-    line: Line<Flow, Wait>,
-    /// Connections, open or opening.
-    open: u32,
-    /// Of those, the ones with nothing to send.
-    idle: u32,
-    /// Of those that are open, how many have been told to close.
-    leaving: u32,
-    pace: Pace,
-    condition: Condition,
-    /// What holds the whole line.
-    held: Option<Wait>,
-    /// Why every campaign in it was passed over when last looked at.
-    passed: Option<Wait>,
-    /// Why no further connection can be had.
-    seatless: Option<Wait>,
-    /// The next alarm.
-    alarm: Option<Timestamp>,
-}
-
-/// Whether connections can be had.
-enum Condition {
-    Up,
-    /// `failures` in a row; one connection probes it after `until`.
-    Down {
-        until: Timestamp,
-        failures: u32,
-        why: Held,
-    },
-}
-
 /// What became of an entry offered to a lane.
 #[must_use]
 pub enum Offered {
@@ -112,13 +81,6 @@ enum Pick {
     /// The connection is one more than the site takes by now.
     Leave,
     Nothing,
-}
-
-/// What is to be done about the line as a whole, when it gave nothing.
-enum Stop {
-    Hold(Wait),
-    Elsewhere(Wait),
-    Refill,
 }
 
 /// The right to one connection of a lane; given back when dropped.
@@ -524,120 +486,6 @@ impl Lane {
         let state = self.state.lock();
         (state.open, state.line.len())
     }
-}
-
-impl State {
-    /// Connections that the lane may have now.
-    fn room(&self) -> u32 {
-        match self.condition {
-            Condition::Up => self.pace.window(),
-            // Half open: one connection finds out.
-            Condition::Down { .. } => 1,
-        }
-    }
-
-    fn is_held(&self, now: Timestamp) -> bool {
-        holds(&self.held, now)
-    }
-
-    fn resting(&self, site: &Arc<str>, now: Timestamp) -> Option<Wait> {
-        let (until, reply) = self.pace.resting(now)?;
-        let (site, reply) = (Arc::clone(site), Arc::clone(reply));
-        Some(Held::SiteRest { site, until, reply }.into())
-    }
-
-    /// Everything in line.
-    fn drain(&mut self) -> impl Iterator<Item = Waiter> + use<> {
-        let source = Arc::clone(&self.way.source);
-        let line = self.line.drain();
-        line.inspect(move |waiter| source.leave_line(waiter.recipients))
-    }
-
-    /// The next message that policy lets go; or what to do about the line, where it lets none.
-    fn take(&mut self, now: Timestamp) -> (Taken<Lease, Wait>, Option<Stop>) {
-        let Self { way, line, .. } = self;
-        line.set_order(match way.is_warming() {
-            true => Order::Engagement {
-                points_per_hour: way.points_per_hour,
-            },
-            false => Order::Arrival,
-        });
-        let mut stop = None;
-        let admit = |flow: &Flow, waiter: &Waiter| {
-            let recipients = u32::from(waiter.recipients);
-            let (wait, what) = match way.admit(flow, recipients, now) {
-                Admission::Go(lease) => return Admit::Go(lease),
-                Admission::Flow(why) => {
-                    let until = why.until.unwrap_or(now + LOOK_AGAIN);
-                    return Admit::WaitFlow { until, why };
-                }
-                Admission::Tenant(why) => {
-                    let until = why.until.unwrap_or(now + LOOK_AGAIN);
-                    return Admit::WaitTenant { until, why };
-                }
-                Admission::Marketing(why) => {
-                    let until = why.until.unwrap_or(now + LOOK_AGAIN);
-                    return Admit::WaitStream { until, why };
-                }
-                Admission::Way(wait) => (wait.clone(), Stop::Hold(wait)),
-                Admission::Elsewhere(wait) => (wait.clone(), Stop::Elsewhere(wait)),
-                Admission::Refill => (refill(), Stop::Refill),
-            };
-            stop = Some(what);
-            Admit::WaitAll {
-                until: now,
-                why: wait,
-            }
-        };
-        let taken = line.take(now, admit, |lease, waiter| lease.join(waiter.recipients));
-        if let Taken::Some { batch, .. } = &taken {
-            let gone = batch.iter().map(|waiter| waiter.recipients);
-            gone.for_each(|recipients| way.source.leave_line(recipients));
-        }
-        (taken, stop)
-    }
-
-    /// Why `key` waits, as far as the lane knows.
-    fn why(&self, flow: FlowKey<'_>, key: Key, site: &Arc<str>, now: Timestamp) -> Held {
-        let sending = || Held::Sending {
-            site: Some(Arc::clone(site)),
-        };
-        if let Some(wait) = self.held.as_ref().filter(|wait| !wait.is_over(now)) {
-            return wait.why.clone();
-        }
-        let turn = self.line.turn(flow, key);
-        if let Some((_, wait)) = turn.as_ref().and_then(|turn| turn.rest) {
-            return wait.why.clone();
-        }
-        if self.open < self.room() {
-            let seatless = self.seatless.as_ref().filter(|wait| !wait.is_over(now));
-            return seatless.map_or_else(sending, |wait| wait.why.clone());
-        }
-        match turn {
-            Some(turn) if turn.ahead + turn.overtaking > 0 => Held::Turn {
-                ahead: turn.ahead as u64,
-                overtaking: turn.overtaking as u64,
-                campaigns: turn.campaigns as u64,
-                tenants: turn.tenants as u64,
-                window: self.room(),
-            },
-            _ => Held::SiteWindow {
-                site: Arc::clone(site),
-                window: self.room(),
-                most: self.bounds.max,
-                reply: self.pace.slowed_by().cloned(),
-            },
-        }
-    }
-}
-
-/// Nobody waits for it longer than the store takes to answer.
-fn refill() -> Wait {
-    Held::Sending { site: None }.into()
-}
-
-fn holds(wait: &Option<Wait>, now: Timestamp) -> bool {
-    wait.as_ref().is_some_and(|wait| !wait.is_over(now))
 }
 
 /// A connection that waits for work; counted while it lives.

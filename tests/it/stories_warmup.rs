@@ -7,7 +7,7 @@ use crate::internet::{Internet, Mx};
 use crate::journal::{Event, PATIENCE};
 use crate::mta::Mta;
 use serde_json::Value;
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 /// One sending day after the other.
@@ -16,16 +16,8 @@ const DAY: Duration = Duration::from_secs(86_400);
 /// Patience with the disk is not what these stories are about.
 const QUICK: &str = "[spool]\nsync = false\n";
 
-/// `[[source]]`, one that warms where `warmup` says how.
-fn source(name: &str, address: Ipv4Addr, warmup: Option<&str>) -> String {
-    let warmup = warmup.map_or(String::new(), |warmup| format!("warmup = {{ {warmup} }}\n"));
-    format!(
-        "[[source]]\nname = \"{name}\"\naddress = \"{address}\"\nehlo = \"{name}.test\"\n{warmup}"
-    )
-}
-
 /// How many recipients got mail from `address` there.
-fn count(mx: &Mx, address: Ipv4Addr) -> u64 {
+fn count(mx: &Mx, address: IpAddr) -> u64 {
     let messages = mx.messages();
     let from = messages
         .iter()

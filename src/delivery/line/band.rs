@@ -158,7 +158,9 @@ impl<F, W> Band<F, W> {
         let own = tenant.inner.get(at.flow)?.resting();
         let rests = [whole, own].into_iter().flatten();
         let rests = rests.filter_map(|rest| Some((rest.until, rest.why.as_ref()?)));
-        rests.chain(self.whole_rest()).max_by_key(|(until, _)| *until)
+        rests
+            .chain(self.whole_rest())
+            .max_by_key(|(until, _)| *until)
     }
 
     /// When the first of those that rest can be asked again, and why it rests.

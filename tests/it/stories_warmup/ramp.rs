@@ -87,8 +87,8 @@ struct Story {
     /// yahoo, and the others.
     providers: [Provider; 2],
     /// Of the source that warms, and of the one that is warm.
-    new: Ipv4Addr,
-    old: Ipv4Addr,
+    new: IpAddr,
+    old: IpAddr,
     units: [Unit; 3],
     /// Decisions at the gate that have been seen, of each unit.
     told: [usize; 3],
@@ -113,7 +113,7 @@ struct Before {
     refused: u64,
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test]
 async fn forty_five_days_of_a_new_address() {
     let days = STORY.iter().flat_map(|(what, n)| vec![*what; *n]);
     let days: Vec<What> = days.collect();
@@ -141,19 +141,19 @@ impl Story {
             domain: "o.example",
             mx: net.mx("o.example").start().await,
         };
-        let (new, old) = (net.address(), net.address());
+        let (new, old) = (net.source("new"), net.source("old"));
         let keys = format!(
             "{QUICK}{SMALL}{}{}{POOL}",
-            source("new", new, Some("schedule = \"small\"")),
-            source("old", old, None),
+            new.with("warmup = { schedule = \"small\" }\n"),
+            old.with(""),
         );
         let mta = net.mta(&keys).await;
         Story {
             net,
             mta: Some(mta),
             providers: [yahoo, other],
-            new,
-            old,
+            new: new.address,
+            old: old.address,
             units: ["yahoo", "other", "*"].map(Unit::new),
             told: [0; 3],
             mailboxes: 0,
@@ -224,7 +224,7 @@ impl Story {
     }
 
     /// What each provider has had from an address.
-    fn came(&self, address: Ipv4Addr) -> [u64; 2] {
+    fn came(&self, address: IpAddr) -> [u64; 2] {
         self.providers.each_ref().map(|p| count(&p.mx, address))
     }
 
@@ -263,7 +263,7 @@ impl Story {
         let boxes = self.mailboxes..self.mailboxes + n;
         let to: Vec<String> = boxes.map(|n| format!("m{n}@{domain}")).collect();
         self.mailboxes += n;
-        self.mta().inject_each(&to, fields).await;
+        self.mta().inject_all(fields, &to).await;
     }
 
     /// So many percent of the caps are there to be sent, and as much of it is sent as fits into all of them.
