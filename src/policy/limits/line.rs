@@ -35,11 +35,6 @@ impl Line {
         self.next = turn.after(interval);
         turn
     }
-
-    /// Those who were told turns are not coming.
-    pub fn start_anew(&mut self) {
-        self.next = Moment::default();
-    }
 }
 
 /// The turns at one number. What transactional mail was told to come for is not given to marketing that comes first.
