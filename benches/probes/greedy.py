@@ -37,7 +37,7 @@ def greedy(args, here):
     for number, scene in enumerate(SCENES):
         home = here / f"greedy-{number}"
         home.mkdir()
-        print(f"{scene.what}:", flush=True)
+        print(f"\n{scene.what}:", flush=True)
         play(args, scene, home)
 
 
