@@ -13,6 +13,11 @@
 //! that is really new says `warmup set SOURCE PROVIDER 1`. And a source whose providers have states while its own is
 //! missing has lost it: it is held until an operator says where it was.
 //!
+//! A unit keeps the volume that its good days have *earned*. Where the schedule is changed, it goes on at the stage of
+//! the new one that gives no more than that; going back before anything was decided returns to where it was. What a
+//! source sends while it is warm is counted in memory, and goes into the day's counter when an operator gives the day a
+//! cap after all.
+//!
 //! # Sending days
 //!
 //! A day is a civil date in the zone of `[warmup]`. The stage moves only when a day ends on which something was sent
