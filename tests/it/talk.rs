@@ -17,6 +17,8 @@ impl Talk {
     /// Connects and reads the greeting.
     pub async fn to(address: SocketAddr) -> (Talk, String) {
         let socket = TcpStream::connect(address).await.expect("a listener");
+        // Else each message waits for the acknowledgement of the piece before.
+        socket.set_nodelay(true).expect("an open socket");
         let mut talk = Talk {
             socket,
             input: Vec::new(),
