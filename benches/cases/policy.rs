@@ -53,7 +53,8 @@ impl<K: Kind> Case for Admit<K> {
                 None
             }
             Admission::Flow(wait) | Admission::Tenant(wait) => Some(wait),
-            Admission::Way(wait) | Admission::Elsewhere(wait) => Some(wait),
+            Admission::Marketing(wait) | Admission::Way(wait) => Some(wait),
+            Admission::Elsewhere(wait) => Some(wait),
             Admission::Refill => panic!("the budget that was taken in advance is used up"),
         };
         assert!(answer.is_some() == K::REFUSED, "{answer:?}");

@@ -110,13 +110,23 @@ impl Daemon {
 
     /// Entries that wait in its queue.
     pub async fn waiting(&self) -> usize {
+        self.entries().await.len()
+    }
+
+    /// Something waits, and all of it for that.
+    pub async fn all_wait_for(&self, held_by: &str) -> bool {
+        let entries = self.entries().await;
+        let held = entries.iter().all(|e| e["waits"]["held_by"] == held_by);
+        held && !entries.is_empty()
+    }
+
+    async fn entries(&self) -> Vec<Value> {
         let path = "/api/v1/queue?limit=10000";
         let (status, body) = http::request(self.http, "GET", path, &Value::Null)
             .await
             .expect("a running daemon");
         assert_eq!(status, 200, "{body}");
-        let entries: Vec<Value> = serde_json::from_str(&body).expect("a list");
-        entries.len()
+        serde_json::from_str(&body).expect("a list")
     }
 
     /// SIGKILL, and the process is gone when this returns.

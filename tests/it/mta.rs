@@ -124,7 +124,7 @@ impl Mta {
         for to in to {
             let number = self.sent.fetch_add(1, Relaxed);
             let text = format!("Message-ID: <story-{number}@test>\r\n{}", labelled(fields));
-            let reply = talk.submit("s@shop.test", &[to], &text).await;
+            let reply = talk.submit_at_once("s@shop.test", to, &text).await;
             assert!(reply.starts_with("250"), "{reply}");
             ids.push(id_in(&reply));
         }
@@ -171,21 +171,6 @@ impl Mta {
             }
             assert!(started.elapsed() < PATIENCE, "still there: {left:#}");
             tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    }
-
-    /// Hands in a message to each of `to` over one connection, with `fields` in its header section; all must be accepted.
-    pub async fn inject_each(&self, to: &[String], fields: &str) {
-        let mut talk = Talk::open(self.smtp).await;
-        for recipient in to {
-            let number = self.sent.fetch_add(1, Relaxed);
-            let message = format!(
-                "Message-ID: <story-{number}@test>\r\n{fields}From: <s@shop.test>\r\n\r\nHello.\r\n"
-            );
-            let reply = talk
-                .submit_pipelined("s@shop.test", recipient, &message)
-                .await;
-            assert!(reply.starts_with("250"), "{recipient}: {reply}");
         }
     }
 

@@ -1,13 +1,17 @@
 //! How a new address earns its reputation, as the servers of others see it: how much comes to them from it in a day.
 
+mod budget;
+mod engagement;
 mod oracle;
+mod overflow;
 mod ramp;
+mod shared;
 
-use crate::internet::{Internet, Mx};
+use crate::internet::{Internet, Mx, START};
 use crate::journal::{Event, PATIENCE};
 use crate::mta::Mta;
-use serde_json::Value;
-use std::net::Ipv4Addr;
+use serde_json::{Value, json};
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 /// One sending day after the other.
@@ -16,16 +20,8 @@ const DAY: Duration = Duration::from_secs(86_400);
 /// Patience with the disk is not what these stories are about.
 const QUICK: &str = "[spool]\nsync = false\n";
 
-/// `[[source]]`, one that warms where `warmup` says how.
-fn source(name: &str, address: Ipv4Addr, warmup: Option<&str>) -> String {
-    let warmup = warmup.map_or(String::new(), |warmup| format!("warmup = {{ {warmup} }}\n"));
-    format!(
-        "[[source]]\nname = \"{name}\"\naddress = \"{address}\"\nehlo = \"{name}.test\"\n{warmup}"
-    )
-}
-
 /// How many recipients got mail from `address` there.
-fn count(mx: &Mx, address: Ipv4Addr) -> u64 {
+fn count(mx: &Mx, address: IpAddr) -> u64 {
     let messages = mx.messages();
     let from = messages
         .iter()
@@ -47,16 +43,16 @@ async fn until(what: &str, mut condition: impl AsyncFnMut() -> bool) {
     }
 }
 
-/// What has been decided so far about `source` to `provider`. The log must not have been rotated.
+/// What has been decided so far about `source` to `provider`.
 fn decisions(mta: &Mta, source: &str, provider: &str) -> Vec<Event> {
-    let log = mta.journal.0.join("events.jsonl");
-    let text = std::fs::read_to_string(log).unwrap_or_default();
-    let lines = text.lines().filter(|l| l.contains("\"type\":\"warmup\""));
-    let events = lines
-        .filter_map(|l| serde_json::from_str(l).ok())
-        .map(Event);
-    let about = |e: &Event| e.text("source") == source && e.text("provider") == provider;
-    events.filter(about).collect()
+    let mut events = mta.journal.events();
+    events.retain(|e| is_about(e, source, provider));
+    events
+}
+
+fn is_about(event: &Event, source: &str, provider: &str) -> bool {
+    let (of, to) = (event.text("source"), event.text("provider"));
+    event.kind() == "warmup" && of == source && to == provider
 }
 
 /// Where `source` to `provider` is.

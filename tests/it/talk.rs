@@ -17,8 +17,8 @@ impl Talk {
     /// Connects and reads the greeting.
     pub async fn to(address: SocketAddr) -> (Talk, String) {
         let socket = TcpStream::connect(address).await.expect("a listener");
-        // Else each message waits for the acknowledgement of the piece before.
-        socket.set_nodelay(true).expect("an open socket");
+        // The final dot is written apart, and would wait for the message's acknowledgement.
+        socket.set_nodelay(true).expect("an open connection");
         let mut talk = Talk {
             socket,
             input: Vec::new(),
@@ -101,8 +101,8 @@ impl Talk {
         self.reply().await
     }
 
-    /// The same to one recipient, its commands in one go (RFC 2920).
-    pub async fn submit_pipelined(&mut self, from: &str, to: &str, message: &str) -> String {
+    /// The same to one recipient, with its commands in one go (RFC 2920).
+    pub async fn submit_at_once(&mut self, from: &str, to: &str, message: &str) -> String {
         let commands = format!("MAIL FROM:<{from}>\r\nRCPT TO:<{to}>\r\nDATA\r\n");
         self.send(commands.as_bytes()).await;
         for expected in ["250", "250", "354"] {
