@@ -182,10 +182,10 @@ async fn ten_a_second_are_ten_a_second_for_minutes() {
     let mta = net
         .mta(&format!("{NO_SYNC}[limits.tenant]\nmessages = \"10/s\"\n"))
         .await;
-    mta.inject_all(ACME, &people("a", 610, "a.example")).await;
-    mta.inject_all(ACME, &people("b", 610, "b.example")).await;
+    mta.inject_all(ACME, &people("a", 910, "a.example")).await;
+    mta.inject_all(ACME, &people("b", 910, "b.example")).await;
     let (step, a_second) = (Duration::from_millis(200), 5);
-    for tick in 0..120 * a_second {
+    for tick in 0..180 * a_second {
         // Of a burst there may be one more, and what is missing in it comes with the next.
         mx.came((2 * tick).max(1)).await;
         let came = mx.totals().messages;

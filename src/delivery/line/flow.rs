@@ -92,7 +92,6 @@ impl<F> Flow<F> {
         batch
     }
 
-    #[must_use = "this entry is in no queue now"]
     /// How many go before a waiter, should nobody else come.
     pub fn ahead_of(&self, key: Key, order: Order) -> Option<usize> {
         let (number, at) = self.position(key)?;
