@@ -72,6 +72,21 @@ impl Unit {
         Err(self.crowded())
     }
 
+    /// Writes a first state, where there is none.
+    pub async fn begin(&self, now: Timestamp) -> Result<(), Trouble> {
+        let rules = self.base.rules.load_full();
+        let Some(source) = rules.source(&self.name.source).cloned() else {
+            return Ok(());
+        };
+        match self.draft(&rules, &source, true, now).await? {
+            Some(draft) if draft.before.is_none() => {
+                // Where that fails another node was faster.
+                self.commit(draft).await.map(drop)
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Puts the unit at `stage`, whatever the store has: this is how a state that cannot be read is put right.
     pub async fn set(&self, stage: Stage, now: Timestamp) -> Result<(), Trouble> {
         let rules = self.base.rules.load_full();
@@ -178,7 +193,8 @@ impl Unit {
     /// A source whose providers have states had one itself: it was lost, and is not made up.
     async fn refuse_lost_state(&self) -> Result<(), Trouble> {
         let others = self.base.store.list(&states_of(&self.name.source)).await?;
-        if others.is_empty() {
+        // Where another node has begun since we looked, the state is there: it is written before those of providers.
+        if others.is_empty() || self.read().await?.is_some() {
             return Ok(());
         }
         Err(Trouble::Unreadable {
@@ -335,5 +351,42 @@ impl State {
             key: key.to_owned(),
             because: error.to_string(),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::config::{Config, SourceWarmup};
+    use super::super::handle::Warmup;
+    use super::*;
+    use crate::clock::Clock;
+    use crate::events::Events;
+    use crate::store::Store;
+
+    #[tokio::test]
+    async fn a_state_that_another_node_has_begun_meanwhile_is_not_lost() {
+        let (source, store) = (SourceWarmup::default(), Store::in_memory());
+        let rules = Rules::new(&Config::default(), [("ip-a", &source)]).unwrap();
+        let clock = Clock::manual(Timestamp::from_millis(1_795_348_800_000));
+        let events = Events::new(clock.clone(), Vec::new());
+        let warmup = Warmup::open(rules.clone(), store.clone(), clock.clone(), events);
+        let warmup = warmup.await.unwrap();
+        let unit = warmup.unit("ip-a", None).unwrap();
+        let source = rules.source("ip-a").unwrap();
+        // This node has found nothing. Then another writes both.
+        let state = State::new(Stage::At(1), &source.ramp);
+        let value = state.to_json("").unwrap();
+        for key in ["warmup/unit/ip-a/*", "warmup/unit/ip-a/google"] {
+            store.set(key, &value).await.unwrap();
+        }
+        let first = unit.first(&rules, source, clock.now()).await;
+        assert!(first.is_ok(), "{first:?}");
+        let lost = store.delete("warmup/unit/ip-a/*", 1).await.unwrap();
+        assert!(matches!(lost, Written::Yes(_)));
+        let first = unit.first(&rules, source, clock.now()).await;
+        assert!(
+            matches!(first, Err(Trouble::Unreadable { .. })),
+            "{first:?}"
+        );
     }
 }

@@ -39,6 +39,7 @@ impl Warmup {
         until: Option<Timestamp>,
     ) -> Result<(), OperateError> {
         let (unit, now) = (self.named(source, provider)?, self.base.clock.now());
+        self.begin(source, now).await?;
         let _turn = unit.turn.lock().await;
         unit.amend(now, |state, _| Some(state.pause(why, until)))
             .await?;
@@ -93,12 +94,25 @@ impl Warmup {
                 stages,
             });
         }
+        self.begin(source, now).await?;
         for unit in units {
             let _turn = unit.turn.lock().await;
             unit.set(stage, now).await?;
             unit.ask_again();
         }
         Ok(())
+    }
+
+    /// Begins with the source as a whole, where that has not been done: the state of a provider without that of the
+    /// source would look like one that has lost it.
+    async fn begin(&self, source: &str, now: Timestamp) -> Result<(), OperateError> {
+        let unit = self.named(source, None)?;
+        let _turn = unit.turn.lock().await;
+        match unit.begin(now).await {
+            // It is held for that already.
+            Ok(()) | Err(Trouble::Unreadable { .. }) => Ok(()),
+            Err(trouble) => Err(trouble.into()),
+        }
     }
 
     fn named(&self, source: &str, provider: Option<&str>) -> Result<Arc<Unit>, OperateError> {

@@ -123,3 +123,17 @@ async fn a_state_that_cannot_be_read_holds_its_unit_and_no_other() {
     mta.journal.first("delivered", "bob@y.example").await;
     net.check(&mta).await;
 }
+
+#[tokio::test]
+async fn a_provider_may_be_paused_before_anything_was_sent() {
+    let net = Internet::new().await;
+    let _mx = net.mx("o.example").start().await;
+    let new = net.source("new");
+    let mta = net.mta(&format!("{QUICK}{TEN}{}", new.with(WARMUP))).await;
+    let order = json!({ "source": "new", "provider": "yahoo" });
+    let (status, body) = mta.request("POST", "/api/v1/warmup/pause", &order).await;
+    assert_eq!(status, 200, "{body}");
+    mta.inject("s@shop.test", &["ann@o.example"]).await;
+    mta.journal.first("delivered", "ann@o.example").await;
+    net.check(&mta).await;
+}

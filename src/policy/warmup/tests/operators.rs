@@ -289,3 +289,21 @@ async fn the_background_looks_after_itself_until_it_is_stopped() {
     running.await.unwrap();
     node.close().await.unwrap();
 }
+
+#[tokio::test]
+async fn what_is_done_to_a_provider_before_anything_was_sent_leaves_the_source_free() {
+    let world = World::new("days = [50, 100]");
+    let node = world.node(at(0, 9.0)).await;
+    node.pause(SOURCE, Some("google"), "not yet", None)
+        .await
+        .unwrap();
+    assert_eq!(send(&node, "google", 5, at(0, 9.0)).await, 0);
+    assert_eq!(send(&node, "other", 5, at(0, 9.0)).await, 5);
+
+    let world = World::new("days = [50, 100]");
+    let node = world.node(at(0, 9.0)).await;
+    node.set(SOURCE, Some("google"), Stage::At(2))
+        .await
+        .unwrap();
+    assert_eq!(send(&node, "google", 99, at(0, 9.0)).await, 50);
+}
