@@ -41,6 +41,9 @@ use tokio_util::task::TaskTracker;
 /// How long stopping waits for deliveries that are under way.
 const PATIENCE: Duration = Duration::from_secs(20);
 
+/// How long stopping waits for the store.
+const FAREWELL: Duration = Duration::from_secs(10);
+
 /// How long a start waits until what it told again is in the event log. Deliveries may be what makes room on its disk.
 const TELLING: Duration = Duration::from_secs(5);
 
@@ -266,7 +269,14 @@ impl App {
         moving.abort();
         policing.cancel();
         let kept = keeping.await;
-        daemon.policy.close().await;
+        if tokio::time::timeout(FAREWELL, daemon.policy.close())
+            .await
+            .is_err()
+        {
+            tracing::warn!(
+                "what was taken of budgets in advance stays counted: the store does not answer"
+            );
+        }
         daemon.store.close().await;
         let closed = daemon.spool.close().await;
         closing.cancel();
@@ -325,6 +335,7 @@ impl Ground {
 
     fn intake(&self, config: &Config) -> Intake {
         let (queue, routing) = (self.queue.clone(), Arc::clone(&self.lives.routing));
+        let schedules = Arc::clone(&routing);
         Intake::new(intake::Parts {
             config: Arc::clone(&self.lives.intake),
             hostname: config.hostname.as_str().into(),
@@ -334,6 +345,9 @@ impl Ground {
             events: self.events.clone(),
             clock: self.clock.clone(),
             policy: self.policy.clone(),
+            given_up: Box::new(move |domain, begins| {
+                schedules.load().route(domain).retry.expiry(begins)
+            }),
             handoff: Box::new(move |stored| enqueue(&queue, &routing, &stored)),
         })
     }

@@ -16,7 +16,7 @@ use mailwright::intake::{self, Intake};
 use mailwright::mail::{Disposition, Labels, MessageId, Reply};
 use mailwright::policy::providers::Provider;
 use mailwright::policy::sources::{PoolConfig, PoolMember, SourceConfig};
-use mailwright::policy::{Ask, Choice, Policy, Settings};
+use mailwright::policy::{Ask, Choice, Families, Policy, Settings};
 use mailwright::queue::{self, Key, Queue, Selector};
 use mailwright::spool::{Meta, Stored, disk::Machine};
 use mailwright::store::Store;
@@ -90,6 +90,7 @@ impl Case for RouteAndSource {
             site: &routes.site,
             provider: &routes.provider,
             last: None,
+            families: Families::ANY,
         };
         (routes.policy.choose(&ask, NOW), labels)
     }
@@ -282,6 +283,7 @@ async fn delivery(dir: &Path, queue: Queue) -> Delivery {
         spool: spool.clone(),
         events: events.clone(),
         clock: clock.clone(),
+        given_up: Box::new(|_, begins| begins + Duration::from_secs(3 * 86_400)),
         handoff: Box::new(|_| {}),
     });
     Delivery::new(Collaborators {

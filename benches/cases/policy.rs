@@ -8,7 +8,7 @@ use mailwright::events::Events;
 use mailwright::mail::{Labels, MessageId, Stream};
 use mailwright::policy::providers::Provider;
 use mailwright::policy::suspension::{At, Suspension};
-use mailwright::policy::{Admission, Ask, Choice, Flow, Policy, Settings, Wait, Way};
+use mailwright::policy::{Admission, Ask, Choice, Families, Flow, Policy, Settings, Wait, Way};
 use mailwright::store::Store;
 use mailwright::units::Timestamp;
 use std::marker::PhantomData;
@@ -53,7 +53,8 @@ impl<K: Kind> Case for Admit<K> {
                 None
             }
             Admission::Flow(wait) | Admission::Tenant(wait) => Some(wait),
-            Admission::Way(wait) | Admission::Elsewhere(wait) => Some(wait),
+            Admission::Marketing(wait) | Admission::Way(wait) => Some(wait),
+            Admission::Elsewhere(wait) => Some(wait),
             Admission::Refill => panic!("the budget that was taken in advance is used up"),
         };
         assert!(answer.is_some() == K::REFUSED, "{answer:?}");
@@ -192,6 +193,7 @@ impl Choosing {
             site: &self.site,
             provider: &self.provider,
             last: None,
+            families: Families::ANY,
         };
         self.world.policy.choose(&ask, NOW)
     }

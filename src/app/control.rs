@@ -11,8 +11,8 @@ use crate::config::{Config, restart_needed};
 use crate::delivery::{self, Delivery};
 use crate::events::{Event, Events, Metrics};
 use crate::http::{
-    Action, Control, Lift, Lifted, Question, QueueEntry, Refusal, Reloaded, SourceEntry, Steer,
-    Steered, Verdict, WhichWarmup,
+    Action, Control, Done, Lift, Lifted, Listed, Question, QueueEntry, Refusal, Reloaded,
+    SourceEntry, Steer, Steered, Verdict, WhichWarmup,
 };
 use crate::mail::MessageId;
 use crate::policy::warmup::Position;
@@ -117,30 +117,39 @@ impl Daemon {
 
 /// `None` where the spool has nothing of it any more.
 fn entry(view: &View, stored: Option<&Stored>, held: Held) -> Option<QueueEntry> {
-    let mut entry = QueueEntry::of(view, stored?);
-    entry.waits = Some(held);
-    Some(entry)
+    Some(QueueEntry::of(view, stored?).held(Some(held)))
 }
 
 impl Control for Daemon {
-    async fn list(&self, which: &Selector, limit: usize) -> Vec<QueueEntry> {
-        let shown = self.delivery.show(which, limit).await.into_iter();
+    async fn list(&self, which: &Selector, limit: usize) -> Listed {
+        let shown = self.delivery.show(which, limit.saturating_add(1)).await;
+        let more = shown.len() > limit;
+        let shown = shown.into_iter().take(limit);
         let entries = shown.filter_map(|(view, stored, held)| entry(&view, stored.as_ref(), held));
-        entries.collect()
+        Listed {
+            entries: entries.collect(),
+            more,
+            total: which.is_empty().then(|| self.delivery.depth().total()),
+        }
     }
 
     async fn show(&self, id: MessageId) -> Vec<QueueEntry> {
         self.entries_of(id).await
     }
 
-    async fn act(&self, action: Action, which: &Selector, why: &str) -> usize {
+    async fn act(&self, action: Action, which: &Selector, why: &str) -> Done {
+        let is_retry = action == Action::Retry;
         let action = match action {
             Action::Retry => delivery::Action::Retry,
             Action::Hold => delivery::Action::Hold,
             Action::Release => delivery::Action::Release,
             Action::Drop => delivery::Action::Drop,
         };
-        self.delivery.operate(action, which, why).await
+        let count = self.delivery.operate(action, which, why).await;
+        Done {
+            count,
+            wait_on: is_retry.then(|| self.delivery.not_before_their_time(which)),
+        }
     }
 
     async fn reload(&self) -> Result<Reloaded, String> {

@@ -1,8 +1,10 @@
 //! The running daemon's API as its client sees it, and the options that say which daemon is meant.
 
 use super::{Exit, Failure, Outcome};
+use crate::clock::Clock;
 use crate::config::Config;
-use crate::http::Access;
+use crate::http::{Access, Listed, MORE, TOTAL};
+use crate::units::Timestamp;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::io::Write;
@@ -42,15 +44,15 @@ impl Options {
         Daemon::of(self, &self.config()?)
     }
 
-    /// Prints `list`: one JSON object a line, or the table of it.
+    /// Prints `list`: one JSON object a line, or the table of it as people read it at an instant, which is now.
     pub fn print<T: Serialize>(
         &self,
         list: &[T],
         out: &mut dyn Write,
-        table: impl FnOnce(&[T], &mut dyn Write) -> std::io::Result<()>,
+        table: impl FnOnce(&[T], Timestamp, &mut dyn Write) -> std::io::Result<()>,
     ) -> Outcome {
         if self.format == Format::Table {
-            return Ok(table(list, out)?);
+            return Ok(table(list, Clock::machine().now(), out)?);
         }
         for one in list {
             writeln!(out, "{}", serde_json::json!(one))?;
@@ -116,6 +118,21 @@ impl Daemon {
         let request = self.agent.get(format!("{}{path}", self.url));
         let request = request.query_pairs(pairs(query));
         self.read(self.authorised(request).call())
+    }
+
+    /// Entries of the queue, and how many there are beside them.
+    pub fn list(&self, query: &impl Serialize) -> Result<Listed, Trouble> {
+        let request = self.agent.get(format!("{}/api/v1/queue", self.url));
+        let request = request.query_pairs(pairs(query));
+        let answer = self.authorised(request).call();
+        let headers = answer.as_ref().map(|answer| answer.headers().clone());
+        let headers = headers.unwrap_or_default();
+        let total = headers.get(TOTAL).and_then(|total| total.to_str().ok());
+        Ok(Listed {
+            entries: self.read(answer)?,
+            more: headers.contains_key(MORE),
+            total: total.and_then(|total| total.parse().ok()),
+        })
     }
 
     pub fn post<T: DeserializeOwned>(

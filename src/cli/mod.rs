@@ -16,6 +16,7 @@ mod source;
 mod table;
 mod telemetry;
 mod warmup;
+mod when;
 
 pub use exit::{Exit, Failure};
 

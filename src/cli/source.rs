@@ -3,9 +3,11 @@
 use super::Outcome;
 use super::daemon::Options;
 use super::table::columns;
+use super::when::readable;
 use crate::http::{Lift, Lifted, Membership, SourceEntry};
-use crate::policy::suspension::Suspension;
+use crate::policy::suspension::{At, Suspension};
 use crate::policy::warmup::Position;
+use crate::units::Timestamp;
 use std::io::{self, Write};
 
 /// Shows the sources that mail leaves from, and ends their suspensions.
@@ -35,6 +37,7 @@ enum Command {
 
 #[derive(Debug, clap::Args)]
 struct LiftArgs {
+    /// The name of the [[source]], as `source list` shows it.
     #[arg(value_name = "SOURCE")]
     source: String,
     /// The suspension from this site; without it and --provider all of the source's.
@@ -69,17 +72,16 @@ fn lift(options: &Options, which: &LiftArgs, out: &mut dyn Write) -> Outcome {
     if lifted.lifted.is_empty() {
         eprintln!("nothing was suspended");
     }
-    options.print(&lifted.lifted, out, |lifted, out| {
-        lifted
-            .iter()
-            .try_for_each(|held| writeln!(out, "lifted: {}", suspension(held)))
+    options.print(&lifted.lifted, out, |lifted, now, out| {
+        let mut lifted = lifted.iter();
+        lifted.try_for_each(|held| writeln!(out, "{}", readable(&over(held), now)))
     })
 }
 
 const HEADINGS: [&str; 7] = [
     "SOURCE",
     "ADDRESS",
-    "THERE",
+    "ADDRESS IS HERE",
     "EHLO",
     "POOLS",
     "WARM-UP",
@@ -87,15 +89,15 @@ const HEADINGS: [&str; 7] = [
 ];
 
 /// One line a source, and below them what each is kept from.
-fn list(entries: &[SourceEntry], out: &mut dyn Write) -> io::Result<()> {
+fn list(entries: &[SourceEntry], now: Timestamp, out: &mut dyn Write) -> io::Result<()> {
     let rows: Vec<[String; 7]> = entries.iter().map(row).collect();
-    columns(HEADINGS, &rows, out)?;
+    columns(&HEADINGS, &rows, out)?;
     let suspensions = entries.iter().flat_map(|entry| &entry.suspensions);
     for (i, held) in suspensions.enumerate() {
         if i == 0 {
             writeln!(out)?;
         }
-        writeln!(out, "{}", suspension(held))?;
+        writeln!(out, "{}", readable(&suspension(held), now))?;
     }
     Ok(())
 }
@@ -133,6 +135,18 @@ fn warmup(position: &Position) -> String {
 
 fn suspension(held: &Suspension) -> String {
     format!("{held}; until {}", held.until)
+}
+
+/// `lifted: source ip-a from provider google, unusual rate (rule provider[0].rule[1]); it would have lasted until …`
+fn over(held: &Suspension) -> String {
+    let Suspension {
+        source, why, until, ..
+    } = held;
+    let at = match &held.at {
+        At::Site(site) => site.to_string(),
+        At::Provider(provider) => format!("provider {provider}"),
+    };
+    format!("lifted: source {source} from {at}, {why}; it would have lasted until {until}")
 }
 
 #[cfg(test)]

@@ -3,22 +3,22 @@
 use std::io::{self, Write};
 
 /// Prints `rows` under `headings`, each column as wide as its widest cell. Columns of numbers are set to the right.
-pub fn columns<const N: usize>(
-    headings: [&str; N],
-    rows: &[[String; N]],
+pub fn columns(
+    headings: &[&str],
+    rows: &[impl AsRef<[String]>],
     out: &mut dyn Write,
 ) -> io::Result<()> {
-    let column = |at: usize| rows.iter().filter_map(move |row| row.get(at));
+    let column = |at: usize| rows.iter().filter_map(move |row| row.as_ref().get(at));
     let length = |text: &str| text.chars().count();
-    let widths: [usize; N] = std::array::from_fn(|at| {
-        let heading = headings.get(at).map_or(0, |heading| length(heading));
-        let cells = column(at).map(|cell| length(cell));
-        cells.max().unwrap_or(0).max(heading)
-    });
-    let numbers: [bool; N] = std::array::from_fn(|at| column(at).all(|cell| is_number(cell)));
-    let print = |cells: &[&str; N], out: &mut dyn Write| {
+    let shape = |(at, heading): (usize, &&str)| {
+        let widest = column(at).map(|cell| length(cell)).max().unwrap_or(0);
+        let numbers = column(at).all(|cell| is_number(cell));
+        (widest.max(length(heading)), numbers)
+    };
+    let shapes: Vec<(usize, bool)> = headings.iter().enumerate().map(shape).collect();
+    let print = |cells: &mut dyn Iterator<Item = &str>, out: &mut dyn Write| {
         let mut text = String::new();
-        for ((cell, width), is_number) in cells.iter().zip(widths).zip(numbers) {
+        for (cell, (width, is_number)) in cells.zip(&shapes) {
             text.push_str(&match is_number {
                 true => format!("{cell:>width$}  "),
                 false => format!("{cell:<width$}  "),
@@ -26,9 +26,11 @@ pub fn columns<const N: usize>(
         }
         writeln!(out, "{}", text.trim_end())
     };
-    print(&headings, out)?;
-    let cells = rows.iter().map(|row| row.each_ref().map(String::as_str));
-    cells.into_iter().try_for_each(|row| print(&row, out))
+    print(&mut headings.iter().copied(), out)?;
+    for row in rows {
+        print(&mut row.as_ref().iter().map(String::as_str), out)?;
+    }
+    Ok(())
 }
 
 /// Ids have zeros in front.
@@ -45,7 +47,7 @@ mod tests {
     fn printed(rows: &[[&str; 3]]) -> String {
         let rows: Vec<[String; 3]> = rows.iter().map(|row| row.map(str::to_owned)).collect();
         let mut out = Vec::new();
-        columns(["NAME", "CAP", "WHY"], &rows, &mut out).unwrap();
+        columns(&["NAME", "CAP", "WHY"], &rows, &mut out).unwrap();
         String::from_utf8(out).unwrap()
     }
 

@@ -15,7 +15,12 @@ pub(super) fn mailwright(words: &[&str]) -> (Exit, String) {
 
 /// A world with a daemon, and a command run against it; gives also the daemon.
 pub(super) async fn asked_of(words: &[&str]) -> (Exit, String, Arc<Daemon>) {
-    let world = World::new(Daemon::default(), Access::default()).await;
+    asked_with(Daemon::default(), words).await
+}
+
+/// The same against that daemon.
+async fn asked_with(daemon: Daemon, words: &[&str]) -> (Exit, String, Arc<Daemon>) {
+    let world = World::new(daemon, Access::default()).await;
     let url = format!("http://{}", world.address);
     let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
     let ran = tokio::task::spawn_blocking(move || {
@@ -139,7 +144,7 @@ async fn queue_list_prints_columns_or_json_lines() {
     let lines: Vec<&str> = text.lines().collect();
     assert!(lines[0].starts_with("ID             RECEIVED"), "{text}");
     assert!(
-        lines[1].starts_with("0000000000001  1970-01-01T00:00:00.000Z"),
+        lines[1].starts_with("0000000000001  1970-01-01 00:00:00Z, "),
         "{text}"
     );
     assert!(
@@ -152,6 +157,48 @@ async fn queue_list_prints_columns_or_json_lines() {
 }
 
 #[tokio::test]
+async fn what_queue_list_leaves_out_is_told() {
+    let list = async |waiting, words: &str| {
+        let daemon = Daemon {
+            waiting: Some(waiting),
+            ..Daemon::default()
+        };
+        let words: Vec<&str> = ["queue", "list"]
+            .into_iter()
+            .chain(words.split_whitespace())
+            .collect();
+        let (exit, text, _) = asked_with(daemon, &words).await;
+        assert_eq!(exit, Exit::Ok);
+        text
+    };
+    assert_eq!(list(0, "").await, "nothing waits\n");
+    assert_eq!(list(0, "--tenant a").await, "nothing that waits fits\n");
+    let last = |text: String| text.lines().last().unwrap_or_default().to_owned();
+    let whole = last(list(386, "").await);
+    assert_eq!(whole, "100 of 386 shown; --limit N shows more");
+    let chosen = last(list(386, "--tenant a --limit 7").await);
+    assert_eq!(chosen, "the first 7 shown; --limit N shows more");
+    assert_eq!(
+        list(386, "--limit 7 --format json").await.lines().count(),
+        7
+    );
+    assert_eq!(list(0, "--format json").await, "");
+    assert!(!list(7, "").await.contains("shown"));
+}
+
+#[test]
+fn an_entry_tells_until_when_what_holds_it_does() {
+    use crate::http::tests::{entry, sample};
+    let waiting = entry().held(Some(sample::spent()));
+    assert_eq!(waiting.until, sample::spent().until());
+    let due = crate::http::QueueEntry {
+        until: Some(sample::NOW),
+        ..entry()
+    };
+    assert_eq!(due.held(Some(sample::spent())).until, Some(sample::NOW));
+}
+
+#[tokio::test]
 async fn queue_show_says_why_it_waits() {
     let (exit, text, _) = asked(&["queue", "show", "0000000000001"]).await;
     assert_eq!(exit, Exit::Ok);
@@ -159,7 +206,7 @@ async fn queue_show_says_why_it_waits() {
         "waits for  an operator's release: looks odd\n",
         "recipient  ann@example.net (waiting, 2 attempts)\n",
         "451 4.7.1 greylisted\n",
-        "\nwould go now from ip-b to mx.example.net\n",
+        "\nwhen its time comes it would go from ip-b to mx.example.net\n",
         "(source[1].limits.messages)\n",
     ] {
         assert!(text.contains(line), "{text}");
@@ -171,15 +218,42 @@ async fn queue_show_says_why_it_waits() {
     assert_eq!(asked(&["queue", "show", "nonsense"]).await.0, Exit::Data);
 }
 
+#[test]
+fn a_retry_is_said_once_with_what_decides_about_it() {
+    let reply = crate::mail::Reply::said(451, None, "greylisted", "RCPT");
+    let mut entry = crate::http::tests::entry().held(Some(crate::policy::Held::Retry {
+        attempt: 2,
+        reply: reply.clone().into(),
+    }));
+    entry.recipients[0].last = Some(reply.to_string());
+    let mut out = Vec::new();
+    queue::table::show(&[entry], crate::http::tests::sample::NOW, &mut out).unwrap();
+    let text = String::from_utf8(out).unwrap();
+    assert_eq!(text.matches("greylisted").count(), 1, "{text}");
+    assert!(text.contains("retry.first"), "{text}");
+    assert!(
+        text.contains("mailwright queue retry 0000000000001\n"),
+        "{text}"
+    );
+}
+
 #[tokio::test]
 async fn queue_actions_reach_the_daemon() {
     let (exit, text, told) =
         asked(&["queue", "hold", "--tenant", "acme", "--why", "too fast"]).await;
-    assert_eq!((exit, text.as_str()), (Exit::Ok, "3 done\n"));
+    assert_eq!((exit, text.as_str()), (Exit::Ok, "3 held\n"));
     assert_eq!(told, ["Hold Some(\"acme\") too fast"]);
     let (exit, text, told) = asked(&["queue", "retry", "--all", "--format", "json"]).await;
-    assert_eq!((exit, text.as_str()), (Exit::Ok, "{\"count\":3}\n"));
+    assert_eq!(
+        (exit, text.as_str()),
+        (Exit::Ok, "{\"count\":3,\"wait_on\":2}\n")
+    );
     assert_eq!(told, ["Retry None "]);
+    let (_, text, _) = asked(&["queue", "retry", "--all"]).await;
+    assert!(
+        text.starts_with("3 made due; 2 wait on for the time their senders chose"),
+        "{text}"
+    );
 }
 
 #[test]
@@ -209,7 +283,7 @@ fn refusing_port() -> (socket2::Socket, std::net::SocketAddr) {
 }
 
 /// Leaves one message in a spool that nobody has open.
-async fn leave_a_message(dir: &std::path::Path) -> crate::mail::MessageId {
+async fn leave_a_message(dir: &std::path::Path, held: bool) -> crate::mail::MessageId {
     use crate::mail::{BodyType, Envelope, Recipient};
     let clock = crate::clock::Clock::machine();
     let (spool, _) = Spool::open(dir, spool::Config::default(), clock.clone(), drop).unwrap();
@@ -241,7 +315,9 @@ async fn leave_a_message(dir: &std::path::Path) -> crate::mail::MessageId {
         })
         .await
         .unwrap();
-    spool.hold(id, Some("looks odd")).await.unwrap();
+    if held {
+        spool.hold(id, Some("looks odd")).await.unwrap();
+    }
     spool.close().await.unwrap();
     id
 }
@@ -249,7 +325,9 @@ async fn leave_a_message(dir: &std::path::Path) -> crate::mail::MessageId {
 #[tokio::test(flavor = "multi_thread")]
 async fn without_a_daemon_the_data_directory_is_read_but_not_changed() {
     let dir = tempfile::tempdir().unwrap();
-    let id = leave_a_message(&dir.path().join("data")).await.to_string();
+    let id = leave_a_message(&dir.path().join("data"), true)
+        .await
+        .to_string();
     let (_port, address) = refusing_port();
     let file = dir.path().join("mailwright.toml");
     std::fs::write(
@@ -276,9 +354,26 @@ async fn without_a_daemon_the_data_directory_is_read_but_not_changed() {
         "--config",
         config,
     ]);
-    assert_eq!((exit, text.lines().count()), (Exit::Ok, 1));
+    assert_eq!(
+        (exit, text.as_str()),
+        (Exit::Ok, "nothing that waits fits\n")
+    );
     let (exit, _) = mailwright(&["queue", "drop", &id, "--config", config]);
     assert_eq!(exit, Exit::Unavailable);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_daemon_mail_that_was_never_tried_has_had_no_attempt() {
+    let dir = tempfile::tempdir().unwrap();
+    leave_a_message(&dir.path().join("data"), false).await;
+    let (_port, address) = refusing_port();
+    let file = dir.path().join("mailwright.toml");
+    let text = format!("data_dir = \"data\"\n[http]\naddress = \"{address}\"\n");
+    std::fs::write(&file, text).unwrap();
+    let config = file.to_str().unwrap();
+    let (exit, text) = mailwright(&["queue", "list", "--config", config]);
+    assert_eq!(exit, Exit::Ok);
+    assert!(text.ends_with("  no attempt yet\n"), "{text}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -30,8 +30,8 @@ impl Alarms {
         }
     }
 
-    /// Waits until alarms go off; each lane once.
-    pub async fn ring(&self, clock: &Clock) -> Vec<Arc<Lane>> {
+    /// Waits until alarms go off; gives when each was set for.
+    pub async fn ring(&self, clock: &Clock) -> Vec<(Timestamp, Arc<Lane>)> {
         loop {
             let now = clock.now();
             let (due, next) = self.take(now);
@@ -45,11 +45,13 @@ impl Alarms {
         }
     }
 
-    fn take(&self, now: Timestamp) -> (Vec<Arc<Lane>>, Option<Timestamp>) {
+    fn take(&self, now: Timestamp) -> (Vec<(Timestamp, Arc<Lane>)>, Option<Timestamp>) {
         let mut set = self.0.set.lock();
         let mut due = Vec::new();
         while let Some(first) = set.first_entry().filter(|first| *first.key() <= now) {
-            due.extend(first.remove().iter().filter_map(Weak::upgrade));
+            let at = *first.key();
+            let lanes = first.remove().into_iter();
+            due.extend(lanes.filter_map(|lane| Some((at, lane.upgrade()?))));
         }
         (due, set.first_key_value().map(|(at, _)| *at))
     }

@@ -210,10 +210,22 @@ impl Lane {
         }
     }
 
+    /// An alarm goes off that was set for `at`. One that another has come before since means nothing: were it heeded,
+    /// each would set the next, and there would be more and more of them.
+    pub fn alarmed(self: &Arc<Self>, at: Timestamp) -> Option<Slot> {
+        let mut state = self.state.lock();
+        if state.alarm != Some(at) {
+            return None;
+        }
+        state.alarm = None;
+        drop(state);
+        self.ring()
+    }
+
     /// What held the lane may be over: gives a slot where a connection is to be opened to find out.
     pub fn ring(self: &Arc<Self>) -> Option<Slot> {
         let mut state = self.state.lock();
-        (state.held, state.seatless, state.alarm) = (None, None, None);
+        (state.held, state.seatless) = (None, None);
         drop(state);
         self.look()
     }

@@ -100,6 +100,8 @@ struct Shared {
 
 /// When what a fault of ours kept from being tried is tried again.
 const AGAIN: Duration = Duration::from_secs(60);
+/// How long stopping waits for the store.
+const FAREWELL: Duration = Duration::from_secs(5);
 /// Messages that a connection carries before it gives its room to others that wait for some.
 const FAIR_SHARE: u32 = 50;
 
@@ -177,8 +179,10 @@ impl Delivery {
     async fn ring(&self) {
         let shared = &self.0.for_lanes;
         loop {
-            for lane in shared.alarms.ring(&shared.clock).await {
-                lane.ring().into_iter().for_each(|slot| self.open(slot));
+            for (at, lane) in shared.alarms.ring(&shared.clock).await {
+                lane.alarmed(at)
+                    .into_iter()
+                    .for_each(|slot| self.open(slot));
             }
         }
     }
@@ -216,7 +220,15 @@ impl Delivery {
                 "stopping with deliveries under way; they are journalled"
             );
         }
-        self.keep_paces().await;
+        // A store that does not answer keeps nobody from stopping.
+        if tokio::time::timeout(FAREWELL, self.keep_paces())
+            .await
+            .is_err()
+        {
+            tracing::warn!(
+                "how fast sites could take mail is not remembered: the store does not answer"
+            );
+        }
     }
 
     fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {

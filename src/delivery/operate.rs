@@ -4,7 +4,7 @@ use super::Delivery;
 use crate::events::{About, Event};
 use crate::mail::{BounceClass, EnhancedCode, MessageId, Reply};
 use crate::policy::Held;
-use crate::queue::{Selector, View};
+use crate::queue::{Depth, Selector, View};
 use crate::spool::{SpoolError, Stored};
 use std::sync::Arc;
 use tokio::task::JoinSet;
@@ -112,6 +112,16 @@ impl Delivery {
         let mut dropped = 0;
         each(steps, |ended| dropped += usize::from(ended)).await;
         dropped
+    }
+
+    /// How many of the entries that match wait for a time of their sender's choosing.
+    pub fn not_before_their_time(&self, selector: &Selector) -> usize {
+        self.0.with.queue.not_before_their_time(selector)
+    }
+
+    /// How much waits, by state.
+    pub fn depth(&self) -> Depth {
+        self.0.with.queue.depth()
     }
 
     /// The queue's view of what matches, each with the reason why it waits.

@@ -45,6 +45,7 @@ async fn delivery(dir: &std::path::Path) -> Delivery {
         spool: spool.clone(),
         events: events.clone(),
         clock: clock.clone(),
+        given_up: Box::new(|_, begins| begins + Duration::from_secs(3 * 86_400)),
         handoff: Box::new(|_| {}),
     });
     Delivery::new(Collaborators {

@@ -1,15 +1,15 @@
 //! The handlers.
 
 use super::access::{Access, guard};
+use super::body::Body;
 use super::problem::Problem;
 use super::server::PATIENCE;
 use super::traffic;
-use super::{Action, Control, Done, Order, QueueEntry, Reloaded};
+use super::{Action, Control, Done, Listed, Order, QueueEntry, Reloaded};
 use crate::events::metrics::CONTENT_TYPE;
 use crate::mail::MessageId;
 use crate::queue::Selector;
-use axum::body::Body;
-use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
+use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
 use axum::http::{Request, StatusCode, header};
 use axum::middleware::Next;
@@ -52,7 +52,7 @@ pub fn router<C: Control>(control: Arc<C>, access: Access) -> Router {
 }
 
 /// Reads the body before anything is done: a client that is slow with it holds up nobody but itself, and not for long.
-async fn whole(request: Request<Body>, next: Next) -> Result<Response, Problem> {
+async fn whole(request: Request<axum::body::Body>, next: Next) -> Result<Response, Problem> {
     let (head, body) = request.into_parts();
     let read = tokio::time::timeout(PATIENCE, axum::body::to_bytes(body, LARGEST_BODY)).await;
     match read {
@@ -102,7 +102,7 @@ const LARGEST_LIMIT: usize = 10_000;
 async fn list<C: Control>(
     State(control): State<Arc<C>>,
     query: Result<Query<Listing>, QueryRejection>,
-) -> Result<Json<Vec<QueueEntry>>, Problem> {
+) -> Result<Response, Problem> {
     let Query(listing) = query?;
     let limit = listing.limit.unwrap_or(LIMIT).min(LARGEST_LIMIT);
     let which = Selector {
@@ -114,7 +114,17 @@ async fn list<C: Control>(
         source: listing.source,
     };
     check(&which)?;
-    Ok(Json(control.list(&which, limit).await))
+    Ok(listed(control.list(&which, limit).await))
+}
+
+/// How many there are beside those in the answer. A client that reads the whole queue need not count.
+pub(crate) const MORE: &str = "x-more";
+pub(crate) const TOTAL: &str = "x-total-count";
+
+fn listed(listed: Listed) -> Response {
+    let more = listed.more.then_some([(MORE, "yes")]);
+    let total = listed.total.map(|total| [(TOTAL, total.to_string())]);
+    (more, total, Json(listed.entries)).into_response()
 }
 
 async fn show<C: Control>(
@@ -132,20 +142,19 @@ async fn show<C: Control>(
 async fn act<C: Control>(
     State(control): State<Arc<C>>,
     name: Result<Path<String>, PathRejection>,
-    order: Result<Json<Order>, JsonRejection>,
+    order: Result<Body<Order>, Problem>,
 ) -> Result<Json<Done>, Problem> {
     let Path(name) = name?;
     let action: Action = serde_json::from_value(name.as_str().into())
         .map_err(|_| Problem::not_found(format!("{name} is not retry, hold, release or drop")))?;
-    let Json(order) = order?;
+    let Body(order) = order?;
     check(&order.select)?;
     if order.select.is_empty() != order.all {
         return Err(Problem::bad_request(
             "say which with \"select\", or \"all\": true for the whole queue, not both",
         ));
     }
-    let count = control.act(action, &order.select, &order.why).await;
-    Ok(Json(Done { count }))
+    Ok(Json(control.act(action, &order.select, &order.why).await))
 }
 
 async fn reload<C: Control>(State(control): State<Arc<C>>) -> Result<Json<Reloaded>, Problem> {

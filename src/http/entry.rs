@@ -44,6 +44,16 @@ pub struct QueueEntry {
     pub verdict: Option<Box<Verdict>>,
 }
 
+/// What of the queue was asked for, as far as it was. The API answers with the entries; the rest is in its header.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Listed {
+    pub entries: Vec<QueueEntry>,
+    /// There are more than were asked for: `X-More: yes`.
+    pub more: bool,
+    /// Entries in the whole queue, where all of it was asked for: `X-Total-Count`.
+    pub total: Option<usize>,
+}
+
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct QueueRecipient {
     pub address: String,
@@ -77,11 +87,20 @@ impl QueueEntry {
             size: stored.size,
             received: stored.meta.received,
             state: text(view.state),
-            waits: waits(view, stored),
-            until: view.due,
+            waits: None,
+            // One that was never tried is due since before it came.
+            until: view.due.filter(|due| *due > stored.meta.received),
             expires: view.expires,
             verdict: None,
         }
+        .held(waits(view, stored))
+    }
+
+    /// Says what it waits for, and where the queue has no time for it, until when that holds.
+    pub fn held(mut self, held: Option<Held>) -> Self {
+        self.until = self.until.or_else(|| held.as_ref()?.until());
+        self.waits = held;
+        self
     }
 }
 

@@ -141,6 +141,10 @@ pub fn text(held: &Held) -> String {
     match held {
         // Of a source by itself, not of a pool.
         Held::NoSource { pool, why } if pool.is_empty() => why.to_string(),
+        Held::Warmup(waiting) if waiting.provider.is_none() => {
+            let all = " to all providers together: ";
+            waiting.to_string().replacen(" to *: ", all, 1)
+        }
         held => held.to_string(),
     }
 }

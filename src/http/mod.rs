@@ -5,7 +5,7 @@
 //! | `GET /healthz`               | 200 while the process lives |
 //! | `GET /readyz`                | 200 when mail is taken, else 503 with the reasons |
 //! | `GET /metrics`               | OpenMetrics text |
-//! | `GET /api/v1/queue`          | entries; `?id= site= domain= tenant= campaign= source= limit=` |
+//! | `GET /api/v1/queue`          | entries; `?id= site= domain= tenant= campaign= source= limit=`; `X-More: yes` where there are more, `X-Total-Count` where all are asked for |
 //! | `GET /api/v1/queue/{id}`     | the entries of one message |
 //! | `POST /api/v1/queue/{action}`| `retry`, `hold`, `release`, `drop`: [`Order`] → [`Done`] |
 //! | `POST /api/v1/reload`        | the configuration is read again: [`Reloaded`] |
@@ -15,10 +15,11 @@
 //! | `GET /api/v1/sources`        | our addresses: a list of [`SourceEntry`] |
 //! | `POST /api/v1/sources/lift`  | suspensions end: [`Lift`] → [`Lifted`] |
 //!
-//! Errors are `{"error": "…"}` with 400, 401, 404, 405, 408, 413, 415, 422 or 503. The daemon behind it is a [`Control`].
+//! Orders are JSON, whatever their content type says. Errors are `{"error": "…"}` with 400, 401, 404, 405, 408, 413, 422 or 503. The daemon behind it is a [`Control`].
 
 mod access;
 mod api;
+mod body;
 mod config;
 mod entry;
 pub mod explain;
@@ -29,8 +30,9 @@ mod traffic;
 mod warmup;
 
 pub use access::{Access, TokenError};
+pub(crate) use api::{MORE, TOTAL};
 pub use config::Config;
-pub use entry::{QueueEntry, QueueRecipient};
+pub use entry::{Listed, QueueEntry, QueueRecipient};
 pub use explain::{Advice, Keys, Question, Verdict, Window};
 pub use problem::Refusal;
 pub use sources::{Lift, Lifted, Membership, SourceEntry};
@@ -48,19 +50,15 @@ use tokio_util::sync::CancellationToken;
 /// The running daemon as the HTTP face sees it. Handlers call it; it decides and does.
 pub trait Control: Send + Sync + 'static {
     /// Up to `limit` entries of the queue that `which` selects, in order of acceptance.
-    fn list(&self, which: &Selector, limit: usize) -> impl Future<Output = Vec<QueueEntry>> + Send;
+    fn list(&self, which: &Selector, limit: usize) -> impl Future<Output = Listed> + Send;
 
     /// The entries of one message, one a recipient domain; empty where it is not in the queue.
     fn show(&self, id: MessageId) -> impl Future<Output = Vec<QueueEntry>> + Send;
 
     /// Does `action` to what `which` selects; gives the number of entries or messages it was done to. `why` is the
     /// operator's note.
-    fn act(
-        &self,
-        action: Action,
-        which: &Selector,
-        why: &str,
-    ) -> impl Future<Output = usize> + Send;
+    fn act(&self, action: Action, which: &Selector, why: &str)
+    -> impl Future<Output = Done> + Send;
 
     /// Reads the configuration again and takes it over whole, or not at all.
     ///
@@ -134,6 +132,9 @@ pub struct Order {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Done {
     pub count: usize,
+    /// Of a retry: how many wait on for a time of their sender's choosing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wait_on: Option<usize>,
 }
 
 /// A configuration was taken over.

@@ -1,7 +1,7 @@
 //! Errors as the API answers them.
 
 use axum::Json;
-use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
+use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 
@@ -45,15 +45,11 @@ impl From<Refusal> for Problem {
     }
 }
 
-impl From<JsonRejection> for Problem {
-    fn from(rejection: JsonRejection) -> Self {
-        Self(rejection.status(), rejection.body_text())
-    }
-}
-
 impl From<QueryRejection> for Problem {
     fn from(rejection: QueryRejection) -> Self {
-        Self(rejection.status(), rejection.body_text())
+        let text = rejection.body_text();
+        let said = text.strip_prefix("Failed to deserialize query string: ");
+        Self(rejection.status(), said.unwrap_or(&text).to_owned())
     }
 }
 

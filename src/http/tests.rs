@@ -2,8 +2,7 @@ mod fake;
 pub(crate) mod sample;
 mod traffic;
 
-pub(crate) use fake::Daemon;
-use fake::entry;
+pub(crate) use fake::{Daemon, entry};
 
 use super::*;
 use crate::policy::Held;
@@ -33,6 +32,18 @@ impl World {
 
     /// Sends `start` (request line and header lines) with `body`; gives status and body of the answer.
     async fn ask(&self, start: &str, body: &str) -> (u16, String) {
+        let answer = self.answer(start, body).await;
+        let status = answer.split(' ').nth(1).unwrap().parse().unwrap();
+        (status, answer.split_once("\r\n\r\n").unwrap().1.to_owned())
+    }
+
+    /// The status line and the header lines of the answer.
+    async fn head(&self, start: &str) -> String {
+        let answer = self.answer(start, "").await;
+        answer.split_once("\r\n\r\n").unwrap().0.to_owned()
+    }
+
+    async fn answer(&self, start: &str, body: &str) -> String {
         let mut stream = TcpStream::connect(self.address).await.unwrap();
         let length = body.len();
         let request =
@@ -40,8 +51,7 @@ impl World {
         stream.write_all(request.as_bytes()).await.unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).await.unwrap();
-        let status = answer.split(' ').nth(1).unwrap().parse().unwrap();
-        (status, answer.split_once("\r\n\r\n").unwrap().1.to_owned())
+        answer
     }
 
     async fn get(&self, path: &str) -> (u16, String) {
@@ -115,6 +125,66 @@ async fn actions_name_what_they_are_for() {
         *world.daemon.told.lock(),
         ["Hold Some(\"acme\") too fast", "Drop None "]
     );
+}
+
+#[tokio::test]
+async fn an_order_is_json_whatever_its_content_type_says() {
+    let world = World::new(Daemon::default(), Access::default()).await;
+    for (kind, body, status, says) in [
+        (
+            "application/x-www-form-urlencoded",
+            "{\"all\": true}",
+            200,
+            "3",
+        ),
+        ("text/plain", "{\"select\": {\"tenant\": \"a\"}}", 200, "3"),
+        (
+            "application/x-www-form-urlencoded",
+            "all=true",
+            400,
+            "curl --json",
+        ),
+        ("application/json", "", 400, "the body is no JSON"),
+        (
+            "application/json",
+            "{\"al\": true}",
+            422,
+            "{\"error\":\"unknown field `al`",
+        ),
+    ] {
+        let path = "/api/v1/queue/retry";
+        let start = format!("POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: {kind}");
+        let (found, text) = world.ask(&start, body).await;
+        assert!(
+            found == status && text.contains(says),
+            "{body}: {found} {text}"
+        );
+    }
+    let (_, text) = world.get("/api/v1/queue?colour=red").await;
+    assert!(
+        text.starts_with("{\"error\":\"colour: unknown field `colour`"),
+        "{text}"
+    );
+}
+
+#[tokio::test]
+async fn a_listing_says_how_much_more_there_is() {
+    let daemon = Daemon {
+        waiting: Some(386),
+        ..Daemon::default()
+    };
+    let world = World::new(daemon, Access::default()).await;
+    for (query, more, total) in [
+        ("", true, Some("x-total-count: 386")),
+        ("?tenant=a", true, None),
+        ("?limit=1000", false, Some("x-total-count: 386")),
+    ] {
+        let start = format!("GET /api/v1/queue{query} HTTP/1.1\r\nHost: localhost");
+        let head = world.head(&start).await;
+        assert_eq!(head.contains("x-more: yes"), more, "{query}: {head}");
+        assert_eq!(head.contains("x-total-count"), total.is_some(), "{head}");
+        assert!(total.is_none_or(|total| head.contains(total)), "{head}");
+    }
 }
 
 #[tokio::test]

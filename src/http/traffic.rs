@@ -1,13 +1,14 @@
 //! The handlers of traffic control: verdicts, warm-ups, sources.
 
+use super::body::{Body, read};
 use super::problem::Problem;
-use super::{Control, Lift, Lifted, Question, SourceEntry, Steer, Steered, Verdict, WhichWarmup};
+use super::{
+    Control, Lift, Lifted, Pause, Question, SourceEntry, Steer, Steered, Verdict, WhichWarmup,
+};
 use crate::policy::warmup::Position;
 use axum::Json;
-use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
+use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
-use axum::http::StatusCode;
-use serde::de::DeserializeOwned;
 use std::sync::Arc;
 
 pub(super) async fn explain<C: Control>(
@@ -32,12 +33,12 @@ pub(super) async fn warmups<C: Control>(
 pub(super) async fn steer<C: Control>(
     State(control): State<Arc<C>>,
     name: Result<Path<String>, PathRejection>,
-    body: Result<Json<serde_json::Value>, JsonRejection>,
+    body: Result<Body<serde_json::Value>, Problem>,
 ) -> Result<Json<Steered>, Problem> {
     let Path(name) = name?;
-    let Json(body) = body?;
+    let Body(body) = body?;
     let order = match name.as_str() {
-        "pause" => Steer::Pause(read(body)?),
+        "pause" => Steer::Pause(pause(body)?),
         "resume" => Steer::Resume(read(body)?),
         "set" => Steer::Set(read(body)?),
         _ => {
@@ -49,25 +50,27 @@ pub(super) async fn steer<C: Control>(
     Ok(Json(control.steer(&order).await?))
 }
 
+fn pause(body: serde_json::Value) -> Result<Pause, Problem> {
+    let pause: Pause = read(body)?;
+    match (pause.until, pause.span) {
+        (Some(_), Some(_)) => Err(Problem::bad_request("write \"until\" or \"for\", not both")),
+        _ => Ok(pause),
+    }
+}
+
 pub(super) async fn sources<C: Control>(State(control): State<Arc<C>>) -> Json<Vec<SourceEntry>> {
     Json(control.sources())
 }
 
 pub(super) async fn lift<C: Control>(
     State(control): State<Arc<C>>,
-    order: Result<Json<Lift>, JsonRejection>,
+    order: Result<Body<Lift>, Problem>,
 ) -> Result<Json<Lifted>, Problem> {
-    let Json(order) = order?;
+    let Body(order) = order?;
     if order.site.is_some() && order.provider.is_some() {
         return Err(Problem::bad_request(
             "write \"site\" or \"provider\", not both: a suspension is from one of them",
         ));
     }
     Ok(Json(control.lift(&order)?))
-}
-
-/// What an order says, where it is one of its kind.
-fn read<T: DeserializeOwned>(body: serde_json::Value) -> Result<T, Problem> {
-    let read = serde_json::from_value(body);
-    read.map_err(|error| Problem(StatusCode::UNPROCESSABLE_ENTITY, error.to_string()))
 }

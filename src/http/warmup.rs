@@ -1,7 +1,7 @@
 //! What operators ask of warm-ups.
 
 use crate::policy::warmup::{Position, Stage};
-use crate::units::Timestamp;
+use crate::units::{Span, Timestamp};
 use serde::{Deserialize, Deserializer, Serialize};
 
 /// The query of `GET /api/v1/warmup`: what is left out fits all. The answer is a list of [`Position`]s.
@@ -39,6 +39,21 @@ pub struct Pause {
         deserialize_with = "read_until"
     )]
     pub until: Option<Timestamp>,
+    /// `for`, such as `4h`: excludes `until`.
+    #[serde(
+        rename = "for",
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "read_span"
+    )]
+    pub span: Option<Span>,
+}
+
+impl Pause {
+    /// When it ends, where that is said.
+    pub fn ends(&self, now: Timestamp) -> Option<Timestamp> {
+        self.until.or_else(|| Some(now + self.span?.0))
+    }
 }
 
 /// A pause ends, whoever began it.
@@ -77,6 +92,11 @@ fn read_until<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Times
         let remedy = "write a date of RFC 3339 such as \"2026-11-01T08:00:00Z\"";
         serde::de::Error::custom(format!("until: {remedy}: {error}"))
     })
+}
+
+fn read_span<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Span>, D::Error> {
+    Option::deserialize(deserializer)
+        .map_err(|error: D::Error| serde::de::Error::custom(format!("for: {error}")))
 }
 
 impl Steer {

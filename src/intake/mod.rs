@@ -40,6 +40,9 @@ use to_the_end::ToTheEnd;
 /// Where a message that is ours now goes next.
 pub type Handoff = Box<dyn Fn(Stored) + Send + Sync>;
 
+/// When the mail of a domain is given up that may go from an instant on, where its sender has not said.
+pub type GivenUp = Box<dyn Fn(&str, Timestamp) -> Timestamp + Send + Sync>;
+
 /// What the intake works with.
 pub struct Parts {
     pub config: Live<Config>,
@@ -51,6 +54,7 @@ pub struct Parts {
     pub events: Events,
     pub clock: Clock,
     pub policy: Policy,
+    pub given_up: GivenUp,
     /// Called once a message, when it is durable.
     pub handoff: Handoff,
 }
@@ -175,7 +179,7 @@ impl Reception {
                 (head, body)
             }
         };
-        let (said, author) = parts.check(&head, &self.client, self.labels)?;
+        let (said, author) = parts.check(&head, (&self.client, &self.envelope), self.labels)?;
         compose::strip(&mut head);
         compose::refuse_eight_bit(&head, self.envelope.smtputf8)?;
         let body = body.seal(&mut head).await?;
@@ -231,7 +235,7 @@ impl Parts {
     fn check(
         &self,
         head: &HeaderSection,
-        client: &ClientInfo,
+        (client, envelope): (&ClientInfo, &Envelope),
         labels: Option<Labels>,
     ) -> Result<(Said, Address), Reply> {
         // Mail of our own making is from us, whichever tenant's books it belongs to.
@@ -242,7 +246,7 @@ impl Parts {
         let author = compose::author(head, tenant.as_deref().filter(|_| !is_ours))?;
         self.choose_pool(&mut said, tenant.as_deref());
         if !is_ours {
-            self.receive(&said)?;
+            self.receive(&said, envelope)?;
         }
         Ok((said, author))
     }
@@ -257,13 +261,18 @@ impl Parts {
     }
 
     /// What can be known of a message's way is said while its sender listens.
-    fn receive(&self, said: &Said) -> Result<(), Reply> {
+    fn receive(&self, said: &Said, envelope: &Envelope) -> Result<(), Reply> {
+        let now = self.clock.now();
+        let begins = said.send_at.unwrap_or(now).max(now);
+        let domains = envelope.recipients.iter().map(|to| to.address.domain());
+        // That of the recipient who is tried the longest: for the others it may come to an expiry.
+        let scheduled = domains.map(|domain| (self.given_up)(domain, begins)).max();
         let arrival = Arrival {
             labels: &said.labels,
             send_at: said.send_at,
-            expires: said.expires,
+            expires: said.expires.or(scheduled),
         };
-        self.policy.receive(&arrival, self.clock.now())
+        self.policy.receive(&arrival, now)
     }
 
     /// Who the message is from: who authenticated, or the tenant that a trusted client named. A name that is not

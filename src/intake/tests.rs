@@ -71,6 +71,7 @@ impl World {
             spool: spool.clone(),
             events,
             clock,
+            given_up: Box::new(|_, begins| begins + std::time::Duration::from_secs(3 * 86_400)),
             handoff: Box::new({
                 let seen = Arc::clone(&seen);
                 move |stored| seen.stored.lock().push(stored)

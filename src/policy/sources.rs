@@ -38,6 +38,8 @@ pub struct Sources {
     pools: HashMap<Box<str>, Pool>,
     /// Where mail leaves from that names no pool: every source, or the machine's own choice. Never empty.
     everywhere: Pool,
+    /// Some have IPv4 addresses and others IPv6 ones.
+    mixed: bool,
 }
 
 /// The sources a message may leave from, the one it would leave from first in front.
@@ -150,9 +152,11 @@ impl Sources {
             name: "every source".into(),
             members,
         };
+        let of_v4 = |source: &&SourceConfig| source.address.is_ipv4();
         Self {
             pools: pools.collect(),
             everywhere,
+            mixed: (1..sources.len()).contains(&sources.iter().filter(of_v4).count()),
         }
     }
 
@@ -182,8 +186,7 @@ impl Sources {
 
     /// Whether some have IPv4 addresses and others IPv6 ones, so that not every one reaches every site.
     pub fn are_mixed(&self) -> bool {
-        let addresses = || self.all().filter_map(|source| source.address);
-        addresses().any(|address| address.is_ipv4()) && addresses().any(|address| address.is_ipv6())
+        self.mixed
     }
 
     /// Looks which addresses this machine has.

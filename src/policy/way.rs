@@ -48,6 +48,8 @@ pub enum Admission {
     Flow(Wait),
     /// None of its tenant.
     Tenant(Wait),
+    /// No marketing from this source to this site. Transactional mail may be let through before, and is to ask for itself.
+    Marketing(Wait),
     /// None from this source to this site.
     Way(Wait),
     /// As [`Admission::Way`], and another source may take it: whoever chooses one is to choose again.
@@ -155,8 +157,11 @@ impl Way {
             return full;
         }
         for limit in &self.limits {
-            if let Err(full) = limit.message(now) {
-                return Admission::Way(full.into());
+            if let Err(full) = limit.message_of(flow.stream, now) {
+                return match flow.stream {
+                    Stream::Transactional => Admission::Way(full.into()),
+                    Stream::Marketing => Admission::Marketing(full.into()),
+                };
             }
             lease.taken.push(Arc::clone(limit));
         }
@@ -287,7 +292,7 @@ impl Flow {
                 true => Admission::Tenant(full.into()),
                 false => Admission::Flow(full.into()),
             };
-            limit.message(now).map_err(refused)?;
+            limit.message_of(self.stream, now).map_err(refused)?;
             lease.taken.push(Arc::clone(limit));
             lease.seats.push(limit.connection(now).map_err(refused)?);
         }

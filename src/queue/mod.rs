@@ -70,6 +70,13 @@ pub struct Depth {
     pub held: usize,
 }
 
+impl Depth {
+    /// Entries in any state.
+    pub fn total(self) -> usize {
+        self.scheduled + self.ready + self.sending + self.held
+    }
+}
+
 /// The scheduled queue. Cheap to clone.
 #[derive(Clone)]
 pub struct Queue(Arc<Shared>);

@@ -101,6 +101,19 @@ impl Queue {
         Taken { queue, left }
     }
 
+    /// How many of the entries that match wait for a time of their sender's choosing.
+    pub fn not_before_their_time(&self, selector: &Selector) -> usize {
+        let now = self.0.clock.now();
+        let chosen = |inner: &mut Inner, key| {
+            let view = inner.entries.view(key)?;
+            let waits = view.due.is_some_and(|due| due > now) && view.why.is_none();
+            (waits && view.attempts == 0).then_some(())
+        };
+        let mut count = 0;
+        self.each(selector, chosen, |some| count += some.len());
+        count
+    }
+
     /// What matches, in order of acceptance, at most `limit` of it.
     pub fn list(&self, selector: &Selector, limit: usize) -> Vec<View> {
         // The largest on top, to make room for a smaller one.

@@ -1,6 +1,7 @@
 //! Which address mail leaves from: pools and weights, who asks for which, what becomes of a source that is not there.
 
-use crate::internet::{Internet, Source};
+use crate::internet::Internet;
+use crate::wire::Source;
 use std::time::Duration;
 
 const NO_SYNC: &str = "[spool]\nsync = false\n";

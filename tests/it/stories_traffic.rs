@@ -180,10 +180,8 @@ const SLOW_DOWN: &str = "*@* first=1 451 4.7.1 please try again slower";
 /// The window that something in the queue waits for.
 fn window(entries: &[Value]) -> Option<Value> {
     let waits = entries.iter().map(|entry| &entry["waits"]);
-    waits
-        .filter(|waits| waits["held_by"] == "site_window")
-        .cloned()
-        .next()
+    let mut waits = waits.filter(|waits| waits["held_by"] == "site_window");
+    waits.next().cloned()
 }
 
 /// Hands in messages and lets them all go at once.

@@ -45,9 +45,10 @@ impl Daemon {
         let (warmup, source) = (self.policy.warmup(), order.source());
         let done = match order {
             Steer::Pause(pause) => {
-                is_ahead(pause.until, self.clock.now())?;
+                let until = pause.ends(self.clock.now());
+                is_ahead(until, self.clock.now())?;
                 let why = reason(pause.why.as_deref());
-                let paused = warmup.pause(source, provider, why, pause.until).await;
+                let paused = warmup.pause(source, provider, why, until).await;
                 paused.map(|()| true)
             }
             Steer::Resume(_) => warmup.resume(source, provider).await,

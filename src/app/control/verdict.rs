@@ -40,7 +40,16 @@ impl Daemon {
         };
         verdict.refused = self.policy.receive(&arrival, now).err();
         verdict.notes.extend(self.notes(question));
+        let sources = verdict.explained.explanation.candidates.len();
+        if sources > 1 {
+            verdict.notes.push(format!(
+                "another recipient may draw another of the {sources} sources"
+            ));
+        }
         verdict.summary = summary(&verdict.explained, verdict.refused.as_ref());
+        if let Some(door) = self.at_the_door(question) {
+            verdict.summary = format!("{door}; else it {}", verdict.summary);
+        }
         Ok(verdict)
     }
 
@@ -120,18 +129,10 @@ impl Daemon {
         let config = self.config.lock();
         if let Some(name) = question.tenant.as_deref() {
             let tenants = self.lives.tenants.load();
-            let (tenant, sender) = (tenants.get(name), question.from.as_ref());
-            match (tenant, sender.map(|sender| sender.domain())) {
-                (None, _) => notes.push(format!(
+            if tenants.get(name).is_none() {
+                notes.push(format!(
                     "no [[tenant]] is named {name}: the name is a label and no more"
-                )),
-                (Some(tenant), Some(domain)) if !tenant.may_use(domain) => {
-                    let key = tenant_key(Some(name), &config).unwrap_or_default();
-                    notes.push(format!(
-                        "who authenticates as {name} may not send as {domain}: {key}.domains"
-                    ));
-                }
-                _ => {}
+                ));
             }
         }
         let other = question.virtual_mta.as_deref();
@@ -141,6 +142,17 @@ impl Daemon {
             ));
         }
         notes
+    }
+
+    /// What the tenant is told who sends as a domain that is not its own.
+    fn at_the_door(&self, question: &Question) -> Option<String> {
+        let (name, domain) = (
+            question.tenant.as_deref()?,
+            question.from.as_ref()?.domain(),
+        );
+        let may = self.lives.tenants.load().get(name)?.may_use(domain);
+        let config = self.config.lock();
+        (!may).then(|| not_theirs(name, domain, &config))
     }
 
     /// The hours of the tenant and of the provider.
@@ -170,16 +182,25 @@ impl Daemon {
     }
 }
 
+/// What the SMTP door says of a return path, and the intake of an author.
+fn not_theirs(tenant: &str, domain: &str, config: &Config) -> String {
+    let key = tenant_key(Some(tenant), config).unwrap_or_default();
+    format!(
+        "would be refused at submission by who authenticates as {tenant}: {domain} is not theirs, neither as return \
+         path nor in From: ({key}.domains)"
+    )
+}
+
 /// What comes behind something that holds the message by itself.
 fn then(held: &Held, explained: &Explained) -> Option<String> {
     match (held, &explained.waits) {
         (Held::Retry { .. } | Held::SendAt | Held::Operator { .. }, None) => {
             let way = way(explained);
-            Some(format!("then, as things stand, it would go {way}"))
+            Some(format!("when its time comes it would go {way}"))
         }
         (Held::Retry { .. } | Held::SendAt | Held::Operator { .. }, Some(next)) => {
             let next = until(next, explained.until);
-            Some(format!("then, as things stand, it would wait for {next}"))
+            Some(format!("when its time comes it would wait for {next}"))
         }
         _ => None,
     }

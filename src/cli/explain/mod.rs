@@ -1,9 +1,11 @@
 //! `explain`: what would become of one message now. Asks the running daemon, which takes nothing.
 
 mod message;
+mod pace;
 pub mod table;
 
 use super::daemon::{Format, Options};
+use super::when::readable;
 use super::{Exit, Failure, Outcome};
 use crate::clock::Clock;
 use crate::http::explain::return_path;
@@ -29,9 +31,11 @@ pub struct Args {
     /// The recipient.
     #[arg(long, value_name = "ADDRESS")]
     to: String,
-    #[arg(long)]
+    /// The tenant who hands it in: its pool, its limits and its hours.
+    #[arg(long, value_name = "NAME")]
     tenant: Option<Box<str>>,
-    #[arg(long)]
+    /// The campaign it is part of: its limits, and its turn among the tenant's campaigns.
+    #[arg(long, value_name = "NAME")]
     campaign: Option<Box<str>>,
     /// marketing, which is meant where nothing is said, or transactional.
     #[arg(long, value_parser = stream)]
@@ -58,7 +62,11 @@ pub fn run(args: &Args, out: &mut dyn Write) -> Outcome {
     let verdict: Verdict = daemon.get("/api/v1/explain", &question)?;
     match args.options.format {
         Format::Json => writeln!(out, "{}", serde_json::json!(verdict))?,
-        Format::Table => table::verdict(&verdict, out)?,
+        Format::Table => {
+            let mut said = String::new();
+            table::verdict(&verdict, &mut said).map_err(std::io::Error::other)?;
+            out.write_all(readable(&said, Clock::machine().now()).as_bytes())?;
+        }
     }
     Ok(())
 }

@@ -1,30 +1,40 @@
 //! A verdict as people read it.
 
-use crate::http::explain::until;
+use super::pace;
+use crate::http::explain::{text, until};
 use crate::http::{Verdict, Window};
 use crate::policy::Held;
 use crate::policy::explain::{Candidate, LineView};
 use crate::policy::limits::{Fill, Kind};
-use crate::policy::warmup::{Condition, Position, Stage};
-use std::io::{self, Write};
+use crate::policy::warmup::{Condition, Position, Stage, WHOLE};
+use std::fmt::{self, Write};
 
-type Out<'o> = &'o mut dyn Write;
+/// What has been said so far: what was said once is not said again.
+type Said<'s> = &'s mut String;
 
-/// The sentence first, then what it rests on, each with the key of the configuration that decides about it.
-pub fn verdict(verdict: &Verdict, out: Out<'_>) -> io::Result<()> {
-    writeln!(out, "{}", verdict.summary)?;
+/// Appends to `said` the sentence, then what it rests on, each with the key of the configuration that decides about it.
+///
+/// # Errors
+/// None: a text takes everything.
+pub fn verdict(verdict: &Verdict, said: Said<'_>) -> fmt::Result {
+    writeln!(said, "{}", verdict.summary)?;
     if let Some(held) = &verdict.explained.waits {
-        advice(verdict, held, "", out)?;
+        advice(verdict, held, "", said)?;
     }
-    writeln!(out)?;
-    way(verdict, out)?;
-    sources(verdict, out)?;
-    limits_of_labels(verdict, out)?;
-    windows(&verdict.windows, out)
+    writeln!(said)?;
+    grounds(verdict, said)
+}
+
+/// What the sentence rests on.
+pub fn grounds(verdict: &Verdict, said: Said<'_>) -> fmt::Result {
+    way(verdict, said)?;
+    sources(verdict, said)?;
+    limits_of_labels(verdict, said)?;
+    windows(&verdict.windows, said)
 }
 
 /// Where it goes, and on what terms.
-fn way(verdict: &Verdict, out: Out<'_>) -> io::Result<()> {
+fn way(verdict: &Verdict, said: Said<'_>) -> fmt::Result {
     let (explained, keys) = (&verdict.explained, &verdict.keys);
     let explanation = &explained.explanation;
     let key = |key: &Option<String>| {
@@ -44,97 +54,93 @@ fn way(verdict: &Verdict, out: Out<'_>) -> io::Result<()> {
         true => "none".to_owned(),
         false => format!("{}{}", explanation.pool, key(&keys.pool)),
     };
-    field("domain", &explained.domain, out)?;
-    field("site", &site, out)?;
-    field(
-        "provider",
-        &format!("{} ({})", explanation.provider, keys.provider),
-        out,
-    )?;
-    field(
-        "tls",
-        &format!("{} ({})", explained.tls.name(), keys.tls),
-        out,
-    )?;
-    field("pool", &pool, out)?;
+    let provider = format!("{} ({})", explanation.provider, keys.provider);
+    let tls = format!("{} ({})", explained.tls.name(), keys.tls);
+    field("domain", &explained.domain, said)?;
+    field("site", &site, said)?;
+    field("provider", &provider, said)?;
+    field("tls", &tls, said)?;
+    field("pool", &pool, said)?;
     if let Some(reply) = &verdict.refused {
-        field("refused", &reply.to_string(), out)?;
+        field("refused", &reply.to_string(), said)?;
     }
-    verdict
-        .notes
-        .iter()
-        .try_for_each(|note| field("note", note, out))
+    let mut notes = verdict.notes.iter();
+    notes.try_for_each(|note| field("note", note, said))
 }
 
-fn field(name: &str, value: &str, out: Out<'_>) -> io::Result<()> {
-    writeln!(out, "{name:<9} {value}")
+fn field(name: &str, value: &str, said: Said<'_>) -> fmt::Result {
+    writeln!(said, "{name:<9} {value}")
 }
 
-fn sources(verdict: &Verdict, out: Out<'_>) -> io::Result<()> {
+fn sources(verdict: &Verdict, said: Said<'_>) -> fmt::Result {
     let candidates = &verdict.explained.explanation.candidates;
     writeln!(
-        out,
+        said,
         "\nsources, in the order in which this message tries them"
     )?;
     if candidates.is_empty() {
-        writeln!(out, "  none")?;
+        writeln!(said, "  none")?;
     }
     candidates
         .iter()
-        .try_for_each(|candidate| source(verdict, candidate, out))
+        .try_for_each(|candidate| source(verdict, candidate, said))
 }
 
-fn source(verdict: &Verdict, candidate: &Candidate, out: Out<'_>) -> io::Result<()> {
+fn source(verdict: &Verdict, candidate: &Candidate, said: Said<'_>) -> fmt::Result {
     let Candidate { source, pool, .. } = candidate;
     let key = verdict.keys.sources.get(source);
     let key = key.map_or(source.to_string(), |key| key.clone());
     let address = candidate.address.map(|address| format!(" {address}"));
     let address = address.unwrap_or_default();
-    writeln!(out, "  {source}{address}, by pool {pool} ({key})")?;
-    standing(verdict, candidate, out)?;
+    writeln!(said, "  {source}{address}, by pool {pool} ({key})")?;
+    standing(verdict, candidate, said)?;
     if candidate.limits.is_empty() {
         let keys = "limits.source, limits.provider, limits.site";
-        writeln!(out, "    limit    none ({key}.limits, {keys})")?;
+        writeln!(said, "    limit    none ({key}.limits, {keys})")?;
     }
     for fill in &candidate.limits {
-        writeln!(out, "    limit    {}", limit(fill))?;
+        writeln!(said, "    limit    {}", limit(fill))?;
     }
     for position in &candidate.warmup {
-        writeln!(out, "    warm-up  {} ({key}.warmup)", warmup(position))?;
+        let position = brief(position, said);
+        writeln!(said, "    warm-up  {position} ({key}.warmup)")?;
     }
     match &candidate.line {
-        Some(line) => of_line(verdict, line, candidate, out),
-        None => writeln!(out, "    line     none yet"),
+        Some(line) => of_line(verdict, line, candidate, said),
+        None => writeln!(said, "    line     none yet"),
     }
 }
 
 /// Why it is or is not taken.
-fn standing(verdict: &Verdict, candidate: &Candidate, out: Out<'_>) -> io::Result<()> {
+fn standing(verdict: &Verdict, candidate: &Candidate, said: Said<'_>) -> fmt::Result {
+    let chosen = if candidate.taken { "chosen" } else { "not now" };
     match (&candidate.held, candidate.taken) {
-        (None, true) => writeln!(out, "    taken"),
-        (None, false) => writeln!(out, "    not taken: one before it is"),
-        (Some(held), taken) => {
-            let taken = if taken {
-                "taken when it can"
-            } else {
-                "not taken"
-            };
-            writeln!(out, "    {taken}: waits for {}", until(held, held.until()))?;
-            advice(verdict, held, "    ", out)
+        (None, true) => writeln!(said, "    chosen"),
+        (None, false) => writeln!(said, "    next in order, not needed"),
+        (Some(held), _) => {
+            let again = said.contains(&text(held));
+            match again {
+                true => writeln!(said, "    {chosen}; waits, as said above"),
+                false => {
+                    let why = until(held, held.until());
+                    writeln!(said, "    {chosen}; waits for {why}")?;
+                    advice(verdict, held, "    ", said)
+                }
+            }
         }
     }
 }
 
 /// What to change, or which command to give.
-fn advice(verdict: &Verdict, held: &Held, indent: &str, out: Out<'_>) -> io::Result<()> {
+pub fn advice(verdict: &Verdict, held: &Held, indent: &str, said: Said<'_>) -> fmt::Result {
     let Some(advice) = verdict.advice_on(held) else {
         return Ok(());
     };
     if !advice.keys.is_empty() {
-        writeln!(out, "{indent}  decided by {}", advice.keys.join(", "))?;
+        writeln!(said, "{indent}  decided by {}", advice.keys.join(", "))?;
     }
     match &advice.command {
-        Some(command) => writeln!(out, "{indent}  ended by   {command}"),
+        Some(command) => writeln!(said, "{indent}  ended by   {command}"),
         None => Ok(()),
     }
 }
@@ -143,8 +149,8 @@ fn of_line(
     verdict: &Verdict,
     line: &LineView,
     candidate: &Candidate,
-    out: Out<'_>,
-) -> io::Result<()> {
+    said: Said<'_>,
+) -> fmt::Result {
     let LineView {
         waiting,
         open,
@@ -153,47 +159,53 @@ fn of_line(
         held,
     } = line;
     let key = "delivery.max_connections_per_site";
+    let takes = pace::takes(*waiting, verdict, candidate);
+    let takes = takes.map_or(String::new(), |takes| format!(", {takes}"));
     writeln!(
-        out,
-        "    line     {waiting} waiting; connections: {open} open, {window} may be, {most} at most ({key})"
+        said,
+        "    line     {waiting} waiting{takes}; connections: {open} open, {window} may be, {most} at most ({key})"
     )?;
     match held {
-        Some(held) if candidate.held.as_ref() != Some(held) => {
-            writeln!(out, "             waits for {}", until(held, held.until()))?;
-            advice(verdict, held, "           ", out)
+        Some(held) if !said.contains(&text(held)) => {
+            let why = until(held, held.until());
+            writeln!(said, "             waits for {why}")?;
+            advice(verdict, held, "           ", said)
         }
         _ => Ok(()),
     }
 }
 
-fn limits_of_labels(verdict: &Verdict, out: Out<'_>) -> io::Result<()> {
-    writeln!(out, "\nlimits of tenant and campaign")?;
+fn limits_of_labels(verdict: &Verdict, said: Said<'_>) -> fmt::Result {
+    writeln!(said, "\nlimits of tenant and campaign")?;
     let limits = &verdict.explained.explanation.limits;
     if limits.is_empty() {
         let tenant = verdict.keys.tenant.as_ref();
         let own = tenant.map(|key| format!("{key}.limits, {key}.campaign_limits, "));
         let own = own.unwrap_or_default();
-        writeln!(out, "  none ({own}limits.tenant, limits.campaign)")?;
+        writeln!(said, "  none ({own}limits.tenant, limits.campaign)")?;
     }
     limits
         .iter()
-        .try_for_each(|fill| writeln!(out, "  {}", limit(fill)))
+        .try_for_each(|fill| writeln!(said, "  {}", limit(fill)))
 }
 
-fn windows(windows: &[Window], out: Out<'_>) -> io::Result<()> {
-    writeln!(out, "\nsend windows")?;
+fn windows(windows: &[Window], said: Said<'_>) -> fmt::Result {
+    writeln!(said, "\nsend windows")?;
     if windows.is_empty() {
-        writeln!(out, "  none (tenant[].send_window, provider[].send_window)")?;
+        writeln!(
+            said,
+            "  none (tenant[].send_window, provider[].send_window)"
+        )?;
     }
     windows.iter().try_for_each(|window| {
         let state = if window.open { "open" } else { "closed" };
         let (of, hours, until, key) = (&window.of, &window.window, window.until, &window.key);
-        writeln!(out, "  {of}: {hours}, {state} until {until} ({key})")
+        writeln!(said, "  {of}: {hours}, {state} until {until} ({key})")
     })
 }
 
 /// `source ip-a: 3 of 100/s messages (source[0].limits.messages)`
-pub fn limit(fill: &Fill) -> String {
+fn limit(fill: &Fill) -> String {
     let Fill {
         of,
         used,
@@ -214,9 +226,12 @@ pub fn limit(fill: &Fill) -> String {
     )
 }
 
-/// `to google: warming, stage 3 of 45, sending day 3, 120 of 500 used, 380 left`
-pub fn warmup(position: &Position) -> String {
-    let provider = &position.provider;
+/// `to google: warming, stage 3 of 45, sending day 3, 120 of 500 used, 380 left`; its reason where it was not said yet.
+fn brief(position: &Position, said: &str) -> String {
+    let provider = match position.provider.as_str() {
+        WHOLE => "all providers together",
+        provider => provider,
+    };
     let mut text = format!("to {provider}: {}", state(position));
     text.push_str(&format!(", sending day {}", position.day));
     if let Some(budget) = &position.budget {
@@ -226,8 +241,10 @@ pub fn warmup(position: &Position) -> String {
             text.push_str(&format!(", {} released so far", budget.released));
         }
     }
-    if let Some(because) = &position.because {
-        text.push_str(&format!("; {because}"));
+    match &position.because {
+        Some(because) if said.contains(because) => text.push_str("; as said above"),
+        Some(because) => text.push_str(&format!("; {because}")),
+        None => {}
     }
     if let Some(until) = position.until.map(|until| format!("until {until}"))
         && !text.contains(&until)

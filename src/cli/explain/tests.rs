@@ -14,9 +14,9 @@ const PLAIN: [&str; 5] = [
 ];
 
 fn printed(verdict: &Verdict) -> String {
-    let mut out = Vec::new();
-    super::table::verdict(verdict, &mut out).unwrap();
-    String::from_utf8(out).unwrap()
+    let mut said = String::new();
+    super::table::verdict(verdict, &mut said).unwrap();
+    said
 }
 
 #[test]
@@ -32,17 +32,17 @@ pool      shared (tenant[0].pool)
 
 sources, in the order in which this message tries them
   ip-a 192.0.2.10, by pool shared (source[0])
-    not taken: waits for warm-up of ip-a to google: 67 of 67 used on sending day 3, stage 3 of 64; until 2026-11-04T00:00:00.000Z
+    not now; waits for warm-up of ip-a to google: 67 of 67 used on sending day 3, stage 3 of 64; until 2026-11-04T00:00:00.000Z
       decided by source[0].warmup.schedule, source[0].warmup.overflow
       ended by   mailwright warmup set ip-a google STAGE
     limit    none (source[0].limits, limits.source, limits.provider, limits.site)
     warm-up  to google: held, stage 3 of 64, sending day 3, 67 of 67 used, 0 left; held at stage 3: deferrals 15 of 135 (11.11 %) (source[0].warmup)
-    warm-up  to *: held, stage 3 of 64, sending day 3, 67 of 67 used, 0 left; held at stage 3: deferrals 15 of 135 (11.11 %) (source[0].warmup)
+    warm-up  to all providers together: held, stage 3 of 64, sending day 3, 67 of 67 used, 0 left; as said above (source[0].warmup)
     line     none yet
   ip-b 192.0.2.10, by pool shared (source[1])
-    taken
+    chosen
     limit    source ip-b: 3 of 100/min messages (source[1].limits.messages)
-    line     12 waiting; connections: 3 open, 5 may be, 20 at most (delivery.max_connections_per_site)
+    line     12 waiting, about 7 s at 100/min; connections: 3 open, 5 may be, 20 at most (delivery.max_connections_per_site)
 
 limits of tenant and campaign
   tenant acme: 3 of 100/min messages (limits.tenant.messages)
@@ -72,6 +72,24 @@ fn what_holds_a_message_is_told_first_with_its_keys() {
         text.contains("refused   451 full\nnote      a note\n"),
         "{text}"
     );
+}
+
+#[test]
+fn a_reason_is_said_once() {
+    let mut verdict = sample::verdict();
+    verdict.explained.waits = Some(sample::spent());
+    verdict.summary = crate::http::explain::summary(&verdict.explained, None);
+    let candidates = &mut verdict.explained.explanation.candidates;
+    candidates[0].taken = true;
+    candidates[1].taken = false;
+    let text = printed(&verdict);
+    let reason = "67 of 67 used on sending day 3, stage 3 of 64";
+    assert_eq!(text.matches(reason).count(), 1, "{text}");
+    assert!(
+        text.contains("    chosen; waits, as said above\n"),
+        "{text}"
+    );
+    assert!(text.contains("    next in order, not needed\n"), "{text}");
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! `queue`: what waits, why, and what to do about it. Asks the running daemon.
 
 mod offline;
-mod table;
+pub(super) mod table;
 
 use super::daemon::{Daemon, Format, Options, Trouble};
 use super::{Exit, Failure, Outcome};
@@ -39,7 +39,11 @@ enum Command {
     },
     /// Shows one message: its recipients, what it waits for and until when.
     #[command(after_help = "Example:\n  mailwright queue show 0ky3w2m4e0000 --format json")]
-    Show { id: String },
+    Show {
+        /// As the reply to the message's end gave it (250 … queued as ID), and as `queue list` shows it.
+        #[arg(value_name = "ID")]
+        id: String,
+    },
     /// Tries now what waits for its next attempt.
     #[command(after_help = "Example:\n  mailwright queue retry --site mx.example.net")]
     Retry(Target),
@@ -123,11 +127,24 @@ pub fn run(args: &Args, out: &mut dyn Write) -> Outcome {
 fn list(options: &Options, which: &Selector, limit: usize, out: &mut dyn Write) -> Outcome {
     let config = options.config()?;
     let query = Listing { which, limit };
-    let entries = match Daemon::of(options, &config)?.get("/api/v1/queue", &query) {
+    let listed = match Daemon::of(options, &config)?.list(&query) {
         Err(Trouble::Nobody(why)) => offline::list(options, &config, which, limit, &why)?,
         answer => answer?,
     };
-    options.print::<QueueEntry>(&entries, out, table::list)
+    let rest = table::rest(&listed, !which.is_empty());
+    match (options.format, rest) {
+        // What reads it wants entries and nothing else.
+        (Format::Json, Some(rest)) if listed.more => eprintln!("{rest}"),
+        (Format::Table, Some(rest)) if listed.entries.is_empty() => {
+            return Ok(writeln!(out, "{rest}")?);
+        }
+        (Format::Table, Some(rest)) => {
+            options.print::<QueueEntry>(&listed.entries, out, table::list)?;
+            return Ok(writeln!(out, "{rest}")?);
+        }
+        _ => {}
+    }
+    options.print::<QueueEntry>(&listed.entries, out, table::list)
 }
 
 /// The query of a listing.
@@ -168,7 +185,7 @@ fn act(options: &Options, action: Action, target: &Target, out: &mut dyn Write) 
     let done: Done = options.daemon()?.post(&path, &order)?;
     match options.format {
         Format::Json => writeln!(out, "{}", serde_json::json!(done))?,
-        Format::Table => writeln!(out, "{} done", done.count)?,
+        Format::Table => writeln!(out, "{}", table::done(action, &done))?,
     }
     Ok(())
 }

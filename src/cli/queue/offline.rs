@@ -4,7 +4,7 @@ use crate::cli::daemon::Options;
 use crate::cli::{Exit, Failure};
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::http::QueueEntry;
+use crate::http::{Listed, QueueEntry};
 use crate::queue::{Queue, Schedule, Selector};
 use crate::spool::{OpenError, Spool};
 use std::collections::HashMap;
@@ -18,7 +18,7 @@ pub fn list(
     which: &Selector,
     limit: usize,
     why: &str,
-) -> Result<Vec<QueueEntry>, Failure> {
+) -> Result<Listed, Failure> {
     let unavailable = |more: String| Failure::new(Exit::Unavailable, format!("{why}{more}"));
     if options.url.is_some() || !config.data_dir.exists() {
         return Err(unavailable(String::new()));
@@ -39,9 +39,13 @@ pub fn list(
         }
         Err(error) => return Err(unavailable(format!("; {error}"))),
     }
-    let views = queue.list(which, limit);
+    let views = queue.list(which, limit.saturating_add(1));
     let entry = |view| Some(QueueEntry::of(view, messages.get(&view.id)?));
-    Ok(views.iter().filter_map(entry).collect())
+    Ok(Listed {
+        entries: views.iter().take(limit).filter_map(entry).collect(),
+        more: views.len() > limit,
+        total: which.is_empty().then(|| queue.depth().total()),
+    })
 }
 
 pub fn show(
@@ -54,7 +58,7 @@ pub fn show(
         id: Some(id.to_owned()),
         ..Selector::default()
     };
-    let entries = list(options, config, &which, usize::MAX, why)?;
+    let entries = list(options, config, &which, usize::MAX, why)?.entries;
     match entries.is_empty() {
         true => Err(Failure::new(
             Exit::Data,

@@ -5,13 +5,14 @@ use crate::cli::tests::asked_of;
 async fn sources_are_listed_with_what_they_are_kept_from() {
     let (exit, text, _) = asked_of(&["source", "list"]).await;
     let expected = "\
-SOURCE  ADDRESS     THERE  EHLO                POOLS          WARM-UP                        SUSPENDED
-ip-a    192.0.2.10  yes    a.mail.example.com  shared, big 3  standard, held, stage 3 of 64  from 1
+SOURCE  ADDRESS     ADDRESS IS HERE  EHLO                POOLS          WARM-UP                        SUSPENDED
+ip-a    192.0.2.10  yes              a.mail.example.com  shared, big 3  standard, held, stage 3 of 64  from 1
 
 source ip-a is kept from provider google, unusual rate (rule provider[0].rule[1]); it had said: 421 4.7.28 too much; \
-until 2026-11-03T16:00:00.000Z
-";
-    assert_eq!((exit, text.as_str()), (Exit::Ok, expected));
+until 2026-11-03 16:00:00Z, ";
+    assert_eq!(exit, Exit::Ok);
+    // How long that is depends on the day.
+    assert!(text.starts_with(expected), "{text}");
     let (_, json, _) = asked_of(&["source", "list", "--format", "json"]).await;
     let entry: crate::http::SourceEntry = serde_json::from_str(json.trim()).unwrap();
     assert_eq!(entry, crate::http::tests::sample::source());
@@ -31,7 +32,7 @@ async fn suspensions_are_lifted() {
     let (exit, text, daemon) = asked_of(&words).await;
     assert_eq!(exit, Exit::Ok);
     assert!(
-        text.starts_with("lifted: source ip-a is kept from provider google"),
+        text.starts_with("lifted: source ip-a from provider google, unusual rate (rule provider[0].rule[1]); it would have lasted until 2026-11-03 16:00:00Z, "),
         "{text}"
     );
     let told = daemon.told.lock().clone();

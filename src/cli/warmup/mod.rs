@@ -5,11 +5,11 @@ mod table;
 
 use super::daemon::{Daemon, Options};
 use super::{Exit, Failure, Outcome};
-use crate::clock::Clock;
 use crate::http::{Pause, Resume, Set, Steered, WhichWarmup};
 use crate::policy::warmup::{NotAStage, Position, Stage};
 use crate::units::{Span, Timestamp, UnitError};
 use serde::Serialize;
+use std::collections::BTreeSet;
 use std::io::Write;
 
 /// Shows and steers the warm-up of sources, and plans it.
@@ -31,7 +31,7 @@ Example:
 
 #[derive(Debug, clap::Subcommand)]
 enum Command {
-    /// Shows stage, cap, what of it is used, and the rates that the health gate goes by.
+    /// Shows stage, cap, what of it is used, and with --rates the rates that the health gate goes by.
     ///
     /// A line of provider * is the source as a whole. PLAN is the stage it would be at if every day since its start had
     /// been a good one. Rates are of the days that the gate looks back on: bounces and blocks of what was answered for
@@ -46,10 +46,18 @@ enum Command {
         after_help = "Example:\n  mailwright warmup pause ip-a google --for 4h --why \"complaints\""
     )]
     Pause(PauseArgs),
-    /// Ends a pause, whether a block or an operator began it.
-    #[command(after_help = "Example:\n  mailwright warmup resume ip-a google")]
-    Resume(Which),
+    /// Ends pauses, whether a block or an operator began them.
+    ///
+    /// With a provider it ends that provider's pause. Without one, or with "*", it ends that of the source as a whole
+    /// and those of all its providers: there is no resuming the one without the others.
+    #[command(
+        after_help = "Example:\n  mailwright warmup resume ip-a google\n  mailwright warmup resume ip-a"
+    )]
+    Resume(ResumeArgs),
     /// Goes to another stage. A higher cap holds at once, a lower one from the next day.
+    ///
+    /// The answer says from when the new cap holds. What was sent today without a cap counts against the cap that
+    /// today gets.
     #[command(
         after_help = "Example:\n  mailwright warmup set ip-a google 5\n  mailwright warmup set ip-a warm"
     )]
@@ -58,11 +66,15 @@ enum Command {
 
 #[derive(Debug, clap::Args)]
 struct Show {
+    /// The name of a [[source]].
     #[arg(long)]
     source: Option<String>,
     /// "*" is the source as a whole.
     #[arg(long)]
     provider: Option<String>,
+    /// Shows the sending day, and the rates that the health gate goes by, below. JSON has them always.
+    #[arg(long)]
+    rates: bool,
 }
 
 #[derive(Debug, clap::Args)]
@@ -70,6 +82,15 @@ struct Which {
     #[arg(value_name = "SOURCE")]
     source: String,
     /// Without it, or with "*", the source as a whole.
+    #[arg(value_name = "PROVIDER")]
+    provider: Option<String>,
+}
+
+#[derive(Debug, clap::Args)]
+struct ResumeArgs {
+    #[arg(value_name = "SOURCE")]
+    source: String,
+    /// Without it, or with "*", the source as a whole and each provider.
     #[arg(value_name = "PROVIDER")]
     provider: Option<String>,
 }
@@ -110,43 +131,68 @@ pub fn run(args: &Args, out: &mut dyn Write) -> Outcome {
                 source: which.source.clone(),
                 provider: which.provider.clone(),
             };
-            steer(options, "resume", &order, out)
+            let steered = steer(options, "resume", &order)?;
+            if !steered.done {
+                eprintln!("nothing was paused");
+            }
+            options.print(&steered.positions, out, table::positions)
         }
-        Command::Set(args) => steer(options, "set", &args.order()?, out),
+        Command::Set(args) => {
+            let steered = steer(options, "set", &args.order()?)?;
+            options.print(&steered.positions, out, table::answer)
+        }
     }
 }
 
 fn show(options: &Options, which: &Show, out: &mut dyn Write) -> Outcome {
     let query = WhichWarmup {
         source: which.source.clone(),
-        provider: which.provider.clone(),
+        provider: None,
     };
-    let positions: Vec<Position> = options.daemon()?.get("/api/v1/warmup", &query)?;
+    let mut positions: Vec<Position> = options.daemon()?.get("/api/v1/warmup", &query)?;
     if positions.is_empty() {
         eprintln!("nothing warms: a [[source]] with a warmup does");
+    } else if let Some(provider) = &which.provider {
+        let known: BTreeSet<String> = positions.iter().map(|p| p.provider.clone()).collect();
+        positions.retain(|position| position.provider == *provider);
+        if positions.is_empty() {
+            return Err(no_such_provider(provider, &known));
+        }
     }
-    options.print(&positions, out, table::positions)
+    options.print(&positions, out, |positions, now, out| {
+        table::positions(positions, now, out)?;
+        match which.rates {
+            true => writeln!(out).and_then(|()| table::rates(positions, out)),
+            false => Ok(()),
+        }
+    })
+}
+
+fn no_such_provider(provider: &str, known: &BTreeSet<String>) -> Failure {
+    let known: Vec<&str> = known.iter().map(String::as_str).collect();
+    let known = known.join(", ");
+    let message = format!(
+        "no such provider \"{provider}\" in the warm-up: those with mail so far are {known}"
+    );
+    Failure::new(Exit::Data, message)
 }
 
 fn pause(options: &Options, args: &PauseArgs, out: &mut dyn Write) -> Outcome {
-    let until = args.span.map(|Span(span)| Clock::machine().now() + span);
     let order = Pause {
         source: args.which.source.clone(),
         provider: args.which.provider.clone(),
         why: args.why.clone(),
-        until: args.until.or(until),
+        until: args.until,
+        span: args.span,
     };
-    steer(options, "pause", &order, out)
+    let steered = steer(options, "pause", &order)?;
+    options.print(&steered.positions, out, table::positions)
 }
 
-/// Gives an order, and prints where the mail concerned is then.
-fn steer(options: &Options, name: &str, order: &impl Serialize, out: &mut dyn Write) -> Outcome {
+/// Gives an order; tells where the mail concerned is then.
+fn steer(options: &Options, name: &str, order: &impl Serialize) -> Result<Steered, Failure> {
     let daemon: Daemon = options.daemon()?;
-    let steered: Steered = daemon.post(&format!("/api/v1/warmup/{name}"), order)?;
-    if !steered.done {
-        eprintln!("nothing was paused");
-    }
-    options.print(&steered.positions, out, table::positions)
+    Ok(daemon.post(&format!("/api/v1/warmup/{name}"), order)?)
 }
 
 impl SetArgs {

@@ -5,7 +5,8 @@ use crate::cli::daemon::{Format, Options};
 use crate::cli::{Exit, Failure, Outcome};
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::policy::warmup::{self, Ramp, Schedule, SourceWarmup, Zone, plan};
+use crate::policy::providers::Providers;
+use crate::policy::warmup::{self, Ramp, Schedule, SourceWarmup, WHOLE, Zone, plan};
 use crate::problem::Problems;
 use jiff::civil::Date;
 use std::io::Write;
@@ -39,18 +40,35 @@ Example:
 
 pub fn run(args: &Args, options: &Options, out: &mut dyn Write) -> Outcome {
     let config = options.config()?;
+    if let Some(provider) = &args.provider {
+        must_be_known(provider, &config)?;
+    }
     let warmup = wanted(args, &config)?;
     let ramp = ramp(&warmup, &config.warmup, args.provider.as_deref())?;
     let start = args
         .start
         .or(warmup.started.filter(|_| args.source.is_some()));
-    let start = start.unwrap_or_else(|| today(&config.warmup));
+    let today = today(&config.warmup);
+    let start = start.unwrap_or(today);
     let plan = plan(&ramp, start, args.list);
     match options.format {
         Format::Json => writeln!(out, "{}", serde_json::json!(plan))?,
-        Format::Table => table::plan(&plan, ramp.volume(ramp.stages()), out)?,
+        Format::Table => table::plan(&plan, &ramp, today, out)?,
     }
     Ok(())
+}
+
+/// A slip of the pen would get the caps of the source as a whole.
+fn must_be_known(provider: &str, config: &Config) -> Result<(), Failure> {
+    let providers = Providers::new(&config.provider, &config.rule);
+    let providers = providers.map_err(|problems| Failure::new(Exit::Data, told(&problems)))?;
+    if provider == WHOLE || providers.get(provider).is_some() {
+        return Ok(());
+    }
+    let names: Vec<&str> = providers.iter().map(|known| &*known.name).collect();
+    let names = names.join(", ");
+    let message = format!("no provider \"{provider}\": write one of {names}");
+    Err(Failure::new(Exit::Data, message))
 }
 
 /// The warm-up that is asked about, with what the command line says otherwise.
@@ -105,6 +123,7 @@ fn ramp(
     let days = (1..=whole.stages()).map(|stage| whole.cap(stage, Some(provider)));
     let schedule = Schedule {
         days: days.collect(),
+        spread: whole.spread,
         ..Schedule::default()
     };
     let config = warmup::Config {
@@ -127,12 +146,15 @@ pub(super) fn faults(warmup: &SourceWarmup, config: &warmup::Config) -> Failure 
         _ => Vec::new(),
     };
     warmup.validate("", config, &pools, &mut problems);
+    Failure::new(Exit::Data, told(&problems))
+}
+
+fn told(problems: &Problems) -> String {
     let told = problems.0.iter().map(|problem| {
         let key = problem.key.trim_start_matches('.');
         format!("{key}: {}: {}", problem.message, problem.remedy)
     });
-    let told: Vec<String> = told.collect();
-    Failure::new(Exit::Data, told.join("\n"))
+    told.collect::<Vec<String>>().join("\n")
 }
 
 /// In the zone whose midnights part sending days.

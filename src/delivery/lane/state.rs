@@ -95,6 +95,10 @@ impl State {
                     let until = why.until.unwrap_or(now + LOOK_AGAIN);
                     return Admit::WaitFlow { until, why };
                 }
+                Admission::Marketing(why) => {
+                    let until = why.until.unwrap_or(now + LOOK_AGAIN);
+                    return Admit::WaitStream { until, why };
+                }
                 Admission::Tenant(why) => {
                     let until = why.until.unwrap_or(now + LOOK_AGAIN);
                     return Admit::WaitTenant { until, why };

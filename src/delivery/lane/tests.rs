@@ -280,3 +280,80 @@ async fn no_connection_is_wanted_while_all_in_line_are_passed_over() {
     world.clock.advance(MINUTE);
     assert!(world.lane.another().is_some());
 }
+
+/// It waited until the lane's marketing had its turn, behind that of a hundred other lanes.
+#[tokio::test]
+async fn transactional_mail_does_not_wait_for_the_turn_of_marketing() {
+    let mut limits = limits::Defaults::default();
+    limits.source.messages = limits::Rates(vec!["5/s".parse().unwrap()]);
+    let settings = Settings::new(Parts {
+        hostname: "mta.test",
+        sources: &[],
+        pools: &[],
+        providers: &[],
+        rules: &[],
+        limits: &limits,
+        warmup: &warmup::Config::default(),
+        tenants: &[],
+    });
+    let (world, line) = (World::with(settings.unwrap()).await, line(&[1, 2, 3]));
+    let _slot = world.open(line[0]);
+    let Next::Send(_, mut lease) = world.lane.next(Duration::ZERO).await else {
+        panic!("the first one may go")
+    };
+    lease.begin(1, 1, NOW);
+    let of = limits::Of::Source {
+        source: "default".into(),
+    };
+    // A lane elsewhere has the first turn.
+    let elsewhere = world.policy.limit(&of).message(NOW).unwrap_err().until;
+    drop(world.offer(line[1]));
+    assert!(matches!(
+        world.lane.next(Duration::ZERO).await,
+        Next::Nothing
+    ));
+    assert!(matches!(world.why(&line[1]), Held::Limit(_)));
+    world.clock.advance(elsewhere.since(NOW));
+    assert!(matches!(
+        world.lane.next(Duration::ZERO).await,
+        Next::Nothing
+    ));
+    let urgent = Labels {
+        stream: Some(crate::mail::Stream::Transactional),
+        ..Labels::default()
+    };
+    drop(world.offer_of(&urgent, line[2]));
+    assert_eq!(next(&world.lane).await[0].id, MessageId(3));
+}
+
+/// Each ring from outside left its alarm behind, and each alarm set another.
+#[tokio::test]
+async fn an_alarm_that_another_has_come_before_means_nothing() {
+    let mut limits = limits::Defaults::default();
+    limits.source.messages = limits::Rates(vec!["1/min".parse().unwrap()]);
+    let settings = Settings::new(Parts {
+        hostname: "mta.test",
+        sources: &[],
+        pools: &[],
+        providers: &[],
+        rules: &[],
+        limits: &limits,
+        warmup: &warmup::Config::default(),
+        tenants: &[],
+    });
+    let (world, line) = (World::with(settings.unwrap()).await, line(&[1, 2]));
+    let _slot = world.open(line[0]);
+    let Next::Send(_, mut lease) = world.lane.next(Duration::ZERO).await else {
+        panic!("the first one may go")
+    };
+    lease.begin(1, 1, NOW);
+    drop(world.offer(line[1]));
+    assert!(matches!(
+        world.lane.next(Duration::ZERO).await,
+        Next::Nothing
+    ));
+    assert!(world.lane.alarmed(NOW + MINUTE / 2).is_none());
+    world.clock.advance(MINUTE);
+    assert!(world.lane.alarmed(NOW + MINUTE).is_some());
+    assert!(world.lane.alarmed(NOW + MINUTE).is_none(), "it went off");
+}

@@ -10,6 +10,8 @@ use std::borrow::Cow;
 pub struct Band<F, W> {
     tenants: Shares<Flows<F, W>, W>,
     len: usize,
+    /// Until when nobody is asked, and why.
+    rest: Option<(Timestamp, W)>,
 }
 
 /// The flows of one tenant.
@@ -27,6 +29,7 @@ impl<F, W> Default for Band<F, W> {
         Self {
             tenants: Shares::default(),
             len: 0,
+            rest: None,
         }
     }
 }
@@ -68,6 +71,10 @@ impl<F, W> Band<F, W> {
     /// The flow whose turn it is. Flows that have become empty leave when it would be theirs; a tenant rests while
     /// all its flows do.
     pub fn next(&mut self, now: Timestamp) -> Option<At> {
+        if self.is_resting(now) {
+            return None;
+        }
+        self.rest = None;
         self.tenants.wake(now);
         while let Some(tenant) = self.tenants.first() {
             let flows = &mut self.tenants.get_mut(tenant)?.inner;
@@ -86,7 +93,12 @@ impl<F, W> Band<F, W> {
     /// Somebody may be asked; it may turn out that nothing of it is left.
     pub fn may_go(&self, now: Timestamp) -> bool {
         let wakes = self.tenants.first_to_wake();
-        self.tenants.first().is_some() || wakes.is_some_and(|(until, _)| until <= now)
+        let awake = self.tenants.first().is_some() || wakes.is_some_and(|(until, _)| until <= now);
+        awake && !self.is_resting(now)
+    }
+
+    fn is_resting(&self, now: Timestamp) -> bool {
+        self.rest.as_ref().is_some_and(|(until, _)| now < *until)
     }
 
     pub fn flow(&self, at: At) -> Option<&Flow<F>> {
@@ -118,6 +130,11 @@ impl<F, W> Band<F, W> {
         batch
     }
 
+    /// Passes all over.
+    pub fn rest(&mut self, until: Timestamp, why: W) {
+        self.rest = Some((until, why));
+    }
+
     pub fn rest_flow(&mut self, at: At, until: Timestamp, why: W) {
         if let Some(tenant) = self.tenants.get_mut(at.tenant) {
             tenant.inner.rest(at.flow, until, Some(why));
@@ -134,18 +151,23 @@ impl<F, W> Band<F, W> {
         Some((rest.until, rest.why.as_ref()?))
     }
 
-    /// Until when a flow is passed over, itself or with its tenant, and why.
+    /// Until when a flow is passed over, itself, with its tenant or with all, and why.
     pub fn rest_of(&self, at: At) -> Option<(Timestamp, &W)> {
         let tenant = self.tenants.get(at.tenant)?;
         let whole = tenant.resting();
         let own = tenant.inner.get(at.flow)?.resting();
         let rests = [whole, own].into_iter().flatten();
         let rests = rests.filter_map(|rest| Some((rest.until, rest.why.as_ref()?)));
-        rests.max_by_key(|(until, _)| *until)
+        rests
+            .chain(self.whole_rest())
+            .max_by_key(|(until, _)| *until)
     }
 
     /// When the first of those that rest can be asked again, and why it rests.
     pub fn first_to_wake(&self) -> Option<(Timestamp, &W)> {
+        if let Some(rest) = self.whole_rest() {
+            return Some(rest);
+        }
         let (until, tenant) = self.tenants.first_to_wake()?;
         let tenant = self.tenants.get(tenant)?;
         let why = match tenant.resting().and_then(|rest| rest.why.as_ref()) {
@@ -158,7 +180,13 @@ impl<F, W> Band<F, W> {
         Some((until, why))
     }
 
+    fn whole_rest(&self) -> Option<(Timestamp, &W)> {
+        let (until, why) = self.rest.as_ref()?;
+        Some((*until, why))
+    }
+
     pub fn wake_all(&mut self) {
+        self.rest = None;
         self.tenants.wake_all();
         for tenant in self.tenants.iter_mut() {
             tenant.inner.wake_all();

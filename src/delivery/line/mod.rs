@@ -80,6 +80,11 @@ pub enum Admit<L, W> {
         until: Timestamp,
         why: W,
     },
+    /// All flows of this stream are; of streams that overtake it they are not.
+    WaitStream {
+        until: Timestamp,
+        why: W,
+    },
     /// Nobody goes now. It is not remembered: the next take asks again.
     WaitAll {
         until: Timestamp,
@@ -215,6 +220,7 @@ impl<F, W> Line<F, W> {
                     Admit::Go(lease) => return self.go(stream, at, lease, join),
                     Admit::WaitFlow { until, why } => band.rest_flow(at, rested(until), why),
                     Admit::WaitTenant { until, why } => band.rest_tenant(at, rested(until), why),
+                    Admit::WaitStream { until, why } => band.rest(rested(until), why),
                     Admit::WaitAll { until, why } => {
                         let until = rested(until);
                         return Taken::Waiting { until, why };

@@ -14,11 +14,13 @@ pub(crate) struct Daemon {
     pub(crate) asked: Mutex<Option<Question>>,
     /// Orders about warm-ups.
     pub(crate) orders: Mutex<Vec<Steer>>,
-    pub(super) unready: Vec<String>,
-    pub(super) broken: bool,
+    /// Entries in the queue; one, where nothing is said.
+    pub(crate) waiting: Option<usize>,
+    pub(crate) unready: Vec<String>,
+    pub(crate) broken: bool,
 }
 
-pub(super) fn entry() -> QueueEntry {
+pub(crate) fn entry() -> QueueEntry {
     QueueEntry {
         id: MessageId(1).to_string(),
         recipients: vec![QueueRecipient {
@@ -46,11 +48,17 @@ pub(super) fn entry() -> QueueEntry {
 }
 
 impl Control for Daemon {
-    async fn list(&self, which: &Selector, limit: usize) -> Vec<QueueEntry> {
+    async fn list(&self, which: &Selector, limit: usize) -> Listed {
         self.told
             .lock()
             .push(format!("list {:?} {limit}", which.domain));
-        vec![entry()]
+        let all = self.waiting.unwrap_or(1);
+        let entries = vec![entry(); limit.min(all)];
+        Listed {
+            more: entries.len() < all,
+            entries,
+            total: which.is_empty().then_some(all),
+        }
     }
 
     async fn show(&self, id: MessageId) -> Vec<QueueEntry> {
@@ -61,10 +69,13 @@ impl Control for Daemon {
         (id == MessageId(1)).then(explained).into_iter().collect()
     }
 
-    async fn act(&self, action: Action, which: &Selector, why: &str) -> usize {
+    async fn act(&self, action: Action, which: &Selector, why: &str) -> Done {
         let told = format!("{action:?} {:?} {why}", which.tenant);
         self.told.lock().push(told);
-        3
+        Done {
+            count: 3,
+            wait_on: (action == Action::Retry).then_some(2),
+        }
     }
 
     async fn reload(&self) -> Result<Reloaded, String> {

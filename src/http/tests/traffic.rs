@@ -125,6 +125,19 @@ async fn warm_ups_are_paused_resumed_and_set() {
 }
 
 #[tokio::test]
+async fn a_pause_lasts_for_a_span_of_the_daemons_clock() {
+    let world = World::new(Daemon::default(), Access::default()).await;
+    let order = json!({"source": "ip-a", "for": "4h"});
+    let (status, body) = world.post("/api/v1/warmup/pause", order).await;
+    assert_eq!(status, 200, "{body}");
+    let Steer::Pause(pause) = world.daemon.orders.lock().remove(0) else {
+        panic!("it is no pause");
+    };
+    let ends = pause.ends(sample::NOW).unwrap();
+    assert_eq!(ends.to_string(), "2026-11-03T19:00:00.000Z");
+}
+
+#[tokio::test]
 async fn an_order_that_cannot_be_carried_out_says_why() {
     let world = World::new(Daemon::default(), Access::default()).await;
     for (name, order, status, says) in [
@@ -158,6 +171,18 @@ async fn an_order_that_cannot_be_carried_out_says_why() {
             json!({"source": "ip-a", "until": "soon"}),
             422,
             "until: write a date",
+        ),
+        (
+            "pause",
+            json!({"source": "ip-a", "for": "soon"}),
+            422,
+            "for: \"soon\" is not a span",
+        ),
+        (
+            "pause",
+            json!({"source": "ip-a", "for": "4h", "until": "2026-11-01T09:00:00Z"}),
+            400,
+            "not both",
         ),
         (
             "resume",

@@ -3,9 +3,10 @@
 use super::cells::{Cells, Moment};
 use super::count::Count;
 use super::full::{Name, State};
-use super::line::Line;
+use super::line::Turns;
 use super::rules::Number;
 use super::{ByteRate, Kind, Per};
+use crate::mail::Stream;
 use crate::units::Timestamp;
 use std::num::NonZeroU32;
 
@@ -21,7 +22,7 @@ pub(super) struct Debt {
     owed: u64,
     /// Octets of a message, on the average of the last ones: the distance of turns.
     typical: u64,
-    line: Line,
+    turns: Turns,
     used: Count,
 }
 
@@ -44,7 +45,7 @@ impl Debt {
             burst: small(1 + SECOND / 10 / each),
             owed: 0,
             typical: 0,
-            line: Line::default(),
+            turns: Turns::default(),
             used: Count::new(Per::Second),
         }
     }
@@ -63,16 +64,20 @@ impl Debt {
         }
     }
 
-    /// Whether a message may go: not while octets are owed.
-    pub fn ask(&mut self, now: Timestamp) -> Result<(), State<Moment>> {
+    /// Whether a message of `stream` may go: not while octets are owed.
+    pub fn ask(&mut self, stream: Stream, now: Timestamp) -> Result<(), State<Moment>> {
         let at = Moment::from(now);
         self.settle(at);
-        let cells = self.due();
-        if cells == 0 {
+        let (cells, is_kept) = (self.due(), self.turns.is_kept_from(stream));
+        if cells == 0 && !is_kept {
+            self.turns.came(stream);
             return Ok(());
         }
         let distance = self.cells.each().saturating_mul(self.typical / CELL);
-        let until = self.line.turn(self.cells.free_at(cells), distance);
+        let until = match cells {
+            0 => self.turns.turn_behind_others(at, distance),
+            _ => self.turns.turn(stream, self.cells.free_at(cells), distance),
+        };
         Err(self.state(now, until))
     }
 
@@ -110,7 +115,7 @@ impl Debt {
         let spare = self.cells.held(now).saturating_sub(self.burst);
         if spare > 0 && self.due() == 0 && self.cells.take(spare, now).is_ok() {
             // Time was left over, so nobody came whose turn it was.
-            self.line.start_anew();
+            self.turns.start_anew();
         }
     }
 

@@ -4,6 +4,7 @@ use super::cells::Moment;
 use super::numbers::{Numbers, POLL};
 use super::rules::Settings;
 use super::{Fill, Full, Kind, Of};
+use crate::mail::Stream;
 use crate::units::Timestamp;
 use parking_lot::Mutex;
 use std::fmt;
@@ -64,10 +65,16 @@ impl Limit {
     /// Takes one of each of the message rates, all or none of them. Who is refused should come again at
     /// [`Full::until`] and not sooner: it is a turn of its own, and asking takes another.
     pub fn message(&self, now: Timestamp) -> Result<(), Full> {
+        self.message_of(Stream::Marketing, now)
+    }
+
+    /// As [`Limit::message`], for mail of this stream: what transactional mail was told to come for is not given to
+    /// marketing that comes first.
+    pub fn message_of(&self, stream: Stream, now: Timestamp) -> Result<(), Full> {
         if !self.has(&[Kind::Messages, Kind::Bytes]) {
             return Ok(());
         }
-        let taken = self.numbers.lock().message(now);
+        let taken = self.numbers.lock().message(stream, now);
         taken.map_err(|state| state.refuse(&self.of))
     }
 

@@ -2,9 +2,10 @@
 
 use super::cells::{Cells, Moment};
 use super::count::Count;
-use super::line::Line;
+use super::line::Turns;
 use super::rules::Number;
 use super::{Name, Rate};
+use crate::mail::Stream;
 use crate::units::Timestamp;
 use std::num::NonZeroU32;
 
@@ -19,7 +20,7 @@ pub(super) struct Meter {
     /// Taken and not given back; nobody can give back more.
     taken: u64,
     last: Option<Moment>,
-    line: Line,
+    turns: Turns,
     used: Count,
 }
 
@@ -108,7 +109,7 @@ impl Meter {
             credit: 0,
             taken: 0,
             last: None,
-            line: Line::default(),
+            turns: Turns::default(),
             used: Count::new(number.value.per),
         }
     }
@@ -135,12 +136,20 @@ impl Meter {
         self.used.at(now)
     }
 
-    /// Takes one, or says when to come again.
-    pub fn take(&mut self, now: Timestamp) -> Result<(), Moment> {
+    /// Takes one for mail of `stream`, or says when to come again.
+    pub fn take(&mut self, stream: Stream, now: Timestamp) -> Result<(), Moment> {
         let at = Moment::from(now);
-        if !self.spend_credit(at) {
-            self.take_cells(at)?;
+        if self.cells.missing(at) == 0 {
+            self.turns.start_anew();
         }
+        if !self.has_credit(at) {
+            self.take_cells(stream, at)?;
+        } else if self.turns.is_kept_from(stream) {
+            return Err(self.turns.turn_behind_others(at, self.pace.interval()));
+        } else {
+            self.credit -= 1;
+        }
+        self.turns.came(stream);
         self.last = Some(at);
         self.taken += 1;
         self.used.add(now);
@@ -164,22 +173,20 @@ impl Meter {
         (free_at > at && !has_credit).then(|| free_at.to_timestamp())
     }
 
-    fn spend_credit(&mut self, now: Moment) -> bool {
+    fn has_credit(&mut self, now: Moment) -> bool {
         if self.credit > 0 {
             self.credit = self.credit.min(self.worth(now));
         }
-        let left = self.credit.checked_sub(1);
-        self.credit = left.unwrap_or_default();
-        left.is_some()
+        self.credit > 0
     }
 
-    fn take_cells(&mut self, now: Moment) -> Result<(), Moment> {
-        if self.cells.missing(now) == 0 {
-            self.line.start_anew();
+    fn take_cells(&mut self, stream: Stream, now: Moment) -> Result<(), Moment> {
+        let (weight, interval) = (self.pace.weight, self.pace.interval());
+        if self.turns.is_kept_from(stream) && self.cells.free_at(weight) <= now {
+            return Err(self.turns.turn_behind_others(now, interval));
         }
-        self.cells
-            .take(self.pace.weight, now)
-            .map_err(|earliest| self.line.turn(earliest, self.pace.interval()))
+        let taken = self.cells.take(weight, now);
+        taken.map_err(|earliest| self.turns.turn(stream, earliest, interval))
     }
 
     /// How many given back are worth something: as many as are missing from the bucket. What was given back longer ago

@@ -6,6 +6,7 @@ use super::full::{Name, State};
 use super::meter::Meter;
 use super::rules::{Number, Settings};
 use super::{Kind, Rate};
+use crate::mail::Stream;
 use crate::units::Timestamp;
 use std::time::Duration;
 
@@ -59,12 +60,12 @@ impl Numbers {
     }
 
     /// Takes one of each message rate, all or none.
-    pub fn message(&mut self, now: Timestamp) -> Result<(), State<Moment>> {
+    pub fn message(&mut self, stream: Stream, now: Timestamp) -> Result<(), State<Moment>> {
         if let Some(bytes) = &mut self.bytes {
-            bytes.ask(now)?;
+            bytes.ask(stream, now)?;
         }
         let mut takes = self.messages.iter_mut().enumerate();
-        let refused = takes.find_map(|(i, meter)| Some((i, meter.take(now).err()?)));
+        let refused = takes.find_map(|(i, meter)| Some((i, meter.take(stream, now).err()?)));
         let Some((i, until)) = refused else {
             return Ok(());
         };
@@ -92,7 +93,8 @@ impl Numbers {
         let Some(meter) = &mut self.connection_rate else {
             return Ok(());
         };
-        let taken = meter.take(now);
+        // Connections carry mail of every stream.
+        let taken = meter.take(Stream::Marketing, now);
         taken.map_err(|until| metered(Kind::ConnectionRate, meter, now, until))
     }
 

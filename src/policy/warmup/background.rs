@@ -75,6 +75,9 @@ impl Warmup {
             if let Err(Trouble::Store(error)) = unit.flush().await {
                 result = Err(error);
             }
+            if let Err(error) = unit.tell_uncapped().await {
+                result = Err(error);
+            }
         }
         result
     }

@@ -4,7 +4,7 @@ use super::day::{days_between, plus_days};
 use super::gate::{Evidence, Verdict, judge};
 use super::schedule::Ramp;
 use super::stage::Stage;
-use super::state::{Change, Counted, Pause, Said, State, Terms, volume};
+use super::state::{Change, Counted, Pause, Place, Said, State, Terms, volume};
 use crate::units::{Span, Timestamp};
 use jiff::civil::Date;
 
@@ -29,7 +29,9 @@ impl State {
         };
         let evidence = Evidence {
             is_whole_source: terms.provider.is_none(),
-            is_of_another_stage: day.stage != stage,
+            // A schedule that was changed since may ask for more.
+            is_of_another_stage: day.stage != stage
+                || day.cap < terms.ramp.cap(stage, terms.provider),
             cap: day.cap,
             used: counted.used,
             day: counted.day,
@@ -53,11 +55,13 @@ impl State {
         match verdict {
             Verdict::Hold => format!("held at stage {stage}"),
             Verdict::Advance if stage >= terms.ramp.stages() => {
+                self.earn(stage, terms.ramp);
                 self.enter(Stage::Warm, terms.ramp);
                 format!("warm after stage {stage}, no cap any more")
             }
             Verdict::Advance => {
                 let next = stage + 1;
+                self.earn(stage, terms.ramp);
                 self.enter(Stage::At(next), terms.ramp);
                 format!("advanced to stage {next}, {} a day", a_day(next))
             }
@@ -65,6 +69,7 @@ impl State {
                 // The same events must not set it back again tomorrow.
                 self.fresh_after = self.fresh_after.max(Some(date));
                 let before = stage.saturating_sub(1).max(1);
+                self.earned = Some(self.earned().min(terms.ramp.volume(before)));
                 self.enter(Stage::At(before), terms.ramp);
                 if before == stage {
                     return format!("stays at stage {stage}, the lowest");
@@ -77,9 +82,18 @@ impl State {
     fn enter(&mut self, stage: Stage, ramp: &Ramp) {
         self.stage = stage;
         self.volume = volume(stage, ramp);
+        self.left = None;
     }
 
-    /// Finds the place in a schedule that has been changed since.
+    /// A good day at `stage` is over.
+    fn earn(&mut self, stage: u32, ramp: &Ramp) {
+        // What was earned before does not count for less because a schedule was entered below it.
+        let before = self.earned.unwrap_or_default();
+        self.earned = Some(before.max(ramp.volume(stage)));
+    }
+
+    /// Finds the place in a schedule that has been changed since: the one that was left where it is that schedule again
+    /// and nothing was decided meanwhile, else where it gives no more than has been earned.
     pub fn refit(&mut self, ramp: &Ramp) -> Option<Change> {
         let Stage::At(old) = self.stage else {
             return None;
@@ -87,8 +101,19 @@ impl State {
         if old <= ramp.stages() && ramp.volume(old) == self.volume {
             return None;
         }
-        let (was, new) = (self.volume, ramp.stage_of(self.volume));
+        let (was, earned) = (self.volume, self.earned());
+        let left = self.left.unwrap_or(Place {
+            stage: old,
+            volume: was,
+        });
+        let is_back = left.stage <= ramp.stages() && ramp.volume(left.stage) == left.volume;
+        let new = match is_back {
+            true => left.stage,
+            false => ramp.stage_of(earned),
+        };
         self.enter(Stage::At(new), ramp);
+        self.earned = Some(earned);
+        self.left = (!is_back).then_some(left);
         let unjudged = self.days.iter_mut().filter(|day| day.used.is_none());
         for day in unjudged.filter(|day| day.stage == old) {
             day.stage = new;
@@ -110,6 +135,7 @@ impl State {
         }
         let was = self.stage;
         self.enter(Stage::At(1), terms.ramp);
+        self.earned = None;
         self.fresh_after = self.fresh_after.max(Some(plus_days(today, -1)));
         self.strikes = 0;
         let why = match was {
@@ -183,24 +209,36 @@ impl State {
     pub fn set(&mut self, stage: Stage, now: Timestamp, terms: Terms<'_>) -> Change {
         let today = terms.rules.zone.date(now);
         self.enter(stage, terms.ramp);
+        self.earned = None;
         self.fresh_after = Some(plus_days(today, -1));
         self.last_sent = Some(today);
         self.days.retain(|day| day.date <= today);
-        self.said = None;
-        let Stage::At(number) = stage else {
-            let why = "set to warm by hand: no cap any more".into();
-            return Change { why, until: None };
+        let why = match stage {
+            Stage::Warm => "set to warm by hand: no cap any more".into(),
+            Stage::At(number) => self.set_number(number, today, terms),
         };
-        let cap = terms.ramp.cap(number, terms.provider);
-        let mut why = format!("set to stage {number} by hand, {cap} a day");
-        let open = self.days.iter_mut().find(|day| day.date == today);
-        if let Some(day) = open.filter(|day| day.used.is_none()) {
-            if cap >= day.cap {
-                (day.cap, day.stage) = (cap, number);
-            } else {
-                why += &format!(" from tomorrow; today's cap stays {}", day.cap);
-            }
-        }
+        self.said = Some(Said {
+            on: today,
+            held: false,
+            why: why.clone(),
+        });
         Change { why, until: None }
+    }
+
+    /// Raises today's cap where it is lower; says what holds.
+    fn set_number(&mut self, number: u32, today: Date, terms: Terms<'_>) -> String {
+        let cap = terms.ramp.cap(number, terms.provider);
+        let set = format!("set to stage {number} by hand, {cap} a day");
+        let open = self.days.iter_mut().find(|day| day.date == today);
+        let Some(day) = open.filter(|day| day.used.is_none()) else {
+            return set;
+        };
+        if cap >= day.cap {
+            (day.cap, day.stage) = (cap, number);
+            return set;
+        }
+        // With dates: it is still to be read tomorrow.
+        let (tomorrow, was) = (plus_days(today, 1), day.cap);
+        format!("{set} from {tomorrow}; today's cap ({today}) stays {was}")
     }
 }

@@ -1,6 +1,7 @@
 //! What a process has of a unit in memory: its lease, and what is to be told to the store. Nothing here waits.
 
 use super::day::Day;
+use super::stage::Stage;
 use super::state::State;
 use super::tally::{Outcome, Tally};
 use super::waiting::{Reason, Waiting};
@@ -17,6 +18,8 @@ pub(super) struct Desk {
     pub known: Option<(Arc<State>, u64)>,
     pub seen: Seen,
     pub owed: Owed,
+    /// What was sent without a cap, and on which date: it counts where that date gets one.
+    pub uncapped: Option<(Date, u64)>,
     /// Somebody was told to wait and wants to hear of room.
     told: bool,
 }
@@ -199,7 +202,9 @@ impl Desk {
             _ => 0,
         };
         let seen = self.seen.on.filter(|on| *on == date);
+        let uncapped = self.uncapped.filter(|(of, _)| *of == date);
         seen.map_or(0, |_| self.seen.used.saturating_sub(lease))
+            .saturating_add(uncapped.map_or(0, |(_, n)| n))
     }
 
     /// The date of a cap of which the store had nothing more when it was asked, and its counter then.
@@ -230,8 +235,34 @@ impl Desk {
         self.known.as_ref().map_or(0, |(state, _)| state.sent_days)
     }
 
+    /// Nothing is sent for a pause, as far as is known here.
+    pub fn is_paused(&self, now: Timestamp) -> bool {
+        matches!(self.look(now), Look::Wait(why) if matches!(why.why, Reason::Paused { .. }))
+    }
+
+    /// Where the unit is, whatever the stage that the day has its cap of.
+    pub fn stage(&self) -> Option<u32> {
+        match self.known.as_ref()?.0.stage {
+            Stage::At(stage) => Some(stage),
+            Stage::Warm => None,
+        }
+    }
+
     pub fn is_capped(&self) -> bool {
         !matches!(self.standing, Standing::Off | Standing::Warm(_))
+    }
+
+    /// `n` messages were sent while there was no cap.
+    pub fn count_uncapped(&mut self, n: u64, now: Timestamp) {
+        let Standing::Warm(day) = &self.standing else {
+            return;
+        };
+        if !day.contains(now) {
+            return;
+        }
+        let before = self.uncapped.filter(|(of, _)| *of == day.date);
+        let sum = before.map_or(n, |(_, sum)| sum.saturating_add(n));
+        self.uncapped = Some((day.date, sum));
     }
 
     /// The date at `now`, without looking at the calendar where that can be.

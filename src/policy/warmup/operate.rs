@@ -3,6 +3,7 @@
 use super::handle::Warmup;
 use super::stage::Stage;
 use super::unit::{Trouble, Unit};
+use super::waiting::remedy;
 use crate::store::StoreError;
 use crate::units::Timestamp;
 use std::sync::Arc;
@@ -19,7 +20,8 @@ pub enum OperateError {
         stages: u32,
     },
     #[error(
-        "what the store has at {key} cannot be read: {because}; `mailwright warmup set` puts it right"
+        "what the store has at {key} cannot be read: {because}; {remedy}",
+        remedy = remedy(key)
     )]
     Unreadable { key: String, because: String },
     #[error(transparent)]
@@ -57,6 +59,8 @@ impl Warmup {
         let mut any = false;
         for unit in self.concerned(source, provider)? {
             let _turn = unit.turn.lock().await;
+            // What this node still keeps to may have been ended by another.
+            any |= unit.desk.lock().is_paused(now);
             // What the desk knows of a block is to be there before it is taken away.
             unit.flush().await?;
             if unit.is_known().await? {

@@ -115,6 +115,9 @@ impl Pair {
         for unit in [&self.whole, &self.own] {
             let mut desk = unit.desk.lock();
             if !desk.is_capped() {
+                if !matches!(outcome, Outcome::Deferred | Outcome::Complained) {
+                    desk.count_uncapped(n.into(), now);
+                }
                 continue;
             }
             let date = desk.date(now, || unit.base.rules.load().zone.date(now));

@@ -7,7 +7,7 @@ use super::rules::{Rules, SourceRules};
 use super::stage::Stage;
 use super::state::State;
 use super::tally::{Ratio, Tally};
-use super::unit::Unit;
+use super::unit::{Unit, more_at};
 use super::waiting::Reason;
 use crate::units::Timestamp;
 use jiff::civil::Date;
@@ -86,6 +86,18 @@ impl Unit {
         let state = state.unwrap_or(&first);
         let day = rules.zone.day(now);
         let (condition, because, until) = affairs(&desk, state, now);
+        let budget = self.budget(&desk, state, (&rules, source), (&day, now));
+        let has_begun = source.started.is_none_or(|started| started <= day.date);
+        let may_send = matches!(condition, Condition::Warming | Condition::Held) && has_begun;
+        let knows_no_other = matches!(desk.look(now), Look::Ask | Look::Room(_)) && may_send;
+        // The same whether or not somebody has asked for more since.
+        let spent = budget.filter(|budget| knows_no_other && budget.used >= budget.released);
+        let until = until.or_else(|| {
+            let Budget { cap, used, .. } = spent?;
+            let release = source.ramp.spread.on(&day, &rules.zone);
+            let share = rules.lease.of(cap).max(1);
+            Some(more_at((release, &day), (cap, share, used), now))
+        });
         Some(Position {
             source: self.name.source.to_string(),
             provider: self.name.provider.as_deref().unwrap_or(WHOLE).to_owned(),
@@ -98,7 +110,7 @@ impl Unit {
             planned: planned(source, day.date),
             day: state.sent_days.saturating_add(1),
             date: day.date,
-            budget: self.budget(&desk, state, (&rules, source), (&day, now)),
+            budget,
             window: desk.seen.window,
             rates: Rates::of(&desk.seen.window),
         })

@@ -14,9 +14,16 @@ use serde::{Deserialize, Serialize};
 #[serde(deny_unknown_fields)]
 pub(super) struct State {
     pub stage: Stage,
-    /// Messages a day of the source as a whole at that stage. A schedule that was changed is entered where it gives as
-    /// many: reputation is about volume, not about numbers of stages.
+    /// Messages a day of the source as a whole at that stage: by this a schedule that was changed is noticed.
     pub volume: u64,
+    /// Messages a day of the source as a whole that a good day has shown it can send. A schedule that was changed is
+    /// entered where it gives no more: reputation is about volume, not about numbers of stages, and what a schedule
+    /// begins with is not earned by having it. `None`: what [`State::earned`] makes of the stage.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub earned: Option<u64>,
+    /// The place in the schedule that was left last without anything decided since: who goes back finds it again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub left: Option<Place>,
     /// Days on which something was sent.
     pub sent_days: u32,
     /// The last of them.
@@ -36,6 +43,15 @@ pub(super) struct State {
     /// Days that were opened, by date; the last [`KEPT`] of them.
     #[serde(default)]
     pub days: Vec<Opened>,
+}
+
+/// A stage of a schedule that was left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Place {
+    pub stage: u32,
+    /// By which the schedule is known again.
+    pub volume: u64,
 }
 
 /// A date on which something could be sent. Its cap stays what it was when it was opened.
@@ -122,6 +138,8 @@ impl State {
         Self {
             stage,
             volume: volume(stage, ramp),
+            earned: None,
+            left: None,
             sent_days: 0,
             last_sent: None,
             fresh_after: None,
@@ -146,6 +164,16 @@ impl State {
             Some(day) => Err(format!("the day {} has no cap", day.date)),
             None => Ok(state),
         }
+    }
+
+    /// Messages a day of the source as a whole that it has shown it can send; of a stage beyond the first that it was
+    /// put at, what that gives.
+    pub fn earned(&self) -> u64 {
+        let of_stage = match self.stage {
+            Stage::At(1) => 0,
+            _ => self.volume,
+        };
+        self.earned.unwrap_or(of_stage)
     }
 
     /// The first day before `today` that has not been judged.

@@ -4,6 +4,7 @@ use super::day::Day;
 use super::desk::{Desk, Open, Standing};
 use super::keys::{Keys, WHOLE};
 use super::rules::{Rules, SourceRules};
+use super::spread::Release;
 use super::state::{Change, Leave, Pause, Terms};
 use super::waiting::{Reason, Waiting};
 use crate::clock::Clock;
@@ -118,6 +119,7 @@ impl Unit {
         (rules, source): (&Rules, &SourceRules),
         now: Timestamp,
     ) -> Result<Standing, Trouble> {
+        self.tell_uncapped().await?;
         let release = source.ramp.spread.on(&day, &rules.zone);
         let released = release.released(cap, now);
         let share = rules.lease.of(cap).max(1);
@@ -127,14 +129,11 @@ impl Unit {
         let mut desk = self.desk.lock();
         desk.saw(day.date, taken.total);
         let spent = (taken.granted == 0).then(|| {
-            let next = taken.total.saturating_add((share / WORTH_ASKING).max(1));
-            let until = match released >= cap {
-                true => day.end,
-                false => release.when(next.min(cap), cap).min(day.end),
-            };
+            let until = more_at((release, &day), (cap, share, taken.total), now);
             let why = Reason::Spent {
                 day: desk.sent_days().saturating_add(1),
-                stage,
+                // Where an operator has gone to a lower one, the day keeps the cap of the stage before.
+                stage: desk.stage().unwrap_or(stage),
                 stages: source.ramp.stages(),
                 cap,
                 released,
@@ -148,6 +147,21 @@ impl Unit {
             spent,
             touched: now,
         }))
+    }
+
+    /// Brings what was sent without a cap into the counter of its date, which has a cap now or may get one.
+    pub async fn tell_uncapped(&self) -> Result<(), StoreError> {
+        let Some((date, n)) = self.desk.lock().uncapped.take() else {
+            return Ok(());
+        };
+        let expires = self.base.rules.load().zone.end(date) + KEPT;
+        let counts = [(self.keys.used(date), n)];
+        let added = self.base.store.add(&counts, expires).await;
+        if added.is_err() {
+            // It may be there already: twice is better than not at all.
+            self.desk.lock().uncapped.get_or_insert((date, n));
+        }
+        added
     }
 
     /// Puts what the store said on the desk, and tells who waits for it.
@@ -230,6 +244,19 @@ impl Unit {
             provider: self.name.provider.as_deref(),
         }
     }
+}
+
+/// When it is worth asking again where `used` of a day's `cap` is used, and that is all that has been released.
+pub(super) fn more_at(
+    (release, day): (Release, &Day),
+    (cap, share, used): (u64, u64, u64),
+    now: Timestamp,
+) -> Timestamp {
+    if release.released(cap, now) >= cap {
+        return day.end;
+    }
+    let next = used.saturating_add((share / WORTH_ASKING).max(1));
+    release.when(next.min(cap), cap).min(day.end)
 }
 
 impl Unit {

@@ -46,14 +46,36 @@ pub enum Reason {
     Unavailable { because: String },
 }
 
+/// What helps where the store as a whole is not what it was.
+const RESTART: &str = "no command puts this right: put the data back, or restart Mailwright, which begins at stage 1 \
+     where nothing is there, and then `mailwright warmup set` each source to where it was";
+
+/// What a command of the warm-up can put right.
+fn is_of_warmup(key: &str) -> bool {
+    key.starts_with("warmup/")
+}
+
+/// What helps where what is at `key` cannot be read.
+pub(super) fn remedy(key: &str) -> &'static str {
+    match is_of_warmup(key) {
+        true => "`mailwright warmup set` puts it right",
+        false => RESTART,
+    }
+}
+
 /// To follow "waits for"; until when is for others to say.
 impl fmt::Display for Waiting {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let provider = self.provider.as_deref().unwrap_or(WHOLE);
         write!(f, "warm-up of {} to {provider}: {}", self.source, self.why)?;
         match (&self.why, self.until) {
+            (Reason::Unreadable { key, .. }, _) if !is_of_warmup(key) => {
+                write!(f, "; {RESTART}")
+            }
             (Reason::Unreadable { .. } | Reason::ClockIsBack { .. }, _) => {
                 let source = &self.source;
+                // A shell would make file names of a bare asterisk.
+                let provider = self.provider.as_deref().unwrap_or("'*'");
                 write!(
                     f,
                     "; `mailwright warmup set {source} {provider} STAGE` puts it right"
@@ -101,5 +123,44 @@ impl fmt::Display for Reason {
             }
             Self::Unavailable { because } => because.fmt(f),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::operate::OperateError;
+    use super::*;
+
+    fn waiting(key: &str) -> String {
+        let why = Reason::Unreadable {
+            key: key.into(),
+            because: "it is missing".into(),
+        };
+        let waiting = Waiting {
+            source: "ip-a".into(),
+            provider: None,
+            until: None,
+            why,
+        };
+        waiting.to_string()
+    }
+
+    #[test]
+    fn a_store_that_was_emptied_asks_for_a_restart_and_not_for_a_command_that_fails() {
+        let error = OperateError::Unreadable {
+            key: "format".into(),
+            because: "Redis has lost what it held".into(),
+        };
+        for text in [waiting("format"), error.to_string()] {
+            assert!(text.ends_with(RESTART), "{text}");
+            assert!(!text.contains("STAGE"), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_command_that_is_suggested_can_be_pasted_into_a_shell() {
+        let text = waiting("warmup/unit/ip-a/*");
+        let remedy = "`mailwright warmup set ip-a '*' STAGE` puts it right";
+        assert!(text.ends_with(remedy), "{text}");
     }
 }

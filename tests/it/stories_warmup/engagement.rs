@@ -54,7 +54,7 @@ impl Street {
         self.mta.at_rest().await;
         let messages = self.mx.messages();
         let recipients = messages.iter().flat_map(|m| &m.recipients);
-        let name = |to: &Box<str>| to.split('@').next().and_then(|name| name.parse().ok());
+        let name = |to: &str| to.split('@').next().and_then(|name| name.parse().ok());
         recipients.map(|to| name(to).expect("a number")).collect()
     }
 }

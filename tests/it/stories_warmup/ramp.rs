@@ -245,10 +245,10 @@ impl Story {
     async fn fill(&mut self, today: &Today, percent: u64, more: u64) {
         let waiting = self.mta().at_rest().await;
         let used = self.used(today);
-        for i in 0..2 {
+        for (i, used) in used.into_iter().take(2).enumerate() {
             let domain = self.providers[i].domain;
             let goes = |e: &&Value| e["domain"] == domain && e["state"] != "held";
-            let there = used[i] + waiting.iter().filter(goes).count() as u64;
+            let there = used + waiting.iter().filter(goes).count() as u64;
             let cap = today.caps[i].or(today.caps[2]).unwrap_or(WARM);
             let wanted = (cap * percent).div_ceil(100) + more;
             let lacks = wanted.saturating_sub(there);
@@ -304,7 +304,7 @@ impl Story {
         let used = self.used(today);
         let full = |i: usize| today.caps[i].is_none_or(|cap| used[i] == cap);
         let whole = today.caps[2].is_some() && full(2);
-        (full(0) || whole) && (full(1) || whole)
+        whole || (full(0) && full(1))
     }
 
     fn check(&self, today: &Today) {
@@ -382,14 +382,14 @@ impl Story {
         let (used, before) = (self.used(today), self.now());
         let days = self.net.clock.now().since(START).as_secs() / DAY.as_secs();
         self.net.advance_to(START + DAY * (days as u32 + 1));
-        for i in 0..3 {
-            let Some(cap) = today.caps[i].filter(|_| used[i] > 0) else {
+        for (i, used) in used.into_iter().enumerate().take(3) {
+            let Some(cap) = today.caps[i].filter(|_| used > 0) else {
                 continue;
             };
             let of_yahoo = |n: u64| if i == 1 { 0 } else { n };
             let day = Day {
                 cap,
-                used: used[i],
+                used,
                 bounced: of_yahoo(today.bounced),
                 deferred: of_yahoo(today.deferred),
                 blocked: of_yahoo(today.blocked),

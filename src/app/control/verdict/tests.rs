@@ -96,11 +96,19 @@ fn everything_that_holds_is_advised_on_once() {
 fn what_comes_behind_a_retry_is_said_too() {
     let mut explained = sample::verdict().explained;
     let text = |explained: &Explained| then(&Held::SendAt, explained).unwrap();
-    let goes = "then, as things stand, it would go from ip-b to mx.example.net";
+    let goes = "when its time comes it would go from ip-b to mx.example.net";
     assert_eq!(text(&explained), goes);
     explained.waits = Some(sample::spent());
     assert!(text(&explained).contains("it would wait for warm-up of ip-a"));
     assert_eq!(then(&sample::spent(), &explained), None);
+}
+
+#[test]
+fn a_domain_that_is_not_the_tenants_is_told_with_the_key() {
+    let text = not_theirs("acme", "evil.example", &config(POOLS));
+    assert!(text.starts_with("would be refused at submission"), "{text}");
+    assert!(text.contains("evil.example is not theirs"), "{text}");
+    assert!(text.ends_with("(tenant[0].domains)"), "{text}");
 }
 
 #[test]

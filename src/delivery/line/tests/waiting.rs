@@ -171,3 +171,28 @@ fn after_a_reload_or_with_the_clock_set_back_all_are_asked_again() {
     let before = Timestamp::from_millis(NOW.as_millis() - 1);
     assert_eq!(world.take_with(before, refuse).1.len(), 2);
 }
+
+#[test]
+fn a_stream_that_waits_holds_nothing_up_that_overtakes_it() {
+    let mut world = World::new();
+    world.push_all(marketing("a", "sale"), 0..2);
+    let until = NOW + SECOND;
+    let answer = |flow: &str| match flow.ends_with("sale") {
+        true => Admit::WaitStream { until, why: "rate" },
+        false => Admit::Go(()),
+    };
+    let (taken, _) = world.take_with(NOW, answer);
+    assert!(matches!(taken, Taken::Waiting { until: at, why: "rate" } if at == until));
+    world.push_all(marketing("b", "sale"), 0..1);
+    assert!(!world.line.may_go(NOW), "new tenants wait with the others");
+    world.push_all(transactional("b"), 0..1);
+    assert!(world.line.may_go(NOW));
+    let (taken, asked) = world.take_with(NOW, answer);
+    assert!(matches!(taken, Taken::Some { .. }));
+    assert_eq!(asked, ["b/-"]);
+    let (_, asked) = world.take_with(NOW, answer);
+    assert!(asked.is_empty(), "{asked:?}");
+    let turn = world.line.turn(marketing("a", "sale"), world.keys[0]);
+    assert_eq!(turn.and_then(|turn| turn.rest), Some((until, &"rate")));
+    assert_eq!(world.take_with(until, |_| Admit::Go(())).1, ["a/sale"]);
+}

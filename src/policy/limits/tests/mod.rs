@@ -6,6 +6,7 @@ mod octets;
 mod pace;
 mod properties;
 mod reload;
+mod streams;
 mod table;
 
 use super::*;

@@ -28,6 +28,14 @@ impl Case {
         }
     }
 
+    fn to(&self, provider: Option<&'static str>) -> Self {
+        Self {
+            rules: self.rules.clone(),
+            source: self.source.clone(),
+            provider,
+        }
+    }
+
     fn terms(&self) -> Terms<'_> {
         Terms {
             rules: &self.rules,
@@ -220,6 +228,56 @@ fn a_changed_schedule_is_entered_where_it_gives_as_many() {
 }
 
 #[test]
+fn another_schedule_is_entered_by_what_was_earned_and_not_by_what_it_begins_with() {
+    let slow = Case::new(&[50, 60, 75, 100, 150, 200, 300]);
+    let fast = Case::new(&[200, 500, 1_000]);
+    for provider in [None, Some("google"), Some("microsoft")] {
+        let (slow, fast) = (slow.to(provider), fast.to(provider));
+        let mut state = slow.at(1);
+        let _ = state.open(nov(1), slow.terms());
+        let first = state.clone();
+        for _ in 0..3 {
+            assert!(state.refit(&fast.source.ramp).is_some());
+            assert_eq!((state.stage, state.volume), (Stage::At(1), 200));
+            assert!(state.refit(&slow.source.ramp).is_some());
+            assert_eq!((state.stage, state.volume), (Stage::At(1), 50));
+            assert_eq!(state.days, first.days);
+        }
+        // A day that is well used by the lower cap does not earn the higher.
+        let _ = state.refit(&fast.source.ramp);
+        let cap = state.day(nov(1)).unwrap().cap;
+        let change = state.conclude(nov(1), &good(cap), fast.terms()).unwrap();
+        let held = format!("held at stage 1: the day had the cap of another stage, {cap}");
+        assert_eq!(change.why, held);
+        // One that is well used by the higher does.
+        let (_, cap) = capped(&state.open(nov(2), fast.terms()));
+        let _ = state.conclude(nov(2), &good(cap), fast.terms());
+        assert_eq!((state.stage, state.volume), (Stage::At(2), 500));
+        let _ = state.refit(&slow.source.ramp);
+        assert_eq!((state.stage, state.volume), (Stage::At(6), 200));
+        let _ = state.refit(&fast.source.ramp);
+        assert_eq!((state.stage, state.volume), (Stage::At(2), 500));
+    }
+}
+
+#[test]
+fn a_stage_that_was_rolled_back_or_set_is_not_kept_by_going_through_another_schedule() {
+    let slow = Case::new(&[50, 60, 75, 100]);
+    let fast = Case::new(&[200, 500]);
+    let mut state = slow.at(4);
+    let _ = state.refit(&fast.source.ramp);
+    let _ = state.set(Stage::At(1), noon(1), fast.terms());
+    let _ = state.refit(&slow.source.ramp);
+    assert_eq!(state.stage, Stage::At(1));
+    let mut state = slow.at(3);
+    let _ = state.open(nov(1), slow.terms());
+    let mut bad = good(75);
+    bad.window.complained = 5;
+    let _ = state.conclude(nov(1), &bad, slow.terms());
+    assert_eq!((state.stage, state.earned()), (Stage::At(2), 60));
+}
+
+#[test]
 fn blocks_pause_longer_each_time_until_a_clean_sending_day() {
     let case = Case::new(&[50, 100]);
     let mut state = case.at(1);
@@ -286,8 +344,9 @@ fn a_stage_set_by_hand_raises_todays_cap_and_lowers_tomorrows() {
     let lower = state.set(Stage::At(1), noon(1), case.terms());
     assert_eq!(
         lower.why,
-        "set to stage 1 by hand, 50 a day from tomorrow; today's cap stays 100"
+        "set to stage 1 by hand, 50 a day from 2026-11-02; today's cap (2026-11-01) stays 100"
     );
+    assert_eq!(state.said.clone().unwrap().why, lower.why);
     assert_eq!(capped(&state.open(nov(1), case.terms())), (2, 100));
     let higher = state.set(Stage::At(3), noon(1), case.terms());
     assert_eq!(higher.why, "set to stage 3 by hand, 200 a day");

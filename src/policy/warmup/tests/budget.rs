@@ -244,6 +244,25 @@ async fn a_source_that_does_not_warm_has_no_pair_and_one_that_stopped_no_cap() {
 }
 
 #[tokio::test]
+async fn until_is_known_as_soon_as_what_was_released_is_used() {
+    for (spread, expected) in [("none", at(1, 0.0)), ("08:00-18:00", at(0, 13.0))] {
+        let schedule = format!("days = [50]\nspread = \"{spread}\"");
+        let world = World::new(&schedule);
+        let node = world.node(at(0, 12.9)).await;
+        let released = if spread == "none" { 50 } else { 25 };
+        // Each message that there is, and nobody has asked for more than that.
+        assert_eq!(send(&node, "google", released, at(0, 12.9)).await, released);
+        for _ in 0..2 {
+            for provider in ["*", "google"] {
+                let until = position(&node, provider, at(0, 12.9)).until;
+                assert_eq!(until, Some(expected), "{spread} {provider}");
+            }
+            let _ = waiting(&node, "google", at(0, 12.9)).await;
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_state_that_cannot_be_read_holds_its_unit_alone() {
     let world = World::new("days = [50]");
     let key = "warmup/unit/ip-a/google";

@@ -170,6 +170,26 @@ async fn an_operator_pauses_a_source_and_lets_it_go_on() {
 }
 
 #[tokio::test]
+async fn whoever_ends_the_pause_of_a_provider_with_its_source_is_told_that_something_was_paused() {
+    for is_lost in [false, true] {
+        let world = World::new("days = [50]");
+        let node = world.node(at(0, 9.0)).await;
+        send(&node, "google", 1, at(0, 9.0)).await;
+        let pause = node.pause(SOURCE, Some("google"), "asked to", None);
+        pause.await.unwrap();
+        let _ = waiting(&node, "google", at(0, 9.0)).await;
+        if is_lost {
+            // Another node has ended it, which this one has not seen.
+            let other = world.node(at(0, 9.0)).await;
+            assert!(other.resume(SOURCE, Some("google")).await.unwrap());
+        }
+        assert!(node.resume(SOURCE, None).await.unwrap(), "{is_lost}");
+        assert_eq!(send(&node, "google", 1, at(0, 9.0)).await, 1);
+        assert!(!node.resume(SOURCE, None).await.unwrap(), "{is_lost}");
+    }
+}
+
+#[tokio::test]
 async fn a_block_that_the_store_does_not_know_yet_is_ended_by_hand_too() {
     let world = World::new("days = [50]");
     let node = world.node(at(0, 9.0)).await;
@@ -210,6 +230,60 @@ async fn a_stage_is_set_by_hand_for_the_source_and_each_provider() {
 }
 
 #[tokio::test]
+async fn a_lower_stage_that_is_set_says_in_the_position_from_when_it_holds() {
+    let world = World::new("days = [50, 58, 70]");
+    let node = world.node(at(0, 9.0)).await;
+    send(&node, "google", 1, at(0, 9.0)).await;
+    node.set(SOURCE, None, Stage::At(2)).await.unwrap();
+    assert_eq!(send(&node, "google", 99, at(0, 9.0)).await, 57);
+    node.set(SOURCE, None, Stage::At(1)).await.unwrap();
+    let says =
+        "set to stage 1 by hand, 50 a day from 2026-11-02; today's cap (2026-11-01) stays 58";
+    for provider in ["*", "google"] {
+        let shown = position(&node, provider, at(0, 9.0));
+        assert_eq!(shown.because.as_deref(), Some(says), "{provider}");
+        assert_eq!(
+            (shown.stage, shown.budget.unwrap().cap),
+            (Stage::At(1), 58),
+            "{provider}"
+        );
+    }
+    let why = waiting(&node, "google", at(0, 9.0)).await;
+    assert_eq!(
+        why.why.to_string(),
+        "58 of 58 used on sending day 1, stage 1 of 3"
+    );
+}
+
+#[tokio::test]
+async fn what_is_sent_while_warm_counts_where_the_day_gets_a_cap_by_hand() {
+    for is_restarted in [false, true] {
+        let world = World::new("days = [50, 100, 200]");
+        let mut node = world.node(at(0, 9.0)).await;
+        send(&node, "google", 1, at(0, 9.0)).await;
+        node.set(SOURCE, None, Stage::Warm).await.unwrap();
+        let pair = node.pair(SOURCE, "google").unwrap();
+        for (outcome, n) in [(Outcome::Delivered, 60), (Outcome::Deferred, 500)] {
+            assert!(matches!(
+                reserve(&node, "google", n, at(0, 9.0)).await,
+                Reserved::Unlimited
+            ));
+            pair.observe(outcome, n, at(0, 9.0));
+        }
+        if is_restarted {
+            node.close().await.unwrap();
+            node = world.node(at(0, 9.0)).await;
+        }
+        node.set(SOURCE, None, Stage::At(2)).await.unwrap();
+        // One before, and sixty while warm.
+        assert_eq!(send(&node, "google", 999, at(0, 9.0)).await, 39);
+        assert_eq!(world.counter("*", date(0)).await, 100);
+        // Nothing of it is left for the next day.
+        assert!(send(&node, "google", 999, at(1, 9.0)).await >= 100);
+    }
+}
+
+#[tokio::test]
 async fn what_cannot_be_read_is_put_right_by_setting_a_stage() {
     let world = World::new("days = [50, 100]");
     let key = "warmup/unit/ip-a/google";
@@ -230,12 +304,12 @@ async fn another_schedule_holds_from_the_next_day() {
     node.configure(world.rules(), at(0, 9.0));
     world.told();
     assert_eq!(send(&node, "google", 99, at(0, 9.0)).await, 40);
-    let told = "the schedule was changed: stage 1 with 50 a day is now stage 2 of 3 with 30 a day";
+    let told = "the schedule was changed: stage 1 with 50 a day is now stage 1 of 3 with 20 a day";
     assert_eq!(
         world.told(),
         [format!("*: {told}"), format!("google: {told}")]
     );
-    assert_eq!(send(&node, "google", 99, at(1, 9.0)).await, 80);
+    assert_eq!(send(&node, "google", 99, at(1, 9.0)).await, 30);
 }
 
 #[tokio::test]
