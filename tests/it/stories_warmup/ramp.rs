@@ -4,6 +4,7 @@ use super::oracle::{Day, Unit};
 use super::*;
 use What::*;
 use mailwright::clock::Clock;
+use std::path::PathBuf;
 
 /// What happens on a day.
 #[derive(Debug, Clone, Copy)]
@@ -90,6 +91,7 @@ struct Story {
     units: [Unit; 3],
     /// Decisions at the gate that have been seen, of each unit.
     told: [usize; 3],
+    log: Log,
     /// Mailboxes that have been written to.
     mailboxes: u64,
 }
@@ -121,8 +123,6 @@ async fn forty_five_days_of_a_new_address() {
     for (n, what) in days.iter().enumerate() {
         let next = days.get(n + 1).copied().unwrap_or(Good);
         before = story.day(before, *what, next).await;
-        let reached = story.units.each_ref().map(|unit| unit.stage);
-        eprintln!("    ({what:?}, {reached:?}),");
     }
     story.end_of_all().await;
 }
@@ -146,8 +146,14 @@ impl Story {
             old.with(""),
         );
         let mta = net.mta(&keys).await;
+        let log = Log {
+            file: mta.journal.0.join("events.jsonl"),
+            read: 0,
+            warmups: Vec::new(),
+        };
         Story {
             net,
+            log,
             mta: Some(mta),
             providers: [yahoo, other],
             new: new.address,
@@ -401,7 +407,6 @@ impl Story {
                 why.starts_with(&begins) && why.contains(&has),
                 "{provider}: {why}, and not {begins}: {has}"
             );
-            eprintln!("   {provider} {why}");
         }
         before
     }
@@ -411,34 +416,24 @@ impl Story {
         let n = self.told[i];
         self.told[i] += 1;
         let provider = self.units[i].provider;
-        let decided = || {
-            let all = self.decisions(provider);
-            let mut gate = all.into_iter().filter(is_of_the_gate);
-            gate.nth(n)
-        };
-        until("a decision", async || decided().is_some()).await;
-        decided().expect("a decision").text("why").to_owned()
-    }
-
-    /// As [`decisions`], and reads no other line of a log that is long and in one file.
-    fn decisions(&self, provider: &str) -> Vec<Event> {
-        let log = self.mta().journal.0.join("events.jsonl");
-        let text = std::fs::read_to_string(log).unwrap_or_default();
-        let lines = text.lines().filter(|l| l.contains("\"type\":\"warmup\""));
-        let events = lines
-            .filter_map(|l| serde_json::from_str(l).ok())
-            .map(Event);
-        events.filter(|e| is_about(e, "new", provider)).collect()
+        let log = &mut self.log;
+        let mut found = None;
+        until("a decision", async || {
+            log.read();
+            let decided = log.told(provider).filter(|why| is_of_the_gate(why)).nth(n);
+            found = decided.map(str::to_owned);
+            found.is_some()
+        })
+        .await;
+        found.expect("a decision")
     }
 
     /// The source is warm, and every kind of decision has been told on the way there.
     async fn end_of_all(self) {
         assert!(self.units[2].stage > STAGES, "warm as a whole");
         let told = |provider: &str, what: &str| {
-            let all = self.decisions(provider);
-            all.iter()
-                .filter(|e| e.text("why").starts_with(what))
-                .count()
+            let all = self.log.told(provider);
+            all.filter(|why| why.starts_with(what)).count()
         };
         for (provider, what, times) in [
             ("yahoo", "begins at stage 1 of 27, 2 a day", 1),
@@ -467,9 +462,40 @@ impl Story {
     }
 }
 
-fn is_of_the_gate(event: &Event) -> bool {
+fn is_of_the_gate(why: &str) -> bool {
     let said = ["advanced", "held at", "rolled back", "stays", "warm after"];
-    said.iter().any(|said| event.text("why").starts_with(said))
+    said.iter().any(|said| why.starts_with(said))
+}
+
+/// The log of events, which is long and in one file: what is told of warm-ups, each line read once.
+struct Log {
+    file: PathBuf,
+    read: usize,
+    warmups: Vec<Event>,
+}
+
+impl Log {
+    fn read(&mut self) {
+        let octets = std::fs::read(&self.file).unwrap_or_default();
+        let new = String::from_utf8_lossy(octets.get(self.read..).unwrap_or_default());
+        let whole = new
+            .split_inclusive('\n')
+            .filter(|line| line.ends_with('\n'));
+        for line in whole {
+            self.read += line.len();
+            if line.contains("\"type\":\"warmup\"") {
+                let event = serde_json::from_str(line).expect("an event");
+                self.warmups.push(Event(event));
+            }
+        }
+    }
+
+    /// What was said of mail of the new source to `provider`.
+    fn told<'l>(&'l self, provider: &'l str) -> impl Iterator<Item = &'l str> {
+        let warmups = self.warmups.iter();
+        let ours = warmups.filter(move |e| is_about(e, "new", provider));
+        ours.map(|e| e.text("why"))
+    }
 }
 
 impl Today {
