@@ -90,6 +90,7 @@ impl Case for RouteAndSource {
             site: &routes.site,
             provider: &routes.provider,
             last: None,
+            avoid: None,
             families: Families::ANY,
         };
         (routes.policy.choose(&ask, NOW), labels)

@@ -193,6 +193,7 @@ impl Choosing {
             site: &self.site,
             provider: &self.provider,
             last: None,
+            avoid: None,
             families: Families::ANY,
         };
         self.world.policy.choose(&ask, NOW)

@@ -12,6 +12,7 @@ use crate::policy::providers::Provider;
 use crate::policy::sources::Source;
 use crate::policy::{Ask, Choice, Families, Held, Settings};
 use crate::queue::{Due, Place};
+use crate::units::Timestamp;
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -61,6 +62,7 @@ impl Target {
             site: &self.site,
             provider: &self.provider,
             last: due.last.as_ref().map(|place| &*place.source),
+            avoid: None,
             families: self.families,
         }
     }
@@ -84,7 +86,10 @@ impl Delivery {
     pub(super) fn dispatch(&self, due: Due) {
         if due.expired {
             let delivery = self.clone();
-            return self.spawn(async move { delivery.expire(due).await });
+            return self.spawn(async move {
+                let _turn = delivery.0.expiring.acquire().await;
+                delivery.expire(due).await;
+            });
         }
         let now = self.0.with.clock.now();
         if let Err(closed) = self.0.with.policy.tenant_hours(&due.labels, now) {
@@ -101,11 +106,14 @@ impl Delivery {
     }
 
     async fn resolve(&self, domain: Arc<str>) {
-        let _asking = Asking(self, &domain);
+        let asking = Asking(self, &domain);
         let site = self.0.with.resolver.site(&domain).await;
         let routing = self.0.with.routing.load_full();
         let route = Arc::clone(routing.route(&domain));
-        for due in self.0.waiting.take(&domain) {
+        let waiting = self.0.waiting.take(&domain);
+        // Who joins from now on asks anew.
+        std::mem::forget(asking);
+        for due in waiting {
             match &site {
                 Ok(site) => self.line_up(&due, &self.target_at(site), &route, &routing),
                 Err(failure) => self.unroutable(&due, failure).await,
@@ -164,24 +172,51 @@ impl Delivery {
 
     fn line_up(&self, due: &Due, target: &Target, route: &Route, routing: &Routing) {
         let now = self.0.with.clock.now();
-        match self.0.with.policy.choose(&target.ask(due), now) {
-            Choice::Source(source) => {
-                let lane = self.lane(&source, target, route, routing);
-                self.0.with.queue.place(due.key, &lane.place);
-                self.offer(&lane, due);
+        let policy = &self.0.with.policy;
+        let ask = target.ask(due);
+        let source = match policy.choose(&ask, now) {
+            Choice::Source(source) => source,
+            Choice::Nowhere(why) => return self.wait(due, why),
+        };
+        let lane = self.lane(&source, target, route, routing);
+        // Another may find the site up that does not answer this one.
+        let other = || {
+            let ask = Ask {
+                avoid: Some(&source.name),
+                ..ask
+            };
+            match policy.choose(&ask, now) {
+                Choice::Source(other) => Some(self.lane(&other, target, route, routing)),
+                Choice::Nowhere(_) => None,
             }
-            Choice::Nowhere(why) => self.wait(due, why),
+        };
+        // Who has tried in vain does not probe again and again until it expires.
+        let has_tried = ask.last == Some(&*source.name);
+        if has_tried
+            && lane.is_down()
+            && other().is_some_and(|lane| self.offer(&lane, due).is_none())
+        {
+            return;
+        }
+        if let Some((until, why)) = self.offer(&lane, due)
+            && other().is_none_or(|lane| self.offer(&lane, due).is_some())
+        {
+            self.0.with.queue.wait(due.key, until, why);
         }
     }
 
-    fn offer(&self, lane: &Arc<Lane>, due: &Due) {
+    /// Until when, and why, it does not take the entry.
+    fn offer(&self, lane: &Arc<Lane>, due: &Due) -> Option<(Timestamp, Held)> {
         let policy = &self.0.with.policy;
-        match lane.offer(waiter(due), FlowKey::from(&*due.labels), || {
-            policy.flow(&due.labels)
-        }) {
-            Offered::Queued => {}
-            Offered::Open(slot) => self.open(slot),
-            Offered::Refused { until, why } => self.0.with.queue.wait(due.key, until, why),
+        self.0.with.queue.place(due.key, &lane.place);
+        let flow = FlowKey::from(&*due.labels);
+        match lane.offer(waiter(due), flow, || policy.flow(&due.labels)) {
+            Offered::Queued => None,
+            Offered::Open(slot) => {
+                self.open(slot);
+                None
+            }
+            Offered::Refused { until, why } => Some((until, why)),
         }
     }
 

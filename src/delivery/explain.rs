@@ -118,6 +118,7 @@ impl Target {
             site: &self.site,
             provider: &self.provider,
             last: subject.last.as_deref(),
+            avoid: None,
             families: self.families,
         }
     }

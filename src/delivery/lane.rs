@@ -268,8 +268,9 @@ impl Lane {
     fn last_look(self: &Arc<Self>) -> Next {
         match self.pick() {
             Pick::Send(batch, lease) => Next::Send(batch, lease),
+            Pick::Elsewhere => Next::Elsewhere,
             // Who comes next asks for the budget.
-            Pick::Elsewhere | Pick::Refill(_) | Pick::Leave | Pick::Nothing => Next::Nothing,
+            Pick::Refill(_) | Pick::Leave | Pick::Nothing => Next::Nothing,
         }
     }
 
@@ -287,8 +288,7 @@ impl Lane {
         }
         // Before its rest, which is not another source's.
         if let Some(away) = state.way.kept_away(now) {
-            self.hold(&mut state, away);
-            return Pick::Elsewhere;
+            return self.hold_elsewhere(&mut state, away, now);
         }
         if let Some(rest) = state.resting(&self.place.site, now) {
             self.hold(&mut state, rest);
@@ -307,13 +307,7 @@ impl Lane {
                 self.hold(&mut state, wait);
                 Pick::Nothing
             }
-            (_, Some(Stop::Elsewhere(wait))) => {
-                // Where nothing else takes it now, something may before this source does.
-                let again = now + LOOK_AGAIN;
-                let until = Some(wait.until.map_or(again, |until| until.min(again)));
-                self.hold(&mut state, Wait { until, ..wait });
-                Pick::Elsewhere
-            }
+            (_, Some(Stop::Elsewhere(wait))) => self.hold_elsewhere(&mut state, wait, now),
             (Taken::Waiting { until, why }, None) => {
                 self.set_alarm(&mut state, Some(until));
                 state.passed = Some(why);
@@ -326,6 +320,14 @@ impl Lane {
     fn hold(self: &Arc<Self>, state: &mut State, wait: Wait) {
         self.set_alarm(state, wait.until);
         state.held = Some(wait);
+    }
+
+    /// Where nothing else takes it now, something may before this source does.
+    fn hold_elsewhere(self: &Arc<Self>, state: &mut State, wait: Wait, now: Timestamp) -> Pick {
+        let again = now + LOOK_AGAIN;
+        let until = Some(wait.until.map_or(again, |until| until.min(again)));
+        self.hold(state, Wait { until, ..wait });
+        Pick::Elsewhere
     }
 
     fn set_alarm(self: &Arc<Self>, state: &mut State, at: Option<Timestamp>) {
@@ -454,6 +456,19 @@ impl Lane {
             .iter()
             .for_each(|waiter| source.leave_line(waiter.recipients));
         drained
+    }
+
+    /// The site has not answered since it was last asked.
+    pub fn is_down(&self) -> bool {
+        matches!(self.state.lock().condition, Condition::Down { .. })
+    }
+
+    /// The next part of a message may go too: the site is there and wants no rest, and nothing keeps the source from it.
+    pub fn goes_on(&self) -> bool {
+        let now = self.with.clock.now();
+        let state = self.state.lock();
+        let is_up = matches!(state.condition, Condition::Up);
+        is_up && state.way.kept_away(now).is_none() && state.pace.resting(now).is_none()
     }
 
     /// Why an entry in line waits.

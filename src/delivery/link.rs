@@ -212,21 +212,31 @@ impl Delivery {
         Ok(hops)
     }
 
+    /// Another source would take it, by the addresses that were found and by those that the dispatcher knows: where the
+    /// two differ, moving it would only bring it back.
     fn goes_elsewhere(&self, lane: &Lane, batch: &Batch, families: Families) -> bool {
         let Some(job) = batch.jobs.first() else {
             return false;
         };
-        let way = lane.way();
-        let ask = Ask {
-            id: job.id,
-            labels: &job.labels,
-            site: &way.site,
-            provider: &way.provider,
-            last: None,
-            families,
+        let route = batch.routing.route(&job.domain);
+        let Some(known) = self.known_target(&job.domain, route) else {
+            return false;
         };
-        let choice = self.0.with.policy.choose(&ask, self.0.with.clock.now());
-        matches!(choice, Choice::Source(other) if other.name != way.source.name)
+        let way = lane.way();
+        let goes = |families| {
+            let ask = Ask {
+                id: job.id,
+                labels: &job.labels,
+                site: &way.site,
+                provider: &way.provider,
+                last: None,
+                avoid: None,
+                families,
+            };
+            let choice = self.0.with.policy.choose(&ask, self.0.with.clock.now());
+            matches!(choice, Choice::Source(other) if other.name != way.source.name)
+        };
+        goes(families) && goes(known.families)
     }
 
     async fn route_hops(&self, next: &[NextHop]) -> Vec<(Hop, u16)> {

@@ -53,7 +53,7 @@ use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::SemaphorePermit;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -89,6 +89,8 @@ struct Shared {
     /// Paces from before the restart, until their lanes are made.
     paces: Mutex<HashMap<Place, Saved>>,
     waiting: Waiting,
+    /// Messages that are given up at a time: each is read, and may become a notice.
+    expiring: Semaphore,
     room: Room,
     /// Held by an operator's command until the spool has been told: two that come at a time must not reach queue and
     /// spool in different orders.
@@ -102,6 +104,8 @@ struct Shared {
 const AGAIN: Duration = Duration::from_secs(60);
 /// How long stopping waits for the store.
 const FAREWELL: Duration = Duration::from_secs(5);
+/// Messages given up at a time.
+const EXPIRING: usize = 256;
 /// Messages that a connection carries before it gives its room to others that wait for some.
 const FAIR_SHARE: u32 = 50;
 
@@ -150,6 +154,7 @@ impl Delivery {
             for_lanes,
             paces: Mutex::default(),
             waiting: Waiting::default(),
+            expiring: Semaphore::new(EXPIRING),
             command: tokio::sync::Mutex::default(),
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
@@ -328,6 +333,9 @@ impl Delivery {
             let settled = self.settle(&mut batch, part, link.via(lane), fate);
             batch.parts.extend(settled.left);
             self.heed(lane, link, settled.heard).await;
+            if !lane.goes_on() || !batch.goes_on(self.0.with.clock.now()) {
+                break;
+            }
         }
         self.requeue(batch);
     }
@@ -426,11 +434,10 @@ impl Delivery {
             Verdict::None => return,
             Verdict::SiteFailed(why) => {
                 let back = lane.failed(why);
-                if self.keeps_away(&lane.way(), why) {
-                    let back = back.into_iter().map(|(waiter, ..)| waiter);
-                    return self.dispatch_anew(back.collect());
-                }
-                back
+                self.keeps_away(&lane.way(), why);
+                // Another source may find the site up.
+                let back = back.into_iter().map(|(waiter, ..)| waiter);
+                return self.dispatch_anew(back.collect());
             }
             Verdict::SourceFailed(why) => {
                 tracing::error!(source = %lane.place.source, %why, "a source cannot be used; its mail waits");

@@ -82,7 +82,8 @@ impl Pace {
             window: saved.window.clamp(1, bounds.max.max(1)),
             threshold: saved.threshold.clamp(1, bounds.max.max(1)),
             rest: Duration::from_millis(saved.rest_ms).min(MAX_REST),
-            slowed: Some((saved.slowed, saved.reply)),
+            // A clock that was ahead must not freeze it.
+            slowed: Some((saved.slowed.min(now), saved.reply)),
             // The time that it was away for has not shown anything.
             grown: now,
             next: now,
@@ -139,6 +140,10 @@ impl Pace {
         if self.rest.is_zero() {
             self.window = (self.window + 1).min(bounds.max);
             self.threshold = self.window;
+            if self.window == bounds.max {
+                // Nothing of it is left to remember.
+                self.slowed = None;
+            }
             return;
         }
         self.rest /= 2;

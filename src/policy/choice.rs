@@ -20,6 +20,8 @@ pub struct Ask<'a> {
     pub provider: &'a Arc<Provider>,
     /// The source of the attempt before: greylisting remembers it.
     pub last: Option<&'a str>,
+    /// A source that does not reach the site now.
+    pub avoid: Option<&'a str>,
     /// What addresses the site has.
     pub families: Families,
 }
@@ -99,7 +101,7 @@ impl Policy {
         ask: &Ask<'_>,
         now: Timestamp,
     ) -> Option<Arc<Source>> {
-        let last = ask.last?;
+        let last = ask.last.filter(|last| ask.avoid != Some(last))?;
         let member = |pool: &Pool| pool.sources().find(|s| &*s.name == last).cloned();
         let overflow = |source: &Arc<Source>| {
             let pair = self.warmup().pair(&source.name, &ask.provider.name)?;
@@ -127,7 +129,7 @@ impl Policy {
         let mut at = 0;
         while let Some(source) = order.get(at).copied() {
             at += 1;
-            if seen.contains(&&*source.name) {
+            if seen.contains(&&*source.name) || ask.avoid == Some(&*source.name) {
                 continue;
             }
             seen.push(&source.name);

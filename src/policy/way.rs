@@ -117,6 +117,20 @@ impl Lease {
             .for_each(|limit| limit.charge(octets, now));
     }
 
+    /// A further transaction of the same message: takes of every limit what the first one took, or nothing.
+    pub fn again(&mut self, stream: Stream, now: Timestamp) -> bool {
+        for (at, limit) in self.taken.iter().enumerate() {
+            if limit.message_of(stream, now).is_err() {
+                self.taken
+                    .iter()
+                    .take(at)
+                    .for_each(|limit| limit.give_back());
+                return false;
+            }
+        }
+        true
+    }
+
     /// Others of the same message would go with it. A budget is asked for by each alone.
     pub fn join(&mut self, _recipients: u16) -> bool {
         self.budget.is_none()

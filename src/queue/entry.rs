@@ -119,6 +119,18 @@ impl Entry {
         std::iter::once(self.first).chain(others.copied()).collect()
     }
 
+    /// Takes recipients out, where others stay.
+    pub(super) fn take_out(&mut self, mut goes: impl FnMut(u16) -> bool) -> Option<Recipients> {
+        let (out, left): (Recipients, Recipients) = self
+            .recipients()
+            .into_iter()
+            .partition(|recipient| goes(*recipient));
+        let (first, others) = left.split_first().filter(|_| !out.is_empty())?;
+        self.first = *first;
+        self.others = boxed(others);
+        Some(out)
+    }
+
     /// Lets recipients go; `false` where none is left.
     pub(super) fn retain(&mut self, mut stays: impl FnMut(u16) -> bool) -> bool {
         let mut left = self.recipients();
@@ -207,6 +219,27 @@ impl Entries {
         let slot = self.slots.insert(entry);
         let serial = self.inserted;
         Key { slot, serial }
+    }
+
+    /// An entry like the one at `key`, for these recipients of its message.
+    pub fn split(&mut self, key: Key, recipients: &Recipients) -> Option<Key> {
+        let entry = self.get(key)?;
+        let (first, others) = recipients.split_first()?;
+        let group = Group {
+            domain: self.domain(entry)?,
+            first: *first,
+            others: others.into(),
+            attempts: entry.attempts,
+            until: Timestamp::default(),
+            expires: entry.expires,
+        };
+        let new = New {
+            id: entry.id,
+            group: &group,
+            labels: &self.labels(entry)?,
+            state: State::Ready,
+        };
+        Some(self.insert(new))
     }
 
     pub fn get(&self, key: Key) -> Option<&Entry> {

@@ -209,11 +209,24 @@ impl Queue {
         self.0.inner.lock().remove(key);
     }
 
-    /// Records the outcome of an attempt. Recipients with a final disposition leave; the rest are tried again when the
-    /// first of them may be.
+    /// Records the outcome of an attempt. Recipients with a final disposition leave; those put off are tried again when
+    /// the first of them may be. Recipients that have no outcome were not tried: they become an entry of their own, due
+    /// now.
     pub fn settle(&self, key: Key, outcomes: &[(u16, Disposition)]) {
         let now = self.0.clock.now();
         let mut inner = self.0.inner.lock();
+        let Some(entry) = inner.entries.get_mut(key) else {
+            return;
+        };
+        let is_tried = |recipient: u16| outcomes.iter().any(|(of, _)| *of == recipient);
+        let untried = entry.take_out(|recipient| !is_tried(recipient));
+        let hold = match entry.state() {
+            State::Sending { hold } => hold.clone(),
+            _ => None,
+        };
+        if let Some(untried) = untried {
+            inner.insert_split(key, &untried, hold.clone(), now);
+        }
         let Some(entry) = inner.entries.get_mut(key) else {
             return;
         };
@@ -225,20 +238,15 @@ impl Queue {
         entry.attempts = entry.attempts.saturating_add(1);
         if !entry.retain(|recipient| !is_final(recipient)) {
             inner.remove(key);
-            return;
-        }
-        if let State::Sending { hold: Some(why) } = entry.state().clone() {
+        } else if let Some(why) = hold {
             inner.set(key, State::Held { why });
-            return;
-        }
-        let until = outcomes
-            .iter()
-            .filter_map(|(_, disposition)| match disposition {
+        } else {
+            let until = outcomes.iter().filter_map(|(_, d)| match d {
                 Disposition::Deferred { until, .. } => Some(*until),
                 _ => None,
             });
-        let due = until.min().unwrap_or(now);
-        inner.schedule(key, due, None, now);
+            inner.schedule(key, until.min().unwrap_or(now), None, now);
+        }
         drop(inner);
         self.0.wake.notify_one();
     }
@@ -261,6 +269,23 @@ impl Inner {
     fn set(&mut self, key: Key, state: State) {
         if let Some(State::Scheduled { due, .. }) = self.entries.set(key, state) {
             self.timetable.remove(due, key);
+        }
+    }
+
+    /// Recipients of an entry that go their own way, as far as it had come.
+    fn insert_split(
+        &mut self,
+        key: Key,
+        recipients: &entry::Recipients,
+        hold: Option<Arc<Held>>,
+        now: Timestamp,
+    ) {
+        let Some(split) = self.entries.split(key, recipients) else {
+            return;
+        };
+        match hold {
+            Some(why) => self.set(split, State::Held { why }),
+            None => self.schedule(split, now, None, now),
         }
     }
 

@@ -228,6 +228,36 @@ fn a_command_reaches_every_chunk() {
     assert_eq!(world.queue.take(&all).flatten().count(), count);
 }
 
+/// They took the wait of those who were put off, and expired untried.
+#[test]
+fn recipients_that_were_not_tried_wait_for_nobody() {
+    let world = World::new();
+    let to = ["a@x.test", "b@x.test", "c@x.test", "d@x.test"];
+    let expires = world.clock.now() + 72 * HOUR;
+    world.queue.insert(&stored(1, &to), |_| expires);
+    let job = world.queue.begin(world.due_now()[0].key).unwrap();
+    let later = world.clock.now() + HOUR;
+    world
+        .queue
+        .settle(job.key, &[(0, delivered()), (1, deferred(later))]);
+    let due = world.due_now();
+    assert_eq!(due.len(), 1);
+    let untried = world.queue.begin(due[0].key).unwrap();
+    assert_eq!(
+        (untried.recipients.to_vec(), untried.attempt),
+        (vec![2, 3], 1)
+    );
+    world.clock.advance(HOUR);
+    let due = world.due_now();
+    let put_off = world.queue.begin(due[0].key).unwrap();
+    assert_eq!((put_off.recipients.to_vec(), put_off.attempt), (vec![1], 2));
+    world
+        .queue
+        .settle(untried.key, &[(2, delivered()), (3, delivered())]);
+    world.queue.settle(put_off.key, &[(1, delivered())]);
+    assert_eq!(world.queue.depth(), Depth::default());
+}
+
 /// Every one of a million stale keys was looked at in one hold of the lock, and each retry added as many.
 #[test]
 fn a_line_that_is_out_of_date_is_gone_through_a_piece_at_a_time() {

@@ -401,3 +401,49 @@ async fn a_new_quota_holds_at_once_for_what_waits_and_makes_no_burst() {
     }
     net.check(&mta).await;
 }
+
+/// One message took one of the rate, however many transactions it became.
+#[tokio::test]
+async fn each_transaction_of_a_message_counts_against_the_rate() {
+    let net = Internet::new().await;
+    let mx = net.mx("a.example").start().await;
+    let keys = "[delivery]\nmax_recipients = 1\n[limits.source]\nmessages = \"1/min\"\n";
+    let mta = net.mta(keys).await;
+    let to = people("p", 3, "a.example");
+    let to: Vec<&str> = to.iter().map(String::as_str).collect();
+    mta.inject("s@shop.test", &to).await;
+    for count in 1..=3 {
+        while mx.totals().messages < count {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        if count < 3 {
+            mta.all_held_by("limit").await;
+        }
+        assert_eq!(mx.totals().messages, count);
+        net.clock.advance(Duration::from_secs(60));
+    }
+    mta.empty().await;
+    net.check(&mta).await;
+}
+
+/// Mail of a source whose connections the host drops expired, though another source could deliver it.
+#[tokio::test]
+async fn mail_of_a_source_that_a_site_does_not_answer_goes_by_another() {
+    let net = Internet::new().await;
+    let (one, two) = (net.source("ip-a"), net.source("ip-b"));
+    let closed = format!("{} close", one.address);
+    let mx = net.mx("a.example").on("CONNECT", &closed).start().await;
+    let mta = net.mta(&format!("{}{}", one.with(""), two.with(""))).await;
+    let to = people("p", 20, "a.example");
+    mta.inject_all("", &to).await;
+    for _ in 0..120 {
+        if mx.totals().messages == 20 {
+            break;
+        }
+        net.clock.advance(Duration::from_secs(30));
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!(mx.totals().messages, 20, "within the hour");
+    mta.empty().await;
+    net.check(&mta).await;
+}
