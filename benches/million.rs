@@ -8,7 +8,9 @@
 mod process;
 
 use mailwright::clock::Clock;
-use mailwright::mail::{BodyType, Disposition, Envelope, Labels, MessageId, Recipient, Reply};
+use mailwright::mail::{
+    BodyType, BounceClass, Disposition, Envelope, Labels, MessageId, Recipient, Reply,
+};
 use mailwright::queue::{Queue, Selector};
 use mailwright::spool::{Commit, Config, Mark, Meta, Progress, Spool, Stored};
 use mailwright::units::Timestamp;
@@ -112,7 +114,15 @@ async fn produce(spool: Spool, numbers: std::ops::Range<u64>) {
         let mark = Mark {
             id,
             at: now,
-            outcomes: vec![(0, 1, Disposition::Deferred { until, why })],
+            outcomes: vec![(
+                0,
+                1,
+                Disposition::Deferred {
+                    until,
+                    finding: BounceClass::Throttled.into(),
+                    why,
+                },
+            )],
         };
         spool.mark(mark).await.expect("the outcome is taken");
     }

@@ -43,7 +43,7 @@
 //! | layer | modules | owns |
 //! |---|---|---|
 //! | 0 values and parsers | [`units`] [`problem`] [`tables`] [`mail`] [`smtp::codec`] [`bounce`] | values; lines and octets; tables for millions; no clock, no I/O |
-//! | 1 ground services | [`clock`] [`events`] [`store`] [`spool`] [`dns`] [`tls`] | time, telling, one truth that survives, durable messages, names, certificates |
+//! | 1 ground services | [`clock`] [`events`] [`store`] [`spool`] [`books`] [`dns`] [`tls`] | time, telling, one truth that survives, durable messages, what left, names, certificates |
 //! | 2 identity | [`auth`] | DKIM keys and signatures; who may send |
 //! | 3 policy | [`policy`] | from which source, whether now, and why not |
 //! | 4 time | [`queue`] [`smtp::client`] | when a message is tried; one SMTP conversation |
@@ -57,6 +57,7 @@
 
 pub mod app;
 pub mod auth;
+pub mod books;
 pub mod bounce;
 pub mod cli;
 pub mod clock;

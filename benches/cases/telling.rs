@@ -51,6 +51,7 @@ pub fn labels() -> Arc<Labels> {
         campaign: Some("spring".into()),
         stream: Some(Stream::Marketing),
         pool: Some("shared".into()),
+        list: None,
         engagement: None,
         tag: Some("a/b-test-2".into()),
     })

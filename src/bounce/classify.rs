@@ -3,29 +3,29 @@
 //! The reply code decides between the two (RFC 5321 §4.2.1). The class is looked up by enhanced code (RFC 3463 and
 //! the IANA registry), where that says too little by words of the text, and at last by code and command.
 
-use crate::mail::{BounceClass, EnhancedCode, Reply};
+use crate::mail::{BounceClass, EnhancedCode, Finding, Reply};
 
 /// What follows from a reply that is not positive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use = "a refusal that nobody acts on is mail that waits for ever"]
 pub enum Fate {
     /// Try again later.
-    Defer,
+    Defer(Finding),
     /// Give up.
-    Bounce(BounceClass),
+    Bounce(Finding),
 }
 
 /// What a refusal means for the recipient it was said of. Anything but 5xx is worth another attempt.
 pub fn classify(reply: &Reply) -> Fate {
     if !reply.is_permanent() {
-        return Fate::Defer;
+        return Fate::Defer(BounceClass::Unknown.into());
     }
     let class = reply
         .enhanced
         .and_then(by_code)
         .or_else(|| by_text(&reply.text))
         .unwrap_or_else(|| by_command(reply));
-    Fate::Bounce(class)
+    Fate::Bounce(class.into())
 }
 
 /// The first row that fits. Codes that senders of replies use for many things are not in it.
@@ -205,7 +205,7 @@ mod tests {
             ("502 what?", "DATA", Config),
             ("503 5.5.1 bad sequence", "DATA", Config),
         ] {
-            assert_eq!(fate(said, command), Fate::Bounce(class), "{said}");
+            assert_eq!(fate(said, command), Fate::Bounce(class.into()), "{said}");
         }
     }
 
@@ -219,7 +219,7 @@ mod tests {
             "999 garbage",
             "0 x",
         ] {
-            assert_eq!(fate(said, "RCPT"), Fate::Defer, "{said}");
+            assert!(matches!(fate(said, "RCPT"), Fate::Defer(_)), "{said}");
         }
     }
 

@@ -2,6 +2,9 @@
 
 pub mod classify;
 pub mod notice;
+pub mod report;
+pub mod rules;
+pub mod token;
 
 pub use classify::{Fate, classify};
 

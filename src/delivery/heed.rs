@@ -98,8 +98,8 @@ impl Batch {
             .and_then(|going| going.way.provider.judge(reply));
         match rule.and_then(|rule| rule.treat_as) {
             None => bounce::classify(reply),
-            Some(TreatAs::Soft) => bounce::Fate::Defer,
-            Some(TreatAs::Hard) => bounce::Fate::Bounce(BounceClass::Hard),
+            Some(TreatAs::Soft) => bounce::Fate::Defer(BounceClass::Soft.into()),
+            Some(TreatAs::Hard) => bounce::Fate::Bounce(BounceClass::Hard.into()),
         }
     }
 
@@ -155,7 +155,7 @@ fn of_health(way: &Way, disposition: &Disposition) -> Option<(Outcome, usize)> {
     let rule = way.provider.judge(why);
     let outcome = match disposition {
         _ if rule.is_some_and(|rule| rule.reputation) => Outcome::Blocked,
-        Disposition::Bounced { class, .. } => match class {
+        Disposition::Bounced { finding, .. } => match finding.class {
             BounceClass::Block => Outcome::Blocked,
             BounceClass::Hard => Outcome::Bounced,
             _ => return None,

@@ -4,7 +4,7 @@ use super::settle::Record;
 use super::{AGAIN, Delivery};
 use crate::bounce::Config;
 use crate::bounce::notice::{self, Action, Original, Outcome, Report};
-use crate::mail::{BounceClass, Disposition, Labels, MessageId};
+use crate::mail::{BounceClass, Disposition, Finding, Labels, MessageId};
 use crate::spool::Content;
 use crate::units::Timestamp;
 
@@ -132,7 +132,11 @@ fn action(record: &Record, disposition: &Disposition, config: &Config) -> Option
         // A server that knows DSN has been given NOTIFY and answers for itself (RFC 3461 §5.2.1).
         Disposition::Delivered(_) => (!record.via.dsn).then_some(Action::Relayed),
         Disposition::Bounced {
-            class: BounceClass::Dropped,
+            finding:
+                Finding {
+                    class: BounceClass::Dropped,
+                    ..
+                },
             ..
         } => None,
         Disposition::Bounced { .. } => Some(Action::Failed),

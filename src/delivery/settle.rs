@@ -222,18 +222,20 @@ impl Delivery {
         if reply.is_positive() {
             return Disposition::Delivered(reply.clone());
         }
-        if let bounce::Fate::Bounce(class) = batch.classify(reply) {
-            return Disposition::Bounced {
-                class,
-                why: reply.clone(),
-            };
-        }
+        let finding = match batch.classify(reply) {
+            bounce::Fate::Defer(finding) => finding,
+            bounce::Fate::Bounce(finding) => {
+                let why = reply.clone();
+                return Disposition::Bounced { finding, why };
+            }
+        };
         let now = self.0.with.clock.now();
         let (attempt, domain) = batch.attempt(position);
         let schedule = &batch.routing.route(domain).retry;
         let until = schedule.next(attempt, now, &mut rand::rng());
         Disposition::Deferred {
             until,
+            finding,
             why: reply.clone(),
         }
     }
@@ -259,7 +261,7 @@ impl Delivery {
     /// Ends what is left of a batch without an attempt; returns when that is in the books.
     pub(super) async fn end(&self, mut batch: Batch, class: BounceClass, why: &Reply) {
         let given_up = || Disposition::Bounced {
-            class,
+            finding: class.into(),
             why: why.clone(),
         };
         let left = batch.jobs.iter().flat_map(|job| job.recipients.iter());

@@ -1,6 +1,6 @@
 //! The events. Their JSON form is in `line`.
 
-use crate::mail::{Address, BounceClass, Disposition, Labels, MessageId, Reply};
+use crate::mail::{Address, BounceClass, Disposition, Finding, Labels, MessageId, Reply};
 use crate::units::Timestamp;
 use serde::Serialize;
 use std::sync::Arc;
@@ -61,7 +61,7 @@ pub enum Event {
         peer: Option<std::net::IpAddr>,
         reply: Reply,
     },
-    /// The outcome of an attempt: `delivered`, `deferred`, `bounced`, `expired` or `dropped` by its disposition.
+    /// The outcome of an attempt: `delivered`, `deferred`, `bounced`, `expired`, `dropped` or `suppressed` by its disposition.
     Outcome {
         about: About,
         attempt: Attempt,
@@ -73,6 +73,47 @@ pub enum Event {
     },
     Released {
         about: About,
+        why: String,
+    },
+    /// An address is suppressed from now on, or no longer.
+    Suppressed {
+        tenant: Option<Box<str>>,
+        recipient: Address,
+        /// The message whose fate led to it.
+        id: Option<MessageId>,
+        /// `None`: it may be written to again.
+        reason: Option<&'static str>,
+        /// When it ends by itself.
+        until: Option<Timestamp>,
+        /// Scope, and who or what did it.
+        why: String,
+    },
+    /// A message that had been delivered came back later; its books say `bounced` from now on.
+    Returned {
+        about: About,
+        attempt: Attempt,
+        finding: Finding,
+        reply: Reply,
+    },
+    /// A recipient, or its provider, complained of a message or took the complaint back.
+    Complained {
+        about: About,
+        attempt: Attempt,
+        /// The Feedback-Type: `abuse`, `fraud`, `not-spam`, … (RFC 5965 §7.3).
+        feedback: Box<str>,
+        why: String,
+    },
+    Unsubscribed {
+        about: About,
+        /// By which way: `one-click`, `page`, `mail`, `feedback`.
+        why: String,
+    },
+    /// Mail came in that nobody understands, or that is not believed; a person may look at it.
+    Unread {
+        peer: Option<std::net::IpAddr>,
+        sender: Option<Address>,
+        recipient: Option<Address>,
+        /// What is wrong with it, and where it is kept.
         why: String,
     },
     /// Something was decided about the warm-up of a source.
@@ -113,18 +154,20 @@ impl Event {
             Self::Outcome { disposition, .. } => match disposition {
                 Disposition::Delivered(_) => "delivered",
                 Disposition::Deferred { .. } => "deferred",
-                Disposition::Bounced {
-                    class: BounceClass::Expired,
-                    ..
-                } => "expired",
-                Disposition::Bounced {
-                    class: BounceClass::Dropped,
-                    ..
-                } => "dropped",
-                Disposition::Bounced { .. } => "bounced",
+                Disposition::Bounced { finding, .. } => match finding.class {
+                    BounceClass::Expired => "expired",
+                    BounceClass::Dropped => "dropped",
+                    BounceClass::Suppressed => "suppressed",
+                    _ => "bounced",
+                },
             },
             Self::Held { .. } => "held",
             Self::Released { .. } => "released",
+            Self::Suppressed { .. } => "suppression",
+            Self::Returned { .. } => "bounced",
+            Self::Complained { .. } => "complained",
+            Self::Unsubscribed { .. } => "unsubscribed",
+            Self::Unread { .. } => "unread",
             Self::Warmup { .. } => "warmup",
             Self::Breaker { .. } => "breaker",
             Self::Config { .. } => "config",

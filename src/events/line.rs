@@ -4,7 +4,7 @@
 //! empty `sender` is the null sender.
 
 use super::{About, Attempt, Event};
-use crate::mail::{Address, BounceClass, Disposition, Reply};
+use crate::mail::{Address, Disposition, Finding, MessageId, Reply};
 use crate::units::Timestamp;
 use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
@@ -60,6 +60,59 @@ impl Serialize for Line<'_> {
                 why: Some(why.clone()),
                 ..Fields::about(about)
             },
+            Event::Suppressed {
+                tenant,
+                recipient,
+                id,
+                reason,
+                until,
+                why,
+            } => Fields {
+                id: *id,
+                tenant: tenant.as_deref(),
+                recipient: Some(recipient),
+                reason: *reason,
+                until: *until,
+                why: Some(why.clone()),
+                ..Fields::default()
+            },
+            Event::Returned {
+                about,
+                attempt,
+                finding,
+                reply,
+            } => Fields {
+                reply: Some(reply),
+                finding: Some(*finding),
+                why: Some(RETURNED.to_owned()),
+                ..Fields::attempt(about, attempt)
+            },
+            Event::Complained {
+                about,
+                attempt,
+                feedback,
+                why,
+            } => Fields {
+                reason: Some(feedback),
+                why: Some(why.clone()),
+                ..Fields::attempt(about, attempt)
+            },
+            Event::Unsubscribed { about, why } => Fields {
+                why: Some(why.clone()),
+                ..Fields::about(about)
+            },
+            Event::Unread {
+                peer,
+                sender,
+                recipient,
+                why,
+            } => Fields {
+                sender: Some(sender.as_ref().map_or("", Address::as_str)),
+                recipient: recipient.as_ref(),
+                peer: *peer,
+                why: Some(why.clone()),
+                ..Fields::default()
+            },
             Event::Warmup {
                 source,
                 provider,
@@ -106,10 +159,16 @@ impl Serialize for Line<'_> {
 const POSSIBLE_DUPLICATE: &str =
     "possible duplicate: an earlier attempt may have handed the message over, without an answer";
 
+/// Why a recipient bounces that was delivered before.
+const RETURNED: &str = "a notice came back after the message had been delivered";
+
 /// Everything a line may hold beside its instant and type.
 #[derive(Default)]
 struct Fields<'a> {
     about: Option<&'a About>,
+    /// Where there is no `about`.
+    id: Option<MessageId>,
+    reason: Option<&'a str>,
     tenant: Option<&'a str>,
     sender: Option<&'a str>,
     recipient: Option<&'a Address>,
@@ -118,7 +177,7 @@ struct Fields<'a> {
     provider: Option<&'a str>,
     source: Option<&'a str>,
     reply: Option<&'a Reply>,
-    class: Option<BounceClass>,
+    finding: Option<Finding>,
     until: Option<Timestamp>,
     ok: Option<bool>,
     peer: Option<IpAddr>,
@@ -136,22 +195,27 @@ impl<'a> Fields<'a> {
         }
     }
 
-    fn outcome(about: &'a About, attempt: &'a Attempt, disposition: &'a Disposition) -> Self {
-        let (class, until) = match disposition {
-            Disposition::Delivered(_) => (None, None),
-            Disposition::Deferred { until, .. } => (None, Some(*until)),
-            Disposition::Bounced { class, .. } => (Some(*class), None),
-        };
+    fn attempt(about: &'a About, attempt: &'a Attempt) -> Self {
         Self {
             attempt: Some(attempt),
             site: attempt.site.as_deref(),
             provider: attempt.provider.as_deref(),
             source: attempt.source.as_deref(),
+            ..Self::about(about)
+        }
+    }
+
+    fn outcome(about: &'a About, attempt: &'a Attempt, disposition: &'a Disposition) -> Self {
+        let until = match disposition {
+            Disposition::Deferred { until, .. } => Some(*until),
+            Disposition::Delivered(_) | Disposition::Bounced { .. } => None,
+        };
+        Self {
             reply: Some(disposition.reply()),
-            class,
+            finding: disposition.finding(),
             until,
             why: why(attempt, disposition.reply()),
-            ..Self::about(about)
+            ..Self::attempt(about, attempt)
         }
     }
 
@@ -169,7 +233,11 @@ impl<'a> Fields<'a> {
         optional(
             map,
             "id",
-            self.about.map(|about| about.id.to_string()).as_ref(),
+            self.about
+                .map(|about| about.id)
+                .or(self.id)
+                .map(|id| id.to_string())
+                .as_ref(),
         )?;
         optional(map, "tenant", self.tenant.as_ref())?;
         optional(map, "campaign", labels.and_then(|l| l.campaign.as_ref()))?;
@@ -190,9 +258,15 @@ impl<'a> Fields<'a> {
         optional(map, "source", self.source)?;
         optional(map, "attempt", attempt.map(|a| a.number).as_ref())?;
         optional(map, "reply", self.reply.map(Said::from).as_ref())?;
-        optional(map, "class", self.class.as_ref())?;
-        optional(map, "subject", self.class.and_then(subject).as_ref())?;
-        optional(map, "severity", self.class.map(severity).as_ref())?;
+        let finding = self.finding;
+        optional(map, "reason", self.reason.as_ref())?;
+        optional(map, "class", finding.map(|found| found.class).as_ref())?;
+        optional(
+            map,
+            "subject",
+            finding.and_then(|found| found.subject).as_ref(),
+        )?;
+        optional(map, "severity", finding.map(Finding::severity).as_ref())?;
         optional(map, "until", self.until.as_ref())?;
         optional(map, "tls", attempt.and_then(|a| a.tls.as_ref()))?;
         let latency = attempt.map(|a| u64::try_from(a.latency.as_millis()).unwrap_or(u64::MAX));
@@ -223,28 +297,6 @@ fn why(attempt: &Attempt, reply: &Reply) -> Option<String> {
     }
 }
 
-/// Whom or what the failure is about. Only `recipient` may ever lead to a suppression.
-fn subject(class: BounceClass) -> Option<&'static str> {
-    match class {
-        BounceClass::Hard | BounceClass::Soft => Some("recipient"),
-        BounceClass::Block => Some("sender"),
-        BounceClass::Policy => Some("message"),
-        BounceClass::Config | BounceClass::Dropped => Some("us"),
-        BounceClass::Expired => None,
-    }
-}
-
-/// Whether the address itself is bad for good (`hard`), may be good another time (`soft`), or was not judged.
-fn severity(class: BounceClass) -> &'static str {
-    match class {
-        BounceClass::Hard => "hard",
-        BounceClass::Soft | BounceClass::Block | BounceClass::Policy | BounceClass::Expired => {
-            "soft"
-        }
-        BounceClass::Config | BounceClass::Dropped => "none",
-    }
-}
-
 /// The `reply` object.
 #[derive(Serialize)]
 struct Said<'a> {
@@ -270,6 +322,7 @@ impl<'a> From<&'a Reply> for Said<'a> {
 mod tests {
     use super::super::sample;
     use super::*;
+    use crate::mail::BounceClass;
     use crate::mail::EnhancedCode;
 
     fn json(event: &Event) -> String {

@@ -139,7 +139,7 @@ impl Shared {
     fn count(&self, event: &Event, class: Option<BounceClass>, tenant: Option<&str>) {
         let labels = Labels {
             r#type: event.kind(),
-            class: class.map_or("", class_name),
+            class: class.map_or("", BounceClass::name),
             tenant: self.tenants.known(tenant.unwrap_or_default()),
         };
         self.messages.get_or_create(&labels).inc();
@@ -161,8 +161,16 @@ impl Sink for Metrics {
                 shared.count(event, None, about.labels.tenant.as_deref());
                 shared.count_bytes(event, about.size);
             }
-            Event::Rejected { tenant, .. } => shared.count(event, None, tenant.as_deref()),
-            Event::Held { about, .. } | Event::Released { about, .. } => {
+            Event::Rejected { tenant, .. } | Event::Suppressed { tenant, .. } => {
+                shared.count(event, None, tenant.as_deref())
+            }
+            Event::Returned { about, finding, .. } => {
+                shared.count(event, Some(finding.class), about.labels.tenant.as_deref());
+            }
+            Event::Held { about, .. }
+            | Event::Released { about, .. }
+            | Event::Complained { about, .. }
+            | Event::Unsubscribed { about, .. } => {
                 shared.count(event, None, about.labels.tenant.as_deref());
             }
             Event::Outcome {
@@ -171,7 +179,7 @@ impl Sink for Metrics {
                 disposition,
             } => {
                 let class = match disposition {
-                    Disposition::Bounced { class, .. } => Some(*class),
+                    Disposition::Bounced { finding, .. } => Some(finding.class),
                     _ => None,
                 };
                 shared.count(event, class, about.labels.tenant.as_deref());
@@ -183,22 +191,11 @@ impl Sink for Metrics {
                     shared.latency.observe(attempt.latency.as_secs_f64());
                 }
             }
-            Event::Warmup { .. } | Event::Breaker { .. } | Event::Config { .. } => {
-                shared.count(event, None, None)
-            }
+            Event::Unread { .. }
+            | Event::Warmup { .. }
+            | Event::Breaker { .. }
+            | Event::Config { .. } => shared.count(event, None, None),
         }
-    }
-}
-
-fn class_name(class: BounceClass) -> &'static str {
-    match class {
-        BounceClass::Hard => "hard",
-        BounceClass::Soft => "soft",
-        BounceClass::Block => "block",
-        BounceClass::Policy => "policy",
-        BounceClass::Config => "config",
-        BounceClass::Expired => "expired",
-        BounceClass::Dropped => "dropped",
     }
 }
 

@@ -67,7 +67,11 @@ pub fn deferred() -> Event {
             provider: None,
             ..attempt(false)
         },
-        disposition: Disposition::Deferred { until, why },
+        disposition: Disposition::Deferred {
+            until,
+            finding: BounceClass::Throttled.into(),
+            why,
+        },
     }
 }
 
@@ -84,6 +88,9 @@ pub fn bounced(class: BounceClass) -> Event {
     Event::Outcome {
         about: about(1),
         attempt: attempt(false),
-        disposition: Disposition::Bounced { class, why },
+        disposition: Disposition::Bounced {
+            finding: class.into(),
+            why,
+        },
     }
 }

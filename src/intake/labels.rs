@@ -13,11 +13,12 @@ use crate::units::{Span, Timestamp};
 pub(super) const PREFIX: &str = "X-Mailwright-";
 
 /// What may follow the prefix.
-const KNOWN: [&str; 8] = [
+const KNOWN: [&str; 9] = [
     "Tenant",
     "Campaign",
     "Stream",
     "Pool",
+    "List",
     "Engagement",
     "Send-At",
     "Expires",
@@ -62,6 +63,7 @@ pub(super) fn read(
             campaign: name(head, "Campaign")?.or_else(|| alias(head, "X-job")),
             stream: one(head, "Stream")?.map(|text| stream(&text)).transpose()?,
             pool: name(head, "Pool")?,
+            list: name(head, "List")?.or_else(|| list_id(head)),
             engagement: one(head, "Engagement")?
                 .map(|text| engagement(&text))
                 .transpose()?,
@@ -72,6 +74,15 @@ pub(super) fn read(
         expires,
         envid: alias(head, "X-envid"),
     })
+}
+
+/// The name between the angle brackets of List-Id (RFC 2919 §3), where it can be one of ours.
+fn list_id(head: &HeaderSection) -> Option<Box<str>> {
+    let text = head.first("List-Id")?.text();
+    let (_, rest) = text.rsplit_once('<')?;
+    let (name, _) = rest.split_once('>')?;
+    let name = name.trim().to_ascii_lowercase();
+    is_name(&name).then(|| name.into())
 }
 
 /// A field of ours that we do not know is most likely one that we do, misspelt.

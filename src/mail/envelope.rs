@@ -134,6 +134,8 @@ pub struct Labels {
     pub campaign: Option<Box<str>>,
     pub stream: Option<Stream>,
     pub pool: Option<Box<str>>,
+    /// The mailing list, as `X-Mailwright-List` or List-Id (RFC 2919) names it.
+    pub list: Option<Box<str>>,
     /// 0 to 100.
     pub engagement: Option<u8>,
     pub tag: Option<Box<str>>,

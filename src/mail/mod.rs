@@ -2,10 +2,12 @@
 
 pub mod address;
 pub mod envelope;
+pub mod finding;
 pub mod headers;
 pub mod mailbox;
 pub mod reply;
 
 pub use address::{Address, AddressError};
 pub use envelope::{BodyType, Envelope, Labels, MessageId, Notify, Recipient, Ret, Stream};
-pub use reply::{BounceClass, Disposition, EnhancedCode, Reply};
+pub use finding::{BounceClass, Finding, Severity, Subject};
+pub use reply::{Disposition, EnhancedCode, Reply};

@@ -1,5 +1,6 @@
 //! An SMTP reply, and the one value that says what happened to a recipient.
 
+use super::Finding;
 use crate::units::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -93,33 +94,20 @@ impl fmt::Display for Reply {
     }
 }
 
-/// Why a recipient will never get the message.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum BounceClass {
-    /// The address is bad: unknown user, unknown domain, null MX.
-    Hard,
-    /// A failure of the moment that the server called permanent: mailbox full.
-    Soft,
-    /// The receiver refuses us or the message for its reputation or content.
-    Block,
-    /// The receiver refuses the message by a rule: authentication, size, relaying.
-    Policy,
-    /// Next hop and message do not fit: 8BITMIME, SMTPUTF8, TLS required.
-    Config,
-    /// Time ran out.
-    Expired,
-    /// The operator dropped it.
-    Dropped,
-}
-
 /// What happened to one recipient, from the socket to the report.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[must_use = "an outcome that nobody records is mail sent twice or lost"]
 pub enum Disposition {
     Delivered(Reply),
-    Deferred { until: Timestamp, why: Reply },
-    Bounced { class: BounceClass, why: Reply },
+    Deferred {
+        until: Timestamp,
+        finding: Finding,
+        why: Reply,
+    },
+    Bounced {
+        finding: Finding,
+        why: Reply,
+    },
 }
 
 impl Disposition {
@@ -127,6 +115,14 @@ impl Disposition {
         match self {
             Self::Delivered(reply) => reply,
             Self::Deferred { why, .. } | Self::Bounced { why, .. } => why,
+        }
+    }
+
+    /// What was found of the refusal.
+    pub fn finding(&self) -> Option<Finding> {
+        match self {
+            Self::Delivered(_) => None,
+            Self::Deferred { finding, .. } | Self::Bounced { finding, .. } => Some(*finding),
         }
     }
 

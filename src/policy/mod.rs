@@ -19,6 +19,7 @@ pub mod providers;
 mod receive;
 mod settings;
 pub mod sources;
+pub mod suppression;
 pub mod suspension;
 pub mod verdict;
 pub mod warmup;

@@ -43,6 +43,7 @@ fn reply() -> Reply {
 fn deferred(until: Timestamp) -> Disposition {
     Disposition::Deferred {
         until,
+        finding: BounceClass::Throttled.into(),
         why: reply(),
     }
 }
@@ -170,7 +171,7 @@ fn what_an_operator_takes_away_no_delivery_begins() {
         &[(
             0,
             Disposition::Bounced {
-                class,
+                finding: class.into(),
                 why: reply(),
             },
         )],

@@ -174,6 +174,7 @@ fn reply(text: &str) -> Reply {
 fn deferred(text: &str) -> Disposition {
     Disposition::Deferred {
         until: START + Duration::from_secs(900),
+        finding: BounceClass::Throttled.into(),
         why: reply(text),
     }
 }

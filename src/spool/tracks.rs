@@ -113,7 +113,7 @@ impl Track {
         self.pending = 0;
         self.attempts = attempts;
         match disposition {
-            Disposition::Deferred { until, why } => {
+            Disposition::Deferred { until, why, .. } => {
                 self.in_doubt |= disposition.leaves_doubt();
                 self.until = *until;
                 self.last = Some(replies.share(why));
@@ -175,6 +175,7 @@ mod tests {
     fn a_doubt_is_resolved_by_its_own_outcome_only() {
         let deferred = Disposition::Deferred {
             until: Timestamp::from_millis(5),
+            finding: crate::mail::BounceClass::Throttled.into(),
             why: Reply::said(451, None, "later", "."),
         };
         let mut replies = Replies::default();

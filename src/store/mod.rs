@@ -61,6 +61,16 @@ pub struct Versioned {
     pub value: Vec<u8>,
 }
 
+/// Where a small value lies: a table's bucket, and a field of it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Cell {
+    /// A short name of letters.
+    pub table: &'static str,
+    pub bucket: u32,
+    /// At most 255 octets.
+    pub field: Vec<u8>,
+}
+
 /// What came of a conditional write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use]
@@ -212,6 +222,41 @@ impl Store {
             return Ok(());
         }
         each!(self, store => store.add(counts, expires).await)
+    }
+
+    /// What lies in fields of buckets, in order; all of one moment a bucket. A bucket is a small hash of fields, so that
+    /// hundreds of millions of them cost few octets each. Buckets, fields and values know nothing of [`Store::get`]'s keys.
+    ///
+    /// # Errors
+    /// The store does not answer.
+    pub async fn cells(&self, asked: &[Cell]) -> Result<Vec<Option<Vec<u8>>>, StoreError> {
+        if asked.is_empty() {
+            return Ok(Vec::new());
+        }
+        each!(self, store => store.cells(asked).await)
+    }
+
+    /// Writes cells, and takes away those with no value; all or none of them, and durable when it returns.
+    ///
+    /// # Errors
+    /// The store does not answer, and all of them may have been written.
+    pub async fn set_cells(&self, cells: &[(Cell, Option<Vec<u8>>)]) -> Result<(), StoreError> {
+        if cells.is_empty() {
+            return Ok(());
+        }
+        each!(self, store => store.set_cells(cells).await)
+    }
+
+    /// Everything that lies in one bucket, in order of the fields' octets.
+    ///
+    /// # Errors
+    /// The store does not answer.
+    pub async fn bucket(
+        &self,
+        table: &str,
+        bucket: u32,
+    ) -> Result<Vec<(Vec<u8>, Vec<u8>)>, StoreError> {
+        each!(self, store => store.bucket(table, bucket).await)
     }
 
     /// The counters at these keys, 0 where there is none; all of one moment.

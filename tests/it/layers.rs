@@ -23,7 +23,10 @@ const LAYERS: &[(usize, &[&str])] = &[
         ],
     ),
     // Ground services.
-    (1, &["clock", "events", "store", "spool", "dns", "tls"]),
+    (
+        1,
+        &["clock", "events", "store", "spool", "books", "dns", "tls"],
+    ),
     // Identity.
     (2, &["auth"]),
     // Policy.

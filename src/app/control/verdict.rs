@@ -119,7 +119,7 @@ impl Daemon {
             stream: question.stream,
             pool: question.pool.clone().or(other).or_else(of_tenant),
             engagement: question.engagement,
-            tag: None,
+            ..Labels::default()
         }
     }
 

@@ -101,4 +101,4 @@ struct Read {
 }
 
 /// The types that end a recipient; [`super::Event::is_terminal`] says the same of an event.
-const TERMINAL: [&str; 4] = ["delivered", "bounced", "expired", "dropped"];
+const TERMINAL: [&str; 5] = ["delivered", "bounced", "expired", "dropped", "suppressed"];

@@ -38,7 +38,7 @@ async fn a_message_is_gone_when_its_last_recipient_is_done() {
     let id = commit(&spool, 2, 100).await.unwrap();
     outcome(&spool, id, 0, 1, delivered()).await;
     let dropped = Disposition::Bounced {
-        class: BounceClass::Dropped,
+        finding: BounceClass::Dropped.into(),
         why: reply("by the operator"),
     };
     outcome(&spool, id, 1, 1, dropped).await;
