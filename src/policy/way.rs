@@ -194,6 +194,12 @@ impl Way {
         Ok(seats)
     }
 
+    /// A connection is opened in place of one that failed or was lost, on the same seats: counted, not refused.
+    pub fn reconnect(&self, now: Timestamp) {
+        let limits = self.limits.iter();
+        limits.for_each(|limit| limit.charge_connection(now));
+    }
+
     /// Returns when a connection with nothing to send is asked to go: another lane was refused one that this might make
     /// room for.
     pub async fn wanted(&self) {
