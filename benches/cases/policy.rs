@@ -7,6 +7,7 @@ use mailwright::config::Config;
 use mailwright::events::Events;
 use mailwright::mail::{Labels, MessageId, Stream};
 use mailwright::policy::providers::Provider;
+use mailwright::policy::reputation::Reputation;
 use mailwright::policy::suspension::{At, Suspension};
 use mailwright::policy::{Admission, Ask, Choice, Families, Flow, Policy, Settings, Wait, Way};
 use mailwright::store::Store;
@@ -323,7 +324,7 @@ impl World {
 pub async fn policy(settings: Settings, store: Store) -> Policy {
     let clock = Clock::manual(NOW);
     let events = Events::new(clock.clone(), Vec::new());
-    let policy = Policy::open(settings, store, clock, events).await;
+    let policy = Policy::open(settings, store, clock, (events, Reputation::default())).await;
     policy.expect("the store is read")
 }
 

@@ -132,6 +132,11 @@ impl Store {
         each!(self, store => store.place())
     }
 
+    /// Other processes may have it open too.
+    pub fn is_shared(&self) -> bool {
+        matches!(self.0, Kind::Redis(_))
+    }
+
     /// Waits for writes under way, then gives up the file or the connection. Every later operation fails as
     /// unavailable, with all clones. What is in memory is kept.
     pub async fn close(&self) {
