@@ -36,7 +36,50 @@ pub enum Metric {
     Suppressed,
 }
 
-const METRICS: usize = 16;
+const METRICS: usize = Metric::ALL.len();
+
+impl Metric {
+    pub const ALL: [Self; 16] = [
+        Self::Attempts,
+        Self::Delivered,
+        Self::WithFeedback,
+        Self::Hard,
+        Self::Soft,
+        Self::BlockedSource,
+        Self::BlockedContent,
+        Self::Deferred,
+        Self::Other,
+        Self::Complaints,
+        Self::Unsubscribed,
+        Self::Opened,
+        Self::Clicked,
+        Self::Trapped,
+        Self::Expired,
+        Self::Suppressed,
+    ];
+
+    /// As reports write it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Attempts => "attempts",
+            Self::Delivered => "delivered",
+            Self::WithFeedback => "with_feedback",
+            Self::Hard => "hard",
+            Self::Soft => "soft",
+            Self::BlockedSource => "blocked_source",
+            Self::BlockedContent => "blocked_content",
+            Self::Deferred => "deferred",
+            Self::Other => "other",
+            Self::Complaints => "complaints",
+            Self::Unsubscribed => "unsubscribed",
+            Self::Opened => "opened",
+            Self::Clicked => "clicked",
+            Self::Trapped => "trapped",
+            Self::Expired => "expired",
+            Self::Suppressed => "suppressed",
+        }
+    }
+}
 
 /// A number for each [`Metric`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -117,6 +160,10 @@ impl Window {
             Self::Week => "7d",
             Self::Month => "30d",
         }
+    }
+
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|window| window.name() == name)
     }
 
     /// Which ring, and how many of its slots.

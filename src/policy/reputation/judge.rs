@@ -65,6 +65,17 @@ pub enum Standing {
     Act,
 }
 
+impl Standing {
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Good => "good",
+            Self::Unsure => "unsure",
+            Self::Watch => "watch",
+            Self::Act => "act",
+        }
+    }
+}
+
 /// Where a rate stands.
 pub fn standing(part: u64, whole: u64, watch: Share, act: Share) -> Standing {
     if exceeds(part, whole, act) {

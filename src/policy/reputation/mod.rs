@@ -16,6 +16,7 @@ pub mod config;
 pub mod counts;
 mod hold;
 pub mod judge;
+mod report;
 mod slice;
 #[cfg(test)]
 mod tests;
@@ -25,6 +26,7 @@ pub use config::{Config, TenantConfig};
 pub use counts::{Counts, Metric, Window};
 pub use hold::{Finding, Hold};
 pub use judge::{Rate, Standing};
+pub use report::{Rated, Row};
 pub use slice::{NotASlice, Slice};
 
 use crate::events::{About, Attempt, Event, Sink};

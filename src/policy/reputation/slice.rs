@@ -36,6 +36,11 @@ pub const NOBODY: &str = "-";
 pub struct NotASlice(pub String);
 
 impl Slice {
+    /// What [`Slice::kind`] gives.
+    pub const KINDS: [&'static str; 8] = [
+        "source", "pool", "provider", "pair", "tenant", "campaign", "stream", "domain",
+    ];
+
     /// Those that a recipient's outcome belongs to.
     pub fn of(about: &About, attempt: Option<&Attempt>) -> SmallVec<[Self; 8]> {
         let labels = &about.labels;
