@@ -346,7 +346,7 @@ fn provider(n: usize) -> String {
 }
 
 /// Every kind of limit, none of which ever refuses.
-const PLENTY: &str = r#"{ messages = ["900000/s", "3000000000/h"], connections = 1000, connection_rate = "900000/s", bytes = "900GB/s" }"#;
+const PLENTY: &str = r#"{ messages = ["900000/s", "3000000000/h"], connections = 1000, connection_rate = "900000/s", bytes = "10GB/s" }"#;
 const ONE_A_DAY: &str =
     r#"{ messages = "1/d", connections = 1000, connection_rate = "20000/s", bytes = "1GB/s" }"#;
 /// On two days each: after its last stage a source is warm, and has no budget.
