@@ -1,6 +1,6 @@
 //! The store that forgets.
 
-use super::{Cell, StoreError, Taken, Versioned, Written, raised};
+use super::{Cell, Change, StoreError, Taken, Versioned, Written, raised};
 use crate::units::Timestamp;
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
@@ -14,6 +14,7 @@ pub(super) struct Memory(Arc<Mutex<Held>>);
 struct Held {
     values: BTreeMap<String, Versioned>,
     counters: BTreeMap<String, u64>,
+    cells: BTreeMap<Cell, Vec<u8>>,
 }
 
 impl Memory {
@@ -95,25 +96,36 @@ impl Memory {
     }
 
     pub(super) async fn cells(&self, asked: &[Cell]) -> Result<Vec<Option<Vec<u8>>>, StoreError> {
-        let _ = asked;
-        todo!()
+        let held = self.0.lock();
+        Ok(asked.iter().map(|c| held.cells.get(c).cloned()).collect())
     }
 
-    pub(super) async fn set_cells(
-        &self,
-        cells: &[(Cell, Option<Vec<u8>>)],
-    ) -> Result<(), StoreError> {
-        let _ = cells;
-        todo!()
+    pub(super) async fn set_cells(&self, cells: &[Change]) -> Result<(), StoreError> {
+        let mut held = self.0.lock();
+        for (cell, value) in cells.iter().cloned() {
+            match value {
+                Some(value) => held.cells.insert(cell, value),
+                None => held.cells.remove(&cell),
+            };
+        }
+        Ok(())
     }
 
     pub(super) async fn bucket(
         &self,
-        table: &str,
+        table: &'static str,
         bucket: u32,
     ) -> Result<Vec<(Vec<u8>, Vec<u8>)>, StoreError> {
-        let _ = (table, bucket);
-        todo!()
+        let held = self.0.lock();
+        let field = Vec::new();
+        let first = Cell {
+            table,
+            bucket,
+            field,
+        };
+        let found = held.cells.range(first..);
+        let found = found.take_while(|(cell, _)| cell.table == table && cell.bucket == bucket);
+        Ok(found.map(|(c, v)| (c.field.clone(), v.clone())).collect())
     }
 
     pub(super) async fn counts(&self, keys: &[String]) -> Result<Vec<u64>, StoreError> {

@@ -71,6 +71,12 @@ pub struct Cell {
     pub field: Vec<u8>,
 }
 
+/// What a cell is to hold; `None`: nothing.
+pub type Change = (Cell, Option<Vec<u8>>);
+
+/// The longest field of a cell.
+pub const MAX_FIELD: usize = 255;
+
 /// What came of a conditional write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use]
@@ -245,9 +251,15 @@ impl Store {
     ///
     /// # Errors
     /// The store does not answer, and all of them may have been written.
-    pub async fn set_cells(&self, cells: &[(Cell, Option<Vec<u8>>)]) -> Result<(), StoreError> {
+    pub async fn set_cells(&self, cells: &[Change]) -> Result<(), StoreError> {
         if cells.is_empty() {
             return Ok(());
+        }
+        if let Some((cell, _)) = cells.iter().find(|(cell, _)| cell.field.len() > MAX_FIELD) {
+            return Err(StoreError::Damaged {
+                key: format!("{}/{}", cell.table, cell.bucket),
+                why: format!("a field is over {MAX_FIELD} octets"),
+            });
         }
         each!(self, store => store.set_cells(cells).await)
     }
@@ -258,7 +270,7 @@ impl Store {
     /// The store does not answer.
     pub async fn bucket(
         &self,
-        table: &str,
+        table: &'static str,
         bucket: u32,
     ) -> Result<Vec<(Vec<u8>, Vec<u8>)>, StoreError> {
         each!(self, store => store.bucket(table, bucket).await)
