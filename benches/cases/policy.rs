@@ -99,11 +99,11 @@ impl Kind for Refused {
     fn ways() -> &'static Ways {
         static WAYS: LazyLock<Ways> = LazyLock::new(|| {
             let ways = Ways::new(ONE_A_DAY, "");
-            let asked = ways
-                .ways
-                .iter()
-                .map(|way| way.admit(&ways.flows[0], 1, NOW));
-            asked.for_each(spend);
+            // A millisecond each, so that the tenant's rate is not what refuses.
+            let begin = NOW.as_millis() - ways.ways.len() as u64;
+            for (way, at) in ways.ways.iter().zip(begin..) {
+                spend(way.admit(&ways.flows[0], 1, Timestamp::from_millis(at)));
+            }
             ways
         });
         &WAYS

@@ -1,6 +1,6 @@
 //! The store that forgets.
 
-use super::{Cell, Change, StoreError, Taken, Versioned, Written, raised};
+use super::{Cell, Change, Fields, StoreError, Taken, Versioned, Written, raised};
 use crate::units::Timestamp;
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
@@ -111,21 +111,32 @@ impl Memory {
         Ok(())
     }
 
-    pub(super) async fn bucket(
+    pub(super) async fn buckets(
         &self,
         table: &'static str,
-        bucket: u32,
-    ) -> Result<Vec<(Vec<u8>, Vec<u8>)>, StoreError> {
+        first: u32,
+        count: u32,
+    ) -> Result<Vec<(u32, Fields)>, StoreError> {
         let held = self.0.lock();
-        let field = Vec::new();
-        let first = Cell {
+        let from = Cell {
             table,
-            bucket,
-            field,
+            bucket: first,
+            field: Vec::new(),
         };
-        let found = held.cells.range(first..);
-        let found = found.take_while(|(cell, _)| cell.table == table && cell.bucket == bucket);
-        Ok(found.map(|(c, v)| (c.field.clone(), v.clone())).collect())
+        let inside = |cell: &Cell| cell.table == table && cell.bucket - first < count;
+        let mut found: Vec<(u32, Fields)> = Vec::new();
+        for (cell, value) in held
+            .cells
+            .range(from..)
+            .take_while(|(cell, _)| inside(cell))
+        {
+            let entry = (cell.field.clone(), value.clone());
+            match found.last_mut() {
+                Some((bucket, fields)) if *bucket == cell.bucket => fields.push(entry),
+                _ => found.push((cell.bucket, vec![entry])),
+            }
+        }
+        Ok(found)
     }
 
     pub(super) async fn counts(&self, keys: &[String]) -> Result<Vec<u64>, StoreError> {

@@ -74,6 +74,9 @@ pub struct Cell {
 /// What a cell is to hold; `None`: nothing.
 pub type Change = (Cell, Option<Vec<u8>>);
 
+/// Fields with their values.
+pub type Fields = Vec<(Vec<u8>, Vec<u8>)>;
+
 /// The longest field of a cell.
 pub const MAX_FIELD: usize = 255;
 
@@ -264,16 +267,18 @@ impl Store {
         each!(self, store => store.set_cells(cells).await)
     }
 
-    /// Everything that lies in one bucket, in order of the fields' octets.
+    /// Everything that lies in `count` buckets of a table from `first` on, in order of buckets and of the fields' octets;
+    /// empty ones are left out. What is written meanwhile may be in it or not.
     ///
     /// # Errors
     /// The store does not answer.
-    pub async fn bucket(
+    pub async fn buckets(
         &self,
         table: &'static str,
-        bucket: u32,
-    ) -> Result<Vec<(Vec<u8>, Vec<u8>)>, StoreError> {
-        each!(self, store => store.bucket(table, bucket).await)
+        first: u32,
+        count: u32,
+    ) -> Result<Vec<(u32, Fields)>, StoreError> {
+        each!(self, store => store.buckets(table, first, count).await)
     }
 
     /// The counters at these keys, 0 where there is none; all of one moment.

@@ -14,7 +14,7 @@ mod tables;
 #[cfg(test)]
 mod tests;
 
-use super::{Cell, Change, OpenError, StoreError, Taken, Versioned, Written};
+use super::{Cell, Change, Fields, OpenError, StoreError, Taken, Versioned, Written};
 use crate::clock::Clock;
 use crate::units::Timestamp;
 use file::StateFile;
@@ -149,12 +149,14 @@ impl Embedded {
         self.write(move |tables| tables.set_cells(&cells)).await
     }
 
-    pub(super) async fn bucket(
+    pub(super) async fn buckets(
         &self,
         table: &'static str,
-        bucket: u32,
-    ) -> Result<Vec<(Vec<u8>, Vec<u8>)>, StoreError> {
-        self.read(move |tables| tables.bucket(table, bucket)).await
+        first: u32,
+        count: u32,
+    ) -> Result<Vec<(u32, Fields)>, StoreError> {
+        self.read(move |tables| tables.buckets(table, first, count))
+            .await
     }
 
     pub(super) async fn counts(&self, keys: &[String]) -> Result<Vec<u64>, StoreError> {

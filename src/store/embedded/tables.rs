@@ -4,7 +4,7 @@
 //! when it expires, in milliseconds.
 
 use super::bucket;
-use crate::store::{Cell, Change, Taken, Versioned, Written, raised};
+use crate::store::{Cell, Change, Fields, Taken, Versioned, Written, raised};
 use crate::units::Timestamp;
 use redb::{
     ReadOnlyTable, ReadTransaction, ReadableTable, Table, TableDefinition, WriteTransaction,
@@ -74,18 +74,25 @@ impl Reading {
         asked.iter().map(cell).collect()
     }
 
-    pub(super) fn bucket(
+    pub(super) fn buckets(
         &self,
         table: &'static str,
-        number: u32,
-    ) -> Result<Vec<(Vec<u8>, Vec<u8>)>, Fault> {
-        let Some(record) = self.cells.get((table, number))? else {
-            return Ok(Vec::new());
+        first: u32,
+        count: u32,
+    ) -> Result<Vec<(u32, Fields)>, Fault> {
+        let mut found = Vec::new();
+        let Some(last) = count.checked_sub(1).map(|n| first.saturating_add(n)) else {
+            return Ok(found);
         };
-        let entries = bucket::read(record.value());
-        let entries = entries.map_err(|why| damaged((table, number), why))?;
-        let owned = |(field, value): bucket::Entry<'_>| (field.to_vec(), value.to_vec());
-        Ok(entries.into_iter().map(owned).collect())
+        for entry in self.cells.range((table, first)..=(table, last))? {
+            let (place, record) = entry?;
+            let (_, number) = place.value();
+            let entries = bucket::read(record.value());
+            let entries = entries.map_err(|why| damaged((table, number), why))?;
+            let owned = |(field, value): bucket::Entry<'_>| (field.to_vec(), value.to_vec());
+            found.push((number, entries.into_iter().map(owned).collect()));
+        }
+        Ok(found)
     }
 
     pub(super) fn value(&self, key: &str) -> Result<Option<Versioned>, Fault> {

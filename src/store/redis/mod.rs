@@ -31,7 +31,7 @@ mod tests;
 pub use link::PATIENCE;
 
 use super::config::Server;
-use super::{Cell, Change, OpenError, StoreError, Taken, Versioned, Written};
+use super::{Cell, Change, Fields, OpenError, StoreError, Taken, Versioned, Written};
 use crate::clock::Clock;
 use crate::units::Timestamp;
 use asking::Asking;
@@ -194,20 +194,23 @@ impl Redis {
         self.run(&call, &names).await
     }
 
-    pub(super) async fn bucket(
+    pub(super) async fn buckets(
         &self,
         table: &'static str,
-        bucket: u32,
-    ) -> Result<Vec<(Vec<u8>, Vec<u8>)>, StoreError> {
-        let key = cells_key(table, bucket);
-        let call = self.call(&self.0.scripts.bucket, [key.clone()]);
-        let flat: Vec<Vec<u8>> = self.run(&call, &[&key]).await?;
-        let pairs = flat.chunks_exact(2);
-        let mut entries: Vec<(Vec<u8>, Vec<u8>)> = pairs
-            .filter_map(|pair| Some((pair.first()?.clone(), pair.get(1)?.clone())))
-            .collect();
-        entries.sort_unstable();
-        Ok(entries)
+        first: u32,
+        count: u32,
+    ) -> Result<Vec<(u32, Fields)>, StoreError> {
+        let numbers: Vec<u32> = (0..count).filter_map(|n| first.checked_add(n)).collect();
+        let mut found = Vec::new();
+        for piece in numbers.chunks(PIECE) {
+            let keys: Vec<String> = piece.iter().map(|n| cells_key(table, *n)).collect();
+            let call = self.call(&self.0.scripts.buckets, keys.iter().cloned());
+            let names: Vec<&str> = keys.iter().map(String::as_str).collect();
+            let held: Vec<Vec<Vec<u8>>> = self.run(&call, &names).await?;
+            let held = piece.iter().copied().zip(held.into_iter().map(pairs));
+            found.extend(held.filter(|(_, fields)| !fields.is_empty()));
+        }
+        Ok(found)
     }
 
     pub(super) async fn counts(&self, keys: &[String]) -> Result<Vec<u64>, StoreError> {
@@ -325,6 +328,17 @@ fn value_key(key: &str) -> String {
 
 fn count_key(key: &str) -> String {
     format!("mailwright:{{state}}:count:{key}")
+}
+
+/// Fields and values in turn, as Redis has them in any order.
+fn pairs(flat: Vec<Vec<u8>>) -> Fields {
+    let mut flat = flat.into_iter();
+    let mut fields = Fields::new();
+    while let (Some(field), Some(value)) = (flat.next(), flat.next()) {
+        fields.push((field, value));
+    }
+    fields.sort_unstable();
+    fields
 }
 
 fn cells_key(table: &str, bucket: u32) -> String {

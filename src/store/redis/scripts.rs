@@ -29,8 +29,8 @@ pub(super) struct Scripts {
     pub cells: Script,
     /// KEYS: buckets; ARGV of each: field, 1 or 0 to take it away, value
     pub set_cells: Script,
-    /// KEYS: bucket → fields and values in turn
-    pub bucket: Script,
+    /// KEYS: buckets → each: fields and values in turn
+    pub buckets: Script,
 }
 
 impl Default for Scripts {
@@ -48,7 +48,7 @@ impl Default for Scripts {
             counts: script(COUNTS),
             cells: script(CELLS),
             set_cells: script(SET_CELLS),
-            bucket: script(BUCKET),
+            buckets: script(BUCKETS),
         }
     }
 }
@@ -204,8 +204,12 @@ end
 return {'ok'}
 ";
 
-const BUCKET: &str = r"
-local held = redis.pcall('HGETALL', KEYS[2])
-if held.err then return failed(2, held) end
-return {'ok', held}
+const BUCKETS: &str = r"
+local found = {}
+for n = 2, #KEYS do
+  local held = redis.pcall('HGETALL', KEYS[n])
+  if held.err then return failed(n, held) end
+  found[n - 1] = held
+end
+return {'ok', found}
 ";

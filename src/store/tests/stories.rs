@@ -261,8 +261,10 @@ pub(super) async fn a_bucket_gives_its_fields_in_order_and_knows_its_table(world
     store.set_cells(&[other]).await.unwrap();
     let mut sorted: Vec<_> = fields.iter().map(|f| (f.to_vec(), f.to_vec())).collect();
     sorted.sort();
-    assert_eq!(store.bucket("mark", u32::MAX).await.unwrap(), sorted);
-    assert_eq!(store.bucket("mark", 0).await.unwrap(), []);
+    let held = store.buckets("mark", u32::MAX - 300, 1_000).await.unwrap();
+    assert_eq!(held, [(u32::MAX, sorted)]);
+    assert_eq!(store.buckets("mark", 0, 300).await.unwrap(), []);
+    assert_eq!(store.buckets("mark", u32::MAX, 0).await.unwrap(), []);
 }
 
 pub(super) async fn a_field_that_is_too_long_is_refused_and_nothing_is_set(world: &World) {
@@ -270,9 +272,9 @@ pub(super) async fn a_field_that_is_too_long_is_refused_and_nothing_is_set(world
     let fine = (cell("mark", 1, &[1; 255]), Some(vec![1]));
     let long = (cell("mark", 1, &[1; 256]), Some(vec![1]));
     assert!(store.set_cells(&[fine.clone(), long]).await.is_err());
-    assert_eq!(store.bucket("mark", 1).await.unwrap(), []);
+    assert_eq!(store.buckets("mark", 1, 1).await.unwrap(), []);
     store.set_cells(&[fine]).await.unwrap();
-    assert_eq!(store.bucket("mark", 1).await.unwrap().len(), 1);
+    assert_eq!(store.buckets("mark", 1, 1).await.unwrap().len(), 1);
 }
 
 pub(super) async fn writers_of_one_bucket_lose_nothing_of_each_other(world: &World) {
@@ -292,7 +294,8 @@ pub(super) async fn writers_of_one_bucket_lose_nothing_of_each_other(world: &Wor
         });
     }
     writers.join_all().await;
-    assert_eq!(store.bucket("mark", 3).await.unwrap().len(), 200);
+    let held = store.buckets("mark", 3, 1).await.unwrap();
+    assert_eq!(held[0].1.len(), 200);
 }
 
 pub(super) async fn cells_outlive_the_store_that_set_them(world: &World) {
