@@ -15,6 +15,7 @@ mod report;
 mod reputation;
 mod serve;
 mod source;
+mod suppress;
 mod table;
 mod telemetry;
 mod warmup;
@@ -52,6 +53,7 @@ enum Command {
     Explain(Box<explain::Args>),
     Warmup(warmup::Args),
     Source(source::Args),
+    Suppress(suppress::Args),
     Report(report::Args),
     Reputation(reputation::Args),
     Sink(crate::peers::sink::Args),
@@ -94,6 +96,7 @@ fn dispatch(command: Command, out: &mut dyn Write) -> Outcome {
         Command::Explain(args) => explain::run(&args, out),
         Command::Warmup(args) => warmup::run(&args, out),
         Command::Source(args) => source::run(&args, out),
+        Command::Suppress(args) => suppress::run(&args, out),
         Command::Report(args) => report::run(&args, out),
         Command::Reputation(args) => reputation::run(&args, out),
         Command::Sink(args) => peers::sink(args, out),

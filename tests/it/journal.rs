@@ -48,7 +48,10 @@ impl Event {
     }
 
     pub fn is_terminal(&self) -> bool {
-        matches!(self.kind(), "delivered" | "bounced" | "expired" | "dropped")
+        matches!(
+            self.kind(),
+            "delivered" | "bounced" | "expired" | "dropped" | "suppressed"
+        )
     }
 
     pub fn is(&self, kind: &str, recipient: &str) -> bool {

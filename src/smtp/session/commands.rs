@@ -194,14 +194,11 @@ impl Session {
             (State::Envelope(envelope), Some(address)) => {
                 match recipient_refusal(envelope, &address, limit) {
                     None => {
-                        return self.on_recipient(
-                            Recipient {
-                                address,
-                                notify: rcpt.notify,
-                                orcpt: rcpt.orcpt,
-                            },
-                            out,
-                        );
+                        return self.on_recipient(Recipient {
+                            address,
+                            notify: rcpt.notify,
+                            orcpt: rcpt.orcpt,
+                        });
                     }
                     Some(reply) => (reply, (envelope.sender.clone(), Some(address))),
                 }
