@@ -13,7 +13,6 @@ mod count;
 mod debt;
 mod full;
 mod limit;
-mod line;
 mod meter;
 mod numbers;
 mod of;
@@ -22,6 +21,7 @@ mod rules;
 mod table;
 #[cfg(test)]
 mod tests;
+mod turns;
 
 pub use config::{Config, Defaults};
 pub use full::{Fill, Full, Kind};
@@ -30,5 +30,6 @@ pub use of::Of;
 pub use rate::{ByteRate, Per, Rate, Rates};
 pub use rules::{Rules, Scope};
 pub use table::Limits;
+pub use turns::{Asker, Party};
 
 use full::Name;

@@ -1,7 +1,6 @@
 //! Turns: refused callers come again one after another, transactional mail before marketing.
 
-use super::cells::Moment;
-use crate::mail::Stream;
+use crate::policy::limits::cells::Moment;
 
 /// The next moment that no refused caller has been told yet.
 ///
@@ -18,12 +17,12 @@ use crate::mail::Stream;
 ///   gone. A longer line begins again at its front, where two callers then have the same turn and one asks in vain.
 #[derive(Debug, Default)]
 pub(super) struct Line {
-    next: Moment,
+    pub(super) next: Moment,
 }
 
 /// Nanoseconds from the first free moment to the last turn. At a rate slower than this everybody comes when the next cell
 /// does; a thousand callers are then a hundred wake-ups a second at most.
-const LONGEST: u64 = 10_000_000_000;
+pub(super) const LONGEST: u64 = 10_000_000_000;
 
 impl Line {
     /// A turn of the caller's own. The next cell comes at `earliest`, and one more every `interval` nanoseconds.
@@ -34,60 +33,6 @@ impl Line {
         }
         self.next = turn.after(interval);
         turn
-    }
-}
-
-/// The turns at one number. What transactional mail was told to come for is not given to marketing that comes first.
-///
-/// Whoever was told may not come; then the bucket fills, and whoever finds it full takes it as in a [`Line`]. So nothing
-/// is lost by keeping, but for a tenth of a second of patience.
-#[derive(Debug, Default)]
-pub(super) struct Turns {
-    transactional: Line,
-    marketing: Line,
-    /// Transactional callers that were told a turn, and have not been let through since.
-    expected: u32,
-}
-
-/// Nanoseconds after which marketing asks again for what is kept from it; it may have been kept for nobody.
-const PATIENCE: u64 = 100_000_000;
-
-impl Turns {
-    /// What there is, is for others.
-    pub fn is_kept_from(&self, stream: Stream) -> bool {
-        stream == Stream::Marketing && self.expected > 0
-    }
-
-    /// Somebody was let through.
-    pub fn came(&mut self, stream: Stream) {
-        if stream == Stream::Transactional {
-            self.expected = self.expected.saturating_sub(1);
-        }
-    }
-
-    /// As [`Line::turn`], where `earliest` is what the number itself says.
-    pub fn turn(&mut self, stream: Stream, earliest: Moment, interval: u64) -> Moment {
-        if stream == Stream::Transactional {
-            self.expected = self.expected.saturating_add(1);
-            return self.transactional.turn(earliest, interval);
-        }
-        let after_others = match self.expected {
-            0 => earliest,
-            // Later is too late where they do not come.
-            _ => earliest.max(self.transactional.next.min(earliest.after(PATIENCE))),
-        };
-        self.marketing.turn(after_others, interval)
-    }
-
-    /// A turn of who finds at `now` that what there is [is kept](Turns::is_kept_from) for others.
-    pub fn turn_behind_others(&mut self, now: Moment, interval: u64) -> Moment {
-        let soon = now.after(interval.min(PATIENCE));
-        self.marketing.turn(soon, interval)
-    }
-
-    /// Those who were told turns are not coming.
-    pub fn start_anew(&mut self) {
-        *self = Self::default();
     }
 }
 
@@ -132,28 +77,5 @@ mod tests {
             assert_eq!(line.turn(at(100), 60 * SECOND), at(100));
         }
         assert_eq!(line.turn(at(160), 60 * SECOND), at(160));
-    }
-
-    const URGENT: Stream = Stream::Transactional;
-
-    #[test]
-    fn marketing_comes_after_transactional_mail_that_is_expected() {
-        let mut turns = Turns::default();
-        assert_eq!(turns.turn(URGENT, at(100), SECOND), at(100));
-        assert_eq!(turns.turn(URGENT, at(100), SECOND), at(101));
-        let behind = turns.turn(Stream::Marketing, at(100), SECOND);
-        assert_eq!(
-            behind,
-            at(100).after(PATIENCE),
-            "it may be that they do not come"
-        );
-        assert!(turns.is_kept_from(Stream::Marketing));
-        assert!(!turns.is_kept_from(URGENT));
-        turns.came(URGENT);
-        assert!(turns.is_kept_from(Stream::Marketing));
-        turns.came(URGENT);
-        assert!(!turns.is_kept_from(Stream::Marketing));
-        let next = turns.turn(Stream::Marketing, at(100), SECOND);
-        assert_eq!(next, behind.after(SECOND));
     }
 }
