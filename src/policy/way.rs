@@ -46,7 +46,7 @@ pub struct Flow {
 pub enum Admission {
     /// It may, for as many recipients as the lease says.
     Go(Lease),
-    /// Not its campaign now.
+    /// Not its campaign now; others may go, also where it waits for its turn at a limit that all share.
     Flow(Wait),
     /// None of its tenant.
     Tenant(Wait),

@@ -215,7 +215,7 @@ async fn tick(net: &Internet, mta: &Mta, step: Duration) {
     mta.all("held by a limit", waits).await;
 }
 
-/// Turns at the limit were given to each lane that asked, so that it took 44 s.
+/// Turns at the limit were given to each lane that asked, so that it took 58 s.
 #[tokio::test]
 async fn a_large_campaign_to_many_sites_starves_no_other_tenant_at_a_limit_of_the_source() {
     let took = small_beside_large(
@@ -224,8 +224,7 @@ async fn a_large_campaign_to_many_sites_starves_no_other_tenant_at_a_limit_of_th
         "X-Mailwright-Tenant: small\r\nX-Mailwright-Campaign: news\r\n",
     )
     .await;
-    println!("took {took:?}");
-    assert!(took <= 20 * MINUTE / 60, "{took:?}, where 8 s are fair");
+    assert!(took <= MINUTE / 3, "{took:?}, where 8 s are fair");
 }
 
 #[tokio::test]
@@ -236,8 +235,7 @@ async fn a_large_campaign_to_many_sites_starves_no_other_of_its_tenant_at_the_te
         "X-Mailwright-Tenant: acme\r\nX-Mailwright-Campaign: news\r\n",
     )
     .await;
-    println!("took {took:?}");
-    assert!(took <= 20 * MINUTE / 60, "{took:?}, where 8 s are fair");
+    assert!(took <= MINUTE / 3, "{took:?}, where 8 s are fair");
 }
 
 /// Eight connections from the start, at a site that takes a while over each message.

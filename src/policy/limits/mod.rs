@@ -6,6 +6,9 @@
 //!
 //! A rate is spread evenly over its time: `"86400/d"` is a message a second, not a day's messages at midnight. Nothing is
 //! saved up beyond a tenth of a second's worth ([`Rate::burst`]), and nothing is handed out at the start.
+//!
+//! Who is refused is told a turn. Where mail of many sites wants the same limit, tenants and their campaigns ([`Party`])
+//! have turns by their shares, however many lanes they wait in.
 
 mod cells;
 pub mod config;

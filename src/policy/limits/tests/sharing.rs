@@ -2,14 +2,16 @@
 
 use super::*;
 use crate::mail::Labels;
+use proptest::prelude::*;
 use rand::rngs::StdRng;
-use rand::{Rng, SeedableRng};
+use rand::{Rng as _, SeedableRng};
 use std::collections::BTreeSet;
 
 /// A campaign that waits in several lanes.
 #[derive(Debug, Clone)]
 struct Campaign {
     asker: Asker,
+    weight: u32,
     lanes: usize,
     /// Milliseconds that its lanes wake up late, at most.
     late: u64,
@@ -39,6 +41,7 @@ fn campaign(tenant: &str, campaign: &str, weight: u32, lanes: usize) -> Campaign
     let party = Party::new(&labels, weight);
     Campaign {
         asker: Asker { party, ..ANYBODY },
+        weight,
         lanes,
         late: 2,
         busy: 0,
@@ -91,118 +94,148 @@ fn run(text: &str, campaigns: &mut [Campaign], span: Duration, seed: u64) -> Run
     run
 }
 
+/// Both with mail without end, at a limit that lets `expected` through.
+fn assert_shared(text: &str, both: &mut [Campaign; 2], span: Duration, expected: u64) -> Run {
+    let weights = both.each_ref().map(|c| u64::from(c.weight));
+    let run = run(text, both, span, 1);
+    let all = weights[0] + weights[1];
+    let what = format!("{text} {both:?}: {run:?} of {expected}");
+    assert!(run.total.abs_diff(expected) * 100 <= expected * 2, "{what}");
+    for (sent, weight) in run.sent.iter().zip(weights) {
+        let share = run.total * weight;
+        assert!((sent * all).abs_diff(share) * 20 <= share, "{what}");
+    }
+    run
+}
+
 #[test]
-fn explore() {
+fn tenants_share_by_their_weights_whatever_lanes_they_wait_in() {
     for (rate, span, expected) in [
-        ("3/min", HOUR * 10, 1800.0),
-        ("1/s", HOUR, 3600.0),
-        ("5/s", 10 * MINUTE, 3000.0),
-        ("10/s", 10 * MINUTE, 6_000.0),
-        ("50/s", 5 * MINUTE, 15_000.0),
-        ("1000/s", MINUTE, 60_000.0),
+        ("3/min", 10 * HOUR, 1_800),
+        ("1/s", HOUR, 3_600),
+        ("10/s", 10 * MINUTE, 6_000),
+        ("50/s", 5 * MINUTE, 15_000),
+        ("1000/s", MINUTE, 60_000),
     ] {
-        for (w1, w2) in [(1, 1), (1, 3), (5, 1)] {
-            for (l1, l2) in [(100, 2), (1, 1), (3, 20), (300, 100)] {
-                for (late, busy) in [(0, 0), (2, 0), (20, 0), (2, 50), (45, 0)] {
-                    let mut both = [campaign("a", "x", w1, l1), campaign("b", "y", w2, l2)];
-                    both.iter_mut()
-                        .for_each(|c| (c.late, c.busy) = (late, busy));
-                    let r = run(&format!("messages = \"{rate}\""), &mut both, span, 1);
-                    if busy > 0 && l1.min(l2) as f64 * 20.0 < expected / span.as_secs_f64() * 2.0 {
-                        continue;
-                    }
-                    let want = f64::from(w1) / f64::from(w1 + w2);
-                    let got = r.sent[0] as f64 / r.total as f64;
-                    let used = r.total as f64 / expected;
-                    let woken = r.woken as f64 / r.total as f64;
-                    let bad = (got / want - 1.0).abs() > 0.05
-                        || ((1.0 - got) / (1.0 - want) - 1.0).abs() > 0.05
-                        || (used - 1.0).abs() > 0.02
-                        || woken
-                            > if busy > 0 { 2.2 } else { 1.3 }
-                                + 1.1 * ((l1 + l2) as f64 * span.as_secs_f64() / 10.0 / expected)
-                                + if expected < 2000.0 { 500.0 } else { 0.0 };
-                    if bad {
-                        println!(
-                            "{} {rate} {w1}:{w2} lanes {l1},{l2} late {late} busy {busy}: share {got:.3} of {want:.3} used {used:.3} woken {woken:.2} floor {:.2}",
-                            "BAD",
-                            (l1 + l2) as f64 * span.as_secs_f64() / 10.0 / expected
-                        );
-                    }
-                }
+        for weights in [(1, 1), (1, 3), (5, 1)] {
+            for lanes in [(100, 2), (1, 1), (3, 20)] {
+                let text = format!("messages = \"{rate}\"");
+                let mut both = [
+                    campaign("a", "x", weights.0, lanes.0),
+                    campaign("b", "x", weights.1, lanes.1),
+                ];
+                assert_shared(&text, &mut both, span, expected);
             }
         }
     }
 }
 
 #[test]
-fn explore_more() {
-    // Many tenants, many campaigns.
-    for (rate, span, expected) in [
-        ("2/s", HOUR / 2, 3600.0),
-        ("10/s", 5 * MINUTE, 3_000.0),
-        ("100/s", MINUTE, 6_000.0),
-        ("1000/s", SECOND * 20, 20_000.0),
-    ] {
-        let text = format!("messages = \"{rate}\"");
-        for late in [0, 20] {
-            for (tenants, lanes) in [(20, 1), (20, 5), (100, 1), (100, 10)] {
-                let mut all: Vec<_> = (0..tenants)
-                    .map(|n| campaign(&format!("t{n}"), "x", 1 + n % 3, lanes))
-                    .collect();
-                all.iter_mut().for_each(|c| c.late = late);
-                let weights: u32 = (0..tenants).map(|n| 1 + n % 3).sum();
-                let r = run(&text, &mut all, span, 1);
-                let off = (0..tenants).map(|n| {
-                    r.sent[n as usize] as f64
-                        / r.total as f64
-                        / (f64::from(1 + n % 3) / f64::from(weights))
-                });
-                let (least, most) = off.fold((f64::MAX, 0.0_f64), |(l, m), x| (l.min(x), m.max(x)));
-                println!(
-                    "{rate} {tenants}x{lanes} late {late}: {least:.2}..{most:.2} used {:.3} woken {:.2} floor {:.2}",
-                    r.total as f64 / expected,
-                    r.woken as f64 / r.total as f64,
-                    tenants as f64 * lanes as f64 * span.as_secs_f64() / 10.0 / expected
-                );
-            }
-            let mut all: Vec<_> = (0..10)
-                .map(|n| campaign("a", &format!("c{n}"), 1, if n == 0 { 100 } else { 3 }))
+fn a_message_of_many_parties_costs_few_wake_ups() {
+    for (rate, span) in [("10/s", 5 * MINUTE), ("100/s", MINUTE), ("1000/s", MINUTE)] {
+        for (tenants, lanes, percent) in [(2, 20, 200), (20, 5, 230), (100, 1, 200)] {
+            let mut all: Vec<_> = (0..tenants)
+                .map(|n| campaign(&n.to_string(), "x", 1 + n % 3, lanes))
                 .collect();
-            all.push(campaign("b", "x", 1, 2));
-            all.iter_mut().for_each(|c| c.late = late);
-            let r = run(&text, &mut all, span, 1);
-            println!(
-                "{rate} campaigns: {:?} used {:.3} woken {:.2}",
-                r.sent,
-                r.total as f64 / expected,
-                r.woken as f64 / r.total as f64
+            let run = run(&format!("messages = \"{rate}\""), &mut all, span, 1);
+            assert!(
+                run.woken * 100 <= run.total * percent,
+                "{rate} {tenants} × {lanes}: {} wakes for {}",
+                run.woken,
+                run.total
             );
-            // Small ones come and go.
-            let mut all = vec![campaign("big", "x", 1, 100)];
-            for n in 0..span.as_secs() / 10 {
-                let mut small = campaign(&format!("s{}", n % 7), &format!("{n}"), 1, 2);
-                small.messages = (expected / span.as_secs_f64() * 3.0) as u64;
-                small.from = SECOND * (10 * n) as u32;
-                all.push(small);
-            }
-            all.iter_mut().for_each(|c| c.late = late);
-            let start = World::new().now();
-            let r = run(&text, &mut all, span, 1);
-            let mut took: Vec<f64> = all[1..]
-                .iter()
-                .filter_map(|c| Some(c.ended?.since(start + c.from).as_secs_f64()))
-                .collect();
-            took.sort_by(f64::total_cmp);
-            println!(
-                "{rate} churn: used {:.3} woken {:.2} fair 6 s; took {:.1} {:.1} {:.1} of {}",
-                r.total as f64 / expected,
-                r.woken as f64 / r.total as f64,
-                took[0],
-                took[took.len() / 2],
-                took[took.len() - 1],
-                took.len()
+        }
+    }
+}
+
+#[test]
+fn campaigns_share_what_is_their_tenants() {
+    for (rate, span) in [("10/s", 20 * MINUTE), ("100/s", 2 * MINUTE)] {
+        let mut all: Vec<_> = (0..10)
+            .map(|n| campaign("a", &n.to_string(), 1, if n == 0 { 100 } else { 3 }))
+            .collect();
+        all.push(campaign("b", "x", 1, 2));
+        let run = run(&format!("messages = \"{rate}\""), &mut all, span, 1);
+        let half = run.total / 2;
+        assert!(run.sent[10].abs_diff(half) * 20 <= half, "{run:?}");
+        for sent in &run.sent[..10] {
+            assert!(sent.abs_diff(half / 10) * 10 <= half, "{run:?}");
+        }
+    }
+}
+
+#[test]
+fn a_campaign_in_many_lanes_does_not_keep_small_ones_waiting_that_come_and_go() {
+    for (rate, per_second) in [("2/s", 2), ("10/s", 10), ("100/s", 100)] {
+        let mut all = vec![campaign("big", "x", 1, 100)];
+        for n in 0..30 {
+            // As many as go in six seconds of every ten.
+            all.push(Campaign {
+                messages: 3 * per_second,
+                from: 10 * SECOND * n,
+                ..campaign(&(n % 7).to_string(), &n.to_string(), 1, 2)
+            });
+        }
+        let start = World::new().now();
+        let run = run(&format!("messages = \"{rate}\""), &mut all, 5 * MINUTE, 1);
+        let expected = 300 * per_second;
+        assert!(run.total.abs_diff(expected) * 50 <= expected, "{run:?}");
+        for small in &all[1..] {
+            let took = small.ended.map(|ended| ended.since(start + small.from));
+            assert!(
+                took.is_some_and(|took| took <= 8 * SECOND),
+                "{rate} {took:?}"
             );
+        }
+    }
+}
+
+#[test]
+fn campaigns_without_number_take_no_more_room_than_many() {
+    let (world, limit) = World::with("messages = \"1/h\"");
+    assert_eq!(limit.message(ANYBODY, world.now()), Ok(()));
+    for n in 0..10_000 {
+        let asker = campaign("a", &n.to_string(), 1, 1).asker;
+        let full = limit.message(asker, world.now()).unwrap_err();
+        assert!(full.until <= world.now() + HOUR);
+    }
+    world.wait(HOUR);
+    assert_eq!(world.passing(&limit), 1);
+}
+
+prop_compose! {
+    fn backlogged(tenant: &'static str)(
+        weight in 1_u32..8,
+        lanes in 1_usize..60,
+        late in 0_u64..60,
+        busy in prop_oneof![2 => Just(0_u64), 1 => 1_u64..40],
+    ) -> Campaign {
+        // Enough lanes that some wait while others are busy or late.
+        let lanes = if busy + late > 2 { lanes + 10 } else { lanes };
+        Campaign { late, busy, ..campaign(tenant, "x", weight, lanes) }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// Over a long time two that both have mail have as much as their weights say, and together all there is.
+    #[test]
+    fn two_that_wait_have_their_shares_within_a_tenth(
+        one in backlogged("a"),
+        two in backlogged("b"),
+        rate in prop::sample::select(&[1_u64, 3, 10, 30, 100][..]),
+        seed in any::<u64>(),
+    ) {
+        let weights = [one.weight, two.weight].map(u64::from);
+        let span = SECOND * u32::try_from(6_000 / rate).unwrap();
+        let text = format!("messages = \"{rate}/s\"");
+        let run = run(&text, &mut [one, two], span, seed);
+        prop_assert!(run.total.abs_diff(6_000) * 50 <= 6_000, "{run:?}");
+        let all = weights[0] + weights[1];
+        for (sent, weight) in run.sent.iter().zip(weights) {
+            let share = run.total * weight;
+            prop_assert!((sent * all).abs_diff(share) * 10 <= share, "{run:?}");
         }
     }
 }

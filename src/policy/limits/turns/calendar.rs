@@ -57,8 +57,8 @@ impl Calendar {
         let mut turn = turn;
         while turn < end {
             let number = self.number(turn);
-            let before = u64::from(self.told_about(turn)) * interval;
-            let begins = Moment::default().after(number * self.length);
+            let before = u64::from(self.told_about(turn)).saturating_mul(interval);
+            let begins = Moment::default().after(number.saturating_mul(self.length));
             if before < self.length {
                 return Some(turn.max(begins.after(before)));
             }
@@ -88,3 +88,51 @@ impl Calendar {
 
 /// Stretches that are kept: what comes later is so far away that it does not matter.
 const MOST: usize = 1_024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: u64 = 1_000_000_000;
+
+    fn at(seconds: u64) -> Moment {
+        Moment::default().after(seconds * SECOND)
+    }
+
+    #[test]
+    fn of_a_slow_number_each_message_is_told_to_one() {
+        let mut calendar = Calendar::default();
+        calendar.turn_to(at(100), SECOND);
+        for second in 100..103 {
+            assert_eq!(calendar.find(at(100), at(105), SECOND), Some(at(second)));
+            calendar.tell(at(second));
+        }
+        assert!(!calendar.is_free(at(102)) && calendar.is_free(at(103)));
+        assert_eq!(calendar.find(at(100), at(103), SECOND), None);
+        calendar.turn_to(at(102), SECOND);
+        assert_eq!(calendar.find(at(102), at(105), SECOND), Some(at(103)));
+        calendar.turn_to(at(1_000), SECOND);
+        assert_eq!(calendar.told.len(), 0, "what is over is forgotten");
+    }
+
+    #[test]
+    fn of_a_fast_number_a_stretch_is_told_to_as_many_as_can_go_in_it() {
+        let (mut calendar, milli) = (Calendar::default(), SECOND / 1_000);
+        calendar.turn_to(at(100), 10 * milli);
+        let told = (0..6).map(|_| {
+            let turn = calendar.find(at(100), at(101), 10 * milli);
+            calendar.tell(turn.unwrap());
+            turn.unwrap().since(at(100)) / milli
+        });
+        assert_eq!(told.collect::<Vec<_>>(), [0, 10, 20, 30, 40, 50]);
+    }
+
+    #[test]
+    fn what_is_far_away_takes_no_room() {
+        let mut calendar = Calendar::default();
+        calendar.turn_to(at(100), 1);
+        calendar.tell(at(1_000_000));
+        calendar.tell(at(1));
+        assert_eq!(calendar.told.len(), 0);
+    }
+}

@@ -1,18 +1,16 @@
-//! Turns: refused callers come again one after another, transactional mail before marketing.
+//! Turns of callers without names: each a moment of its own.
 
 use crate::policy::limits::cells::Moment;
 
 /// The next moment that no refused caller has been told yet.
 ///
-/// A turn is a hint and never a right: governor alone decides who passes, so a wrong turn costs a wake-up in vain or some
-/// waiting, and can never cost the rate. Callers have no names here, and some never come, so the line cannot be exact;
-/// three things keep it near the truth.
+/// Callers have no names here, and some never come, so the line cannot be exact; three things keep it near the truth.
 ///
 /// * Time: a turn that has passed is forgotten by itself, come or not come. When all callers come, the line is as long
 ///   as there are callers, each at its own moment, and each message costs one wake-up.
 /// * A full bucket: as long as callers come at their turns, cells are taken as they come back, and the bucket never fills.
-///   Who finds it full knows that turns were told to callers who did not come, and the line [starts
-///   anew](Line::start_anew). Were they merely late, they are told another turn.
+///   Who finds it full knows that turns were told to callers who did not come, and the line starts
+///   anew. Were they merely late, they are told another turn.
 /// * [`LONGEST`]: no turn lies further behind the first free moment, for a sleeper cannot be told that those before it are
 ///   gone. A longer line begins again at its front, where two callers then have the same turn and one asks in vain.
 #[derive(Debug, Default)]

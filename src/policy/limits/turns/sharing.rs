@@ -1,9 +1,19 @@
 //! Turns of parties that share a number.
+//!
+//! Each party counts what it has had: a message counts the more, the less its tenant weighs and the more campaigns of that
+//! wait. Beside it goes what a party would have had that always had its share. Who has had less than that is told an
+//! early turn, who has had more a late one; see [`Plan`]. That alone would be fair if all came at their turns. Because some
+//! do not, what there is is kept for a tenth of a second for who has had least of those whose turn has come.
+//!
+//! * Nothing is lost by it: who finds that nobody is told to come for the next message is told to come for it, whatever
+//!   it has had. So a party that has nothing left leaves nothing unused.
+//! * Nobody is owed much: what a party is short of, or ahead by, counts up to a few messages and a tenth of a second.
+//! * A party is forgotten a second after its last turn, and what it weighed with it.
 
 use super::PATIENCE;
-use super::calendar::{Calendar, SHORTEST};
-use super::line::LONGEST;
+use super::calendar::Calendar;
 use super::party::Party;
+use super::plan::{Plan, UNIT};
 use crate::policy::limits::cells::Moment;
 use std::collections::{BTreeSet, HashMap, VecDeque};
 
@@ -16,7 +26,7 @@ pub(super) struct Sharing {
     weight: u64,
     /// What each would have had who always had its share.
     reached: u128,
-    /// Told turns for which there was no room.
+    /// Nanoseconds by which the last turn was put off for which there was no room, going round.
     crowded: u64,
     /// Members that were told to come, by when first.
     due: BTreeSet<(Moment, u64)>,
@@ -42,68 +52,16 @@ struct Tenant {
     campaigns: u32,
 }
 
-/// When the messages of a party can go, where all have what is theirs.
-struct Plan {
-    earliest: Moment,
-    /// Nanoseconds from one message to the next, and to the next of this party.
-    interval: u64,
-    period: u64,
-    /// Of all tenants.
-    weight: u64,
-    cost: u128,
-    had: u128,
-    reached: u128,
-}
-
-impl Plan {
-    /// The first message to which nobody is told to come.
-    fn wish(&self, told: &VecDeque<Moment>) -> Moment {
-        let (told_to, most) = (
-            told.len() as u64,
-            (self.longest() / self.period.max(1)).max(1),
-        );
-        let at_once = 1 + told_to / most;
-        let (mut first, mut last) = (0, told_to / at_once);
-        while first < last {
-            let middle = first + (last - first) / 2;
-            let near = self.turn(middle).after(SHORTEST.max(self.period / 2));
-            let covered = told.partition_point(|turn| *turn <= near) as u64;
-            if covered / at_once <= middle {
-                last = middle;
-            } else {
-                first = middle + 1;
-            }
-        }
-        self.turn(first)
-    }
-
-    /// When its message `number` can go.
-    fn turn(&self, number: u64) -> Moment {
-        let tag = self.had + self.cost * u128::from(number);
-        let behind = tag.saturating_sub(self.reached);
-        let messages = behind * u128::from(self.weight) / UNIT;
-        let messages = u64::try_from(messages).unwrap_or(u64::MAX);
-        self.earliest.after(self.interval.saturating_mul(messages))
-    }
-
-    fn longest(&self) -> u64 {
-        let longest = self.period.saturating_mul(LONGEST / self.interval);
-        longest.clamp(LONGEST, MOST_LONGEST)
-    }
-}
-
 impl Member {
     fn due(&self) -> Option<Moment> {
         self.told.front().copied()
     }
 }
 
-/// What one message counts for the only campaign of a tenant of weight 1.
-const UNIT: u128 = 1 << 40;
 /// Nanoseconds after which a party is gone of which nothing is heard: what a connection may take over a message.
 const GRACE: u64 = 1_000_000_000;
-/// As [`LONGEST`], of a party that shares.
-const MOST_LONGEST: u64 = 4 * LONGEST;
+/// Parties that have turns of their own, and turns of one that are kept in mind.
+const MOST: usize = 4_096;
 
 impl Sharing {
     pub fn is_empty(&self) -> bool {
@@ -112,6 +70,7 @@ impl Sharing {
 
     /// Somebody of a party asks: it came to its turn, if one was due.
     pub fn come(&mut self, party: Party, now: Moment) {
+        let party = self.known(party);
         self.forget(now);
         self.miss(now);
         let first = self.members.get(&party.campaign).and_then(Member::due);
@@ -122,7 +81,7 @@ impl Sharing {
 
     /// Whether somebody else's turn has come who has had less.
     pub fn is_kept_from(&self, party: Party, now: Moment) -> bool {
-        let id = party.campaign;
+        let id = self.known(party).campaign;
         let had = self.members.get(&id).map_or(self.reached, |m| m.had);
         let due = self.due.range(..=(now, u64::MAX));
         let mut others = due.filter(|(_, other)| *other != id);
@@ -134,6 +93,7 @@ impl Sharing {
         if self.members.is_empty() {
             return;
         }
+        let party = self.known(party);
         self.enter(party, now, interval);
         let (cost, share) = (self.cost(party.tenant), self.share());
         self.reached += share;
@@ -144,6 +104,7 @@ impl Sharing {
 
     /// What was [charged](Sharing::charge) did not go.
     pub fn refund(&mut self, party: Party) {
+        let party = self.known(party);
         let (cost, share) = (self.cost(party.tenant), self.share());
         if let Some(member) = self.members.get_mut(&party.campaign) {
             member.had = member.had.saturating_sub(cost);
@@ -153,6 +114,7 @@ impl Sharing {
 
     /// A turn for who is refused at `now`. A message can go at `earliest`, and one more every `interval` nanoseconds.
     pub fn turn(&mut self, party: Party, now: Moment, earliest: Moment, interval: u64) -> Moment {
+        let party = self.known(party);
         self.enter(party, now, interval);
         self.calendar.turn_to(now, interval);
         let plan = self.plan(party, earliest, interval);
@@ -161,17 +123,31 @@ impl Sharing {
         let turn = if wish > earliest && self.calendar.is_free(earliest) {
             earliest
         } else {
-            let end = wish.after(plan.period);
-            let found = self.calendar.find(wish, end, interval);
+            let span = plan.period.min(plan.last().since(wish));
+            let found = self.calendar.find(wish, wish.after(span), interval);
             found.unwrap_or_else(|| {
                 // Not all at once.
                 self.crowded = self.crowded.wrapping_add(interval);
-                wish.after(self.crowded % plan.period.max(1) / interval * interval)
+                wish.after(self.crowded % span.max(1) / interval * interval)
             })
         };
         self.calendar.tell(turn);
         self.tell(party.campaign, turn);
         turn
+    }
+
+    /// Where there are very many, new campaigns count as one of their tenant, and new tenants as one.
+    fn known(&self, party: Party) -> Party {
+        if self.members.len() < MOST || self.members.contains_key(&party.campaign) {
+            return party;
+        }
+        match self.tenants.contains_key(&party.tenant) {
+            true => Party {
+                campaign: party.tenant,
+                ..party
+            },
+            false => Party::all(),
+        }
     }
 
     fn plan(&self, party: Party, earliest: Moment, interval: u64) -> Plan {
@@ -236,6 +212,9 @@ impl Sharing {
         };
         let before = member.due();
         member.until = member.until.max(turn.after(GRACE));
+        if member.told.len() >= MOST {
+            return;
+        }
         let place = member.told.partition_point(|told| *told <= turn);
         member.told.insert(place, turn);
         self.change_due(id, before);
