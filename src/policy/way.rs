@@ -3,6 +3,7 @@
 use super::hours::Hours;
 use super::limits::{Asker, Full, Limit, Party, Seat};
 use super::providers::Provider;
+use super::reputation::{Reputation, Slice};
 use super::settings::Terms;
 use super::sources::Source;
 use super::suspension::Suspensions;
@@ -40,6 +41,9 @@ pub struct Flow {
     pub(super) terms: Arc<Terms>,
     /// Of the tenant and of the campaign, where the mail names them.
     pub(super) limits: SmallVec<[Arc<Limit>; 2]>,
+    pub(super) reputation: Reputation,
+    /// Of what its reputation is.
+    pub(super) slices: SmallVec<[Slice; 2]>,
 }
 
 /// The answer to "may this go now?".
@@ -168,9 +172,12 @@ impl Way {
         if let Err(closed) = self.window(flow.stream, now) {
             return Admission::Flow(closed.into());
         }
+        if let Some(hold) = flow.reputation.holding(&flow.slices, now) {
+            return Admission::Flow(Held::Reputation(hold).into());
+        }
         let mut lease = Lease::new(flow.asker());
-        if let Err(full) = flow.take(&mut lease, now) {
-            return full;
+        if let Some(refused) = flow.take(&mut lease, now) {
+            return refused;
         }
         for limit in &self.limits {
             if let Err(full) = limit.message(lease.asker, now) {
@@ -315,21 +322,27 @@ impl Flow {
         hours.map_or(Ok(()), |hours| hours.open(self.stream, now))
     }
 
-    fn take(&self, lease: &mut Lease, now: Timestamp) -> Result<(), Admission> {
+    /// Takes what its tenant and its campaign are held to, or says who is refused.
+    fn take(&self, lease: &mut Lease, now: Timestamp) -> Option<Admission> {
         for (at, limit) in self.limits.iter().enumerate() {
             let refused = |full: Full| match at == 0 && self.has_tenant {
                 true => Admission::Tenant(full.into()),
                 false => Admission::Flow(full.into()),
             };
-            let shares = |full: Full| match self.stream {
-                Stream::Marketing if limit.is_shared() => Admission::Flow(full.into()),
-                _ => refused(full),
-            };
-            limit.message(lease.asker, now).map_err(shares)?;
+            if let Err(full) = limit.message(lease.asker, now) {
+                let has_turns = self.stream == Stream::Marketing && limit.is_shared();
+                return Some(match has_turns {
+                    true => Admission::Flow(full.into()),
+                    false => refused(full),
+                });
+            }
             lease.taken.push(Arc::clone(limit));
-            lease.seats.push(limit.connection(now).map_err(refused)?);
+            match limit.connection(now) {
+                Ok(seat) => lease.seats.push(seat),
+                Err(full) => return Some(refused(full)),
+            }
         }
-        Ok(())
+        None
     }
 }
 
