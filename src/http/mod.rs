@@ -14,6 +14,7 @@
 //! | `POST /api/v1/warmup/{order}`| [`Pause`], [`Resume`] or [`Set`] → [`Steered`] |
 //! | `GET /api/v1/sources`        | our addresses: a list of [`SourceEntry`] |
 //! | `POST /api/v1/sources/lift`  | suspensions end: [`Lift`] → [`Lifted`] |
+//! | `GET /api/v1/replies`       | refusals by pattern, the most frequent first: [`WhichReplies`] → a list of [`ReplyPattern`] |
 //!
 //! Orders are JSON, whatever their content type says. Errors are `{"error": "…"}` with 400, 401, 404, 405, 408, 413, 422 or 503. The daemon behind it is a [`Control`].
 
@@ -24,6 +25,7 @@ mod config;
 mod entry;
 pub mod explain;
 mod problem;
+mod replies;
 mod server;
 mod sources;
 mod traffic;
@@ -35,9 +37,11 @@ pub use config::Config;
 pub use entry::{Listed, QueueEntry, QueueRecipient};
 pub use explain::{Advice, Keys, Question, Verdict, Window};
 pub use problem::Refusal;
+pub use replies::WhichReplies;
 pub use sources::{Lift, Lifted, Membership, SourceEntry};
 pub use warmup::{Pause, Resume, Set, Steer, Steered, WhichWarmup};
 
+use crate::bounce::replies::ReplyPattern;
 use crate::mail::MessageId;
 use crate::policy::warmup::Position;
 use crate::queue::Selector;
@@ -96,6 +100,9 @@ pub trait Control: Send + Sync + 'static {
 
     /// Every source, by name.
     fn sources(&self) -> Vec<SourceEntry>;
+
+    /// What refusals were heard, by pattern, the most frequent first.
+    fn replies(&self) -> Vec<ReplyPattern>;
 
     /// Ends suspensions of a source.
     ///

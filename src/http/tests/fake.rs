@@ -130,6 +130,10 @@ impl Control for Daemon {
         vec![sample::source()]
     }
 
+    fn replies(&self) -> Vec<ReplyPattern> {
+        vec![sample::reply(true), sample::reply(false)]
+    }
+
     fn lift(&self, order: &Lift) -> Result<Lifted, Refusal> {
         let Lift {
             source,
