@@ -251,7 +251,12 @@ fn is_own_code(word: &str) -> bool {
 
 /// What was said, without the names of mailboxes.
 fn example(seen: &Seen<'_>, text: &str) -> String {
-    let mut example = codes(seen);
+    // A notice has the codes in its text.
+    let is_whole = text.starts_with(|c: char| c.is_ascii_digit());
+    let mut example = match is_whole {
+        true => String::new(),
+        false => codes(seen),
+    };
     for word in text.split_whitespace() {
         if example.len() + word.len() >= LONGEST {
             break;
@@ -265,4 +270,147 @@ fn example(seen: &Seen<'_>, text: &str) -> String {
         }
     }
     example
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::rules::{Classifier, Said};
+    use super::*;
+    use proptest::prelude::*;
+
+    fn note(replies: &Replies, classifier: &Classifier, text: &str, minute: u64) {
+        let said = Said {
+            text,
+            provider: Some("google"),
+            ..Said::default()
+        };
+        let seen = Seen::of(&said);
+        let now = Timestamp::from_millis(minute * 60_000);
+        replies.note(&seen, text, classifier.ruling(&seen), now);
+    }
+
+    #[test]
+    fn replies_that_differ_in_names_and_numbers_are_one_pattern() {
+        let (replies, classifier) = (Replies::default(), Classifier::new().unwrap());
+        note(
+            &replies,
+            &classifier,
+            "550 5.1.1 <ann@example.net> user unknown [192.0.2.1] q1w2e3r4t5y6",
+            1,
+        );
+        note(
+            &replies,
+            &classifier,
+            "550-5.1.1 <ben@example.org> user unknown\n550 5.1.1 [2001:db8::1] a9b8c7d6e5f4g3",
+            5,
+        );
+        let patterns = replies.patterns();
+        assert_eq!(patterns.len(), 1, "{patterns:#?}");
+        let ReplyPattern {
+            pattern,
+            count,
+            first,
+            last,
+            example,
+            ..
+        } = &patterns[0];
+        assert_eq!(pattern, "550 5.1.1 <@> user unknown {ip} {id}");
+        assert_eq!((*count, last.since(*first).as_secs()), (2, 240));
+        assert_eq!(
+            example,
+            "550 5.1.1 <@> user unknown [192.0.2.1] q1w2e3r4t5y6"
+        );
+        assert_eq!(patterns[0].rule.as_deref(), Some("unknown-user"));
+        assert!(patterns[0].matched && !patterns[0].help.is_empty());
+        assert_eq!(replies.unmatched_total(), 0);
+    }
+
+    #[test]
+    fn what_no_rule_knows_is_counted_apart_until_one_does() {
+        let (replies, classifier) = (Replies::default(), Classifier::new().unwrap());
+        note(&replies, &classifier, "550 wibble 7", 1);
+        note(&replies, &classifier, "550 wibble 8", 2);
+        assert_eq!(replies.unmatched_total(), 2);
+        let patterns = replies.patterns();
+        assert_eq!(
+            (&*patterns[0].pattern, patterns[0].matched),
+            ("550 wibble {n}", false)
+        );
+        let rule: super::super::rules::RuleConfig =
+            toml::from_str("name = 'w'\nclass = 'block'\ntext = ['wibble']").unwrap();
+        note(
+            &replies,
+            &Classifier::with(&[rule]).unwrap(),
+            "550 wibble 9",
+            3,
+        );
+        let patterns = replies.patterns();
+        assert_eq!(patterns.len(), 1);
+        assert_eq!(
+            (patterns[0].matched, patterns[0].class),
+            (true, BounceClass::Block)
+        );
+        assert_eq!(replies.unmatched_total(), 2);
+    }
+
+    #[test]
+    fn what_is_frequent_stays_when_the_table_is_full() {
+        let (replies, classifier) = (Replies::default(), Classifier::new().unwrap());
+        let word = |n: u32| -> String {
+            let digits = n.to_string();
+            let letters = digits.bytes().map(|b| char::from(b - b'0' + b'a'));
+            letters.collect()
+        };
+        for n in 0..3_000 {
+            note(&replies, &classifier, &format!("550 odd{}", word(n)), 1);
+            note(&replies, &classifier, "550 wibble", 1);
+        }
+        let patterns = replies.patterns();
+        assert_eq!(patterns.len(), MOST);
+        assert_eq!(
+            (&*patterns[0].pattern, patterns[0].count),
+            ("550 wibble", 3_000)
+        );
+        assert_eq!(patterns[0].over, 0);
+        assert!(patterns[1].over > 0);
+        assert_eq!(replies.unmatched_total(), 6_000);
+    }
+
+    #[test]
+    fn words_that_differ_are_told_by_kind() {
+        for (word, expected) in [
+            ("https://help.example", "{url}"),
+            ("[192.0.2.1]", "{ip}"),
+            ("client[192.0.2.1]:", "{ip}"),
+            ("(2001:db8::1)", "{ip}"),
+            ("mx1.example.net", "{host}"),
+            ("<mx1.example.net>:", "{host}"),
+            ("2026-11-03T15:00:00", "{id}"),
+            ("15:00:00", "{n}"),
+            ("4.16.55.1", "{ip}"),
+            ("00000-22-225", "{n}"),
+            ("v14si1155795plk.134", "{id}"),
+            ("(S3140)", "(S3140)"),
+            ("[TSS04]", "[TSS04]"),
+            ("OFR006_102", "OFR006_102"),
+            ("wait...", "wait..."),
+            ("<@>...", "<@>..."),
+            ("-", "-"),
+        ] {
+            assert_eq!(kind(word), expected, "{word}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_reply_is_too_strange_to_count(text in any::<String>()) {
+            let seen = Seen::of(&Said { text: &text, ..Said::default() });
+            let replies = Replies::default();
+            let ruling = Ruling { finding: BounceClass::Unknown.into(), rule: None };
+            replies.note(&seen, &text, ruling, Timestamp::default());
+            let patterns = replies.patterns();
+            prop_assert_eq!(patterns.len(), 1);
+            prop_assert!(patterns[0].example.len() <= LONGEST + 16);
+        }
+    }
 }

@@ -28,15 +28,21 @@ pub struct Placed<'c> {
     pub fallback: bool,
 }
 
-/// Rules in the order in which they are asked. One pass over a text finds every expression in it; the time is linear in
-/// its length whatever the expressions are.
+/// Rules in the order in which they are asked, a group at a time.
+///
+/// One pass over a text finds every expression of a group in it; the time is linear in the length of the text whatever
+/// the expressions are. All in one pass would be faster still for texts that were seen before, but its automaton grows
+/// with the product of what is looked for: tens of megabytes, and a millisecond for each new wording.
+#[derive(Debug, Default)]
+pub struct Rules(Vec<Group>);
+
 #[derive(Debug)]
-pub struct Rules {
+struct Group {
     texts: RegexSet,
     rules: Vec<(Conditions, Rule)>,
 }
 
-/// What must hold beside each other. The position of the texts is that in [`Rules::texts`].
+/// What must hold beside each other. The position of the texts is that in [`Group::texts`].
 #[derive(Debug, Default)]
 pub struct Conditions {
     provider: Option<Box<str>>,
@@ -60,40 +66,19 @@ pub struct Enhanced {
 
 /// Memory that the expressions of one rule may take, in octets.
 const MOST_MEMORY: usize = 1 << 20;
-/// Memory for what is known of texts that were seen, in octets and for each thread that judges at a time. Too little of
-/// it makes judging slow, never wrong.
-const CACHE: usize = 8 << 20;
-
-impl Default for Rules {
-    fn default() -> Self {
-        Self {
-            texts: RegexSet::empty(),
-            rules: Vec::new(),
-        }
-    }
-}
+/// Rules of a group: 1.5 µs a reply of a known wording, 230 µs for one that is met for the first time.
+const GROUP: usize = 8;
 
 impl Rules {
     /// Notes expressions that cannot be used, and goes without any rule then.
     pub fn compile(written: &[Placed<'_>], problems: &mut Problems) -> Self {
-        let with_text = written.iter().filter(|placed| !placed.rule.text.is_empty());
-        let texts = set(with_text.map(|placed| joined(&placed.rule.text)));
-        let texts = match texts {
-            Ok(texts) => texts,
+        let groups: Result<_, _> = written.chunks(GROUP).map(Group::compile).collect();
+        match groups {
+            Ok(groups) => Self(groups),
             Err(error) => {
                 note_faults(written, &error, problems);
-                return Self::default();
+                Self::default()
             }
-        };
-        let mut next = 0..;
-        let rules = written.iter().map(|placed| {
-            let has_text = !placed.rule.text.is_empty();
-            let text = has_text.then(|| next.next()).flatten();
-            (Conditions::new(placed.rule, text), Rule::from(placed))
-        });
-        Self {
-            rules: rules.collect(),
-            texts,
         }
     }
 
@@ -104,6 +89,27 @@ impl Rules {
 
     /// Every rule of which every condition holds, in the order in which they are asked.
     pub fn all(&self, seen: &Seen<'_>) -> impl Iterator<Item = &Rule> {
+        self.0.iter().flat_map(move |group| group.fitting(seen))
+    }
+}
+
+impl Group {
+    fn compile(written: &[Placed<'_>]) -> Result<Self, regex::Error> {
+        let with_text = written.iter().filter(|placed| !placed.rule.text.is_empty());
+        let texts = set(with_text.map(|placed| joined(&placed.rule.text)))?;
+        let mut next = 0..;
+        let rules = written.iter().map(|placed| {
+            let has_text = !placed.rule.text.is_empty();
+            let text = has_text.then(|| next.next()).flatten();
+            (Conditions::new(placed.rule, text), Rule::from(placed))
+        });
+        Ok(Self {
+            rules: rules.collect(),
+            texts,
+        })
+    }
+
+    fn fitting(&self, seen: &Seen<'_>) -> impl Iterator<Item = &Rule> {
         let found = self.texts.matches(seen.text.as_bytes());
         let rules = self.rules.iter();
         let fitting = rules.filter(move |(conditions, _)| {
@@ -251,7 +257,6 @@ fn set(texts: impl Iterator<Item = String>) -> Result<RegexSet, regex::Error> {
         .case_insensitive(true)
         .unicode(false)
         .size_limit(MOST_MEMORY.saturating_mul(texts.len().max(1)))
-        .dfa_size_limit(CACHE)
         .build()
 }
 

@@ -26,7 +26,10 @@ impl<'a> Seen<'a> {
             code: said.code.filter(|code| (400..600).contains(code)),
             enhanced: said.enhanced.filter(says_something),
             text: String::with_capacity(said.text.len().min(MOST)),
-            command: said.command,
+            command: match said.command {
+                "" => answered(said.text),
+                command => command,
+            },
             provider: said.provider,
         };
         let mut end = said.text.len().min(MOST);
@@ -34,6 +37,7 @@ impl<'a> Seen<'a> {
             end -= 1;
         }
         let said_text = said.text.get(..end).unwrap_or_default();
+        let said_text = said_text.split(" (in reply to ").next().unwrap_or_default();
         for word in said_text.split_whitespace() {
             seen.take(word);
         }
@@ -96,11 +100,29 @@ impl<'a> Seen<'a> {
         (!rest.is_empty()).then_some(rest)
     }
 
-    /// Three numbers with dots are a version or a date where they do not begin as the reply code does.
+    /// Three numbers with dots amid a text are a version or a date where they do not begin as the reply code does.
     fn agrees(&self, code: EnhancedCode) -> bool {
         let class = u16::from(code.0);
-        class != 2 && code.1 <= 7 && self.code.is_none_or(|reply| reply / 100 == class)
+        let agrees = self.code.is_none_or(|reply| reply / 100 == class);
+        class != 2 && code.1 <= 7 && (agrees || self.text.is_empty())
     }
+}
+
+/// The command that Postfix names behind what a server said.
+fn answered(text: &str) -> &'static str {
+    let Some((_, command)) = text.rsplit_once("(in reply to ") else {
+        return "";
+    };
+    let commands = [
+        ("end of DATA", "."),
+        ("DATA", "DATA"),
+        ("RCPT TO", "RCPT"),
+        ("MAIL FROM", "MAIL"),
+        ("STARTTLS", "STARTTLS"),
+        ("EHLO", "EHLO"),
+    ];
+    let named = commands.iter().find(|(name, _)| command.starts_with(name));
+    named.map_or("", |(_, command)| command)
 }
 
 /// `5.0.0` is what is written where nothing is known.
@@ -181,6 +203,7 @@ mod tests {
             ("5.1.1 no", None, Some("5.1.1"), "no"),
             ("550 #5.1.0 no", Some(550), Some("5.1.0"), "no"),
             ("550 5.0.0 no", Some(550), None, "5.0.0 no"),
+            ("550 4.1.1 no", Some(550), Some("4.1.1"), "no"),
             ("550 in 451 days", Some(550), None, "in 451 days"),
             ("550 Exim 4.92.3", Some(550), None, "Exim 4.92.3"),
             ("550 Postfix 2.5.6", Some(550), None, "Postfix 2.5.6"),
@@ -201,6 +224,24 @@ mod tests {
         let seen = |enhanced| Seen::of(&said(enhanced)).enhanced;
         assert_eq!(seen(EnhancedCode(5, 0, 0)), Some(EnhancedCode(5, 1, 1)));
         assert_eq!(seen(EnhancedCode(5, 2, 2)), Some(EnhancedCode(5, 2, 2)));
+    }
+
+    #[test]
+    fn what_was_answered_is_read_where_a_notice_says_it() {
+        let seen = Seen::read("550 no (in reply to end of DATA command)", "", None);
+        assert_eq!((seen.command, &*seen.text), (".", "no"));
+        assert_eq!(
+            Seen::read("550 no (in reply to RCPT TO command)", "", None).command,
+            "RCPT"
+        );
+        assert_eq!(
+            Seen::read("550 no (in reply to X command)", "", None).command,
+            ""
+        );
+        assert_eq!(
+            Seen::read("550 no (in reply to DATA)", "MAIL", None).command,
+            "MAIL"
+        );
     }
 
     #[test]
