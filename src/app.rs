@@ -11,6 +11,7 @@ pub use control::Daemon;
 pub use live::Compiled;
 
 use crate::auth::credentials::Gate;
+use crate::bounce::replies::Replies;
 use crate::clock::Clock;
 use crate::config::{Config, Refused};
 use crate::delivery::{Collaborators, Delivery, Routing};
@@ -106,6 +107,7 @@ struct Ground {
     spool: Spool,
     store: Store,
     policy: Policy,
+    replies: Replies,
 }
 
 impl Bound {
@@ -196,6 +198,7 @@ impl App {
             certificates: certificates.into_iter().flatten().collect(),
             delivery,
             policy: ground.policy,
+            replies: ground.replies,
             store: ground.store,
             spool: ground.spool,
             events: ground.events,
@@ -333,6 +336,7 @@ impl Ground {
             spool,
             store,
             policy,
+            replies: Replies::default(),
         })
     }
 
@@ -378,6 +382,8 @@ impl Ground {
             policy: self.policy.clone(),
             store: self.store.clone(),
             notices: Arc::clone(&self.lives.bounce),
+            classifier: Arc::clone(&self.lives.classifier),
+            replies: self.replies.clone(),
             tenants: Arc::clone(&self.lives.tenants),
             own_addresses: own.into(),
             hostname: config.hostname.as_str().into(),
@@ -412,6 +418,12 @@ impl Ground {
             "connections_out",
             "Outbound connections, open or opening",
             delivery.open_connections(),
+        );
+        let replies = self.replies.clone();
+        self.metrics.counter(
+            "replies_unmatched",
+            "Refusals that no bounce rule knows, once a recipient",
+            move || replies.unmatched_total(),
         );
         self.traffic_gauges();
     }

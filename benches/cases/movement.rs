@@ -294,6 +294,8 @@ async fn delivery(dir: &Path, queue: Queue) -> Delivery {
         policy,
         store,
         notices: live(bounce::Config::default()),
+        classifier: live(Classifier::new().expect("the shipped rules")),
+        replies: Replies::default(),
         own_addresses: Arc::new([]),
         hostname: HOSTNAME.into(),
         intake: Arc::new(intake),

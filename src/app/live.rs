@@ -3,6 +3,7 @@
 use crate::auth::credentials::Tenants;
 use crate::auth::dkim::Signers;
 use crate::bounce;
+use crate::bounce::rules::Classifier;
 use crate::config::Config;
 use crate::delivery::{Parts, Routing};
 use crate::intake;
@@ -21,6 +22,7 @@ pub struct Compiled {
     tenants: Tenants,
     intake: intake::Config,
     bounce: bounce::Config,
+    classifier: Classifier,
     limits: Limits,
 }
 
@@ -32,6 +34,7 @@ pub struct Lives {
     pub tenants: Live<Tenants>,
     pub intake: Live<intake::Config>,
     pub bounce: Live<bounce::Config>,
+    pub classifier: Live<Classifier>,
     pub limits: Live<Limits>,
 }
 
@@ -46,15 +49,20 @@ impl Compiled {
         let signers = Signers::load(&config.dkim, base);
         let tenants = Tenants::load(&config.tenant, base);
         let settings = config.policy();
-        let (signers, tenants, settings) = match (signers, tenants, settings) {
-            (Ok(signers), Ok(tenants), Ok(settings)) => (signers, tenants, settings),
-            (signers, tenants, settings) => {
-                let mut problems = signers.err().unwrap_or_default();
-                problems.0.extend(tenants.err().unwrap_or_default().0);
-                problems.0.extend(settings.err().unwrap_or_default().0);
-                return Err(problems);
-            }
-        };
+        let classifier = Classifier::with(&config.bounce_rule);
+        let (signers, tenants, classifier, settings) =
+            match (signers, tenants, classifier, settings) {
+                (Ok(signers), Ok(tenants), Ok(classifier), Ok(settings)) => {
+                    (signers, tenants, classifier, settings)
+                }
+                (signers, tenants, classifier, settings) => {
+                    let mut problems = signers.err().unwrap_or_default();
+                    problems.0.extend(tenants.err().unwrap_or_default().0);
+                    problems.0.extend(classifier.err().unwrap_or_default().0);
+                    problems.0.extend(settings.err().unwrap_or_default().0);
+                    return Err(problems);
+                }
+            };
         let compiled = Self {
             routing: Routing::new(Parts {
                 delivery: &config.delivery,
@@ -65,6 +73,7 @@ impl Compiled {
             tenants,
             intake: config.intake.clone(),
             bounce: config.bounce.clone(),
+            classifier,
             limits: Limits {
                 max_message_size: config.intake.max_message,
                 ..config.smtp.clone()
@@ -85,6 +94,7 @@ impl Lives {
             tenants: live(compiled.tenants),
             intake: live(compiled.intake),
             bounce: live(compiled.bounce),
+            classifier: live(compiled.classifier),
             limits: live(compiled.limits),
         }
     }
@@ -96,6 +106,7 @@ impl Lives {
         self.tenants.store(Arc::new(compiled.tenants));
         self.intake.store(Arc::new(compiled.intake));
         self.bounce.store(Arc::new(compiled.bounce));
+        self.classifier.store(Arc::new(compiled.classifier));
         self.limits.store(Arc::new(compiled.limits));
     }
 }

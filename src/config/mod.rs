@@ -73,6 +73,8 @@ pub struct Config {
     pub retry: queue::Config,
     /// What is done when mail fails.
     pub bounce: bounce::Config,
+    /// What refusals mean, beside what is known already.
+    pub bounce_rule: Vec<bounce::rules::RuleConfig>,
     /// Which certificates of next hops are trusted.
     pub tls: tls::client::Config,
     /// The HTTP face: metrics, health and the API.
@@ -107,6 +109,7 @@ impl Default for Config {
             delivery: delivery::Config::default(),
             retry: queue::Config::default(),
             bounce: bounce::Config::default(),
+            bounce_rule: Vec::new(),
             tls: tls::client::Config::default(),
             http: http::Config::default(),
             events: events::Config::default(),
@@ -152,6 +155,7 @@ impl Config {
         self.delivery.validate("delivery", problems);
         self.retry.validate("retry", problems);
         self.bounce.validate("bounce", problems);
+        bounce::rules::validate(&self.bounce_rule, problems);
         self.tls.validate("tls", problems);
         self.http.validate("http", problems);
         self.events.validate("events", problems);

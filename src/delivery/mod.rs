@@ -30,6 +30,8 @@ pub use routing::{NextHop, Parts, Route, Routing, Terms};
 
 use crate::auth::credentials::Tenants;
 use crate::bounce;
+use crate::bounce::replies::Replies;
+use crate::bounce::rules::Classifier;
 use crate::clock::Clock;
 use crate::dns::Resolver;
 use crate::events::Events;
@@ -72,6 +74,8 @@ pub struct Collaborators {
     pub policy: Policy,
     pub store: Store,
     pub notices: Live<bounce::Config>,
+    pub classifier: Live<Classifier>,
+    pub replies: Replies,
     pub tenants: Live<Tenants>,
     /// Addresses at which we take mail: an MX that leads there is a loop.
     pub own_addresses: Arc<[IpAddr]>,

@@ -62,6 +62,8 @@ async fn delivery(dir: &std::path::Path) -> Delivery {
         policy,
         store,
         notices: live(bounce::Config::default()),
+        classifier: live(Classifier::new().unwrap()),
+        replies: Replies::default(),
         tenants: live(Tenants::load(&[], dir).unwrap()),
         own_addresses: Arc::new([]),
         hostname: "mta.test".into(),

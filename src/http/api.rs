@@ -3,6 +3,7 @@
 use super::access::{Access, guard};
 use super::body::Body;
 use super::problem::Problem;
+use super::replies;
 use super::server::PATIENCE;
 use super::suppression;
 use super::traffic;
@@ -33,6 +34,7 @@ pub fn router<C: Control>(control: Arc<C>, access: Access) -> Router {
         .route("/api/v1/warmup", get(traffic::warmups::<C>))
         .route("/api/v1/warmup/{name}", post(traffic::steer::<C>))
         .route("/api/v1/sources", get(traffic::sources::<C>))
+        .route("/api/v1/replies", get(replies::heard::<C>))
         .route("/api/v1/sources/lift", post(traffic::lift::<C>))
         .route("/api/v1/suppressions", get(suppression::list::<C>))
         .route("/api/v1/suppressions/check", get(suppression::check::<C>))
