@@ -15,6 +15,8 @@
 //! | `GET /api/v1/sources`        | our addresses: a list of [`SourceEntry`] |
 //! | `POST /api/v1/sources/lift`  | suspensions end: [`Lift`] → [`Lifted`] |
 //! | `GET /api/v1/replies`       | refusals by pattern, the most frequent first: [`WhichReplies`] → a list of [`ReplyPattern`] |
+//! | `GET /api/v1/reputation`     | rates by slice: [`WhichReputation`] → a list of rows |
+//! | `POST /api/v1/reputation/release` | a slice that is held may send again: [`Release`] → [`Released`] |
 //!
 //! Orders are JSON, whatever their content type says. Errors are `{"error": "…"}` with 400, 401, 404, 405, 408, 413, 422 or 503. The daemon behind it is a [`Control`].
 
@@ -26,6 +28,7 @@ mod entry;
 pub mod explain;
 mod problem;
 mod replies;
+mod reputation;
 mod server;
 mod sources;
 mod traffic;
@@ -38,11 +41,13 @@ pub use entry::{Listed, QueueEntry, QueueRecipient};
 pub use explain::{Advice, Keys, Question, Verdict, Window};
 pub use problem::Refusal;
 pub use replies::WhichReplies;
+pub use reputation::{Release, Released, WhichReputation};
 pub use sources::{Lift, Lifted, Membership, SourceEntry};
 pub use warmup::{Pause, Resume, Set, Steer, Steered, WhichWarmup};
 
 use crate::bounce::replies::ReplyPattern;
 use crate::mail::MessageId;
+use crate::policy::reputation::Row;
 use crate::policy::warmup::Position;
 use crate::queue::Selector;
 use serde::{Deserialize, Serialize};
@@ -103,6 +108,18 @@ pub trait Control: Send + Sync + 'static {
 
     /// What refusals were heard, by pattern, the most frequent first.
     fn replies(&self) -> Vec<ReplyPattern>;
+
+    /// Rates of slices of the mail, the worst first.
+    ///
+    /// # Errors
+    /// There is no such kind of slice, or no such window.
+    fn reputations(&self, which: &WhichReputation) -> Result<Vec<Row>, Refusal>;
+
+    /// Lets a slice go that is held.
+    ///
+    /// # Errors
+    /// The text names no slice.
+    fn release(&self, order: &Release) -> impl Future<Output = Result<Released, Refusal>> + Send;
 
     /// Ends suspensions of a source.
     ///
