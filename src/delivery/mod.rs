@@ -19,6 +19,7 @@ mod pace;
 mod room;
 mod routing;
 mod settle;
+mod sift;
 
 pub use config::{Config, RouteConfig};
 pub use explain::{Subject, Verdict as Explained};
@@ -127,6 +128,8 @@ struct Batch {
     going: Option<Going>,
     /// What the recipients came to so far.
     outcomes: Vec<(u16, Disposition)>,
+    /// Recipients whose mail failed before: a delivery is worth telling.
+    failing: Vec<u16>,
 }
 
 /// What a batch that is on its way goes by.
@@ -329,6 +332,9 @@ impl Delivery {
         let Some(mut batch) = self.plan(lane, waiters, lease).await else {
             return;
         };
+        if !self.sift(&mut batch).await {
+            return;
+        }
         while let Some(mut part) = batch.next_part() {
             let fate = self.attempt(lane, link, &mut batch, &mut part).await;
             if matches!(fate, Fate::Moved) {
@@ -393,6 +399,7 @@ impl Delivery {
                 routing,
                 going,
                 outcomes: Vec::new(),
+                failing: Vec::new(),
             }),
             Err(error) => {
                 self.unreadable(&jobs, &error);
