@@ -11,6 +11,8 @@ pub use control::Daemon;
 pub use live::Compiled;
 
 use crate::auth::credentials::Gate;
+use crate::auth::token_keys;
+use crate::books::{Books, BooksError};
 use crate::clock::Clock;
 use crate::config::{Config, Refused};
 use crate::delivery::{Collaborators, Delivery, Routing};
@@ -79,6 +81,8 @@ pub enum StartError {
     Spool(#[from] spool::OpenError),
     #[error(transparent)]
     Store(#[from] store::OpenError),
+    #[error(transparent)]
+    Books(#[from] BooksError),
     /// It is there, and cannot be read.
     #[error(transparent)]
     State(#[from] StoreError),
@@ -105,6 +109,7 @@ struct Ground {
     spool: Spool,
     store: Store,
     policy: Policy,
+    books: Books,
 }
 
 impl Bound {
@@ -157,6 +162,8 @@ impl App {
             sinks,
         } = setup;
         let refuse = |problems| StartError::Config(Refused::located(file.as_deref(), problems));
+        token_keys::provide(&config.return_path, &config.data_dir)
+            .map_err(failed("the key of tokens in data_dir/keys"))?;
         let (compiled, settings) = Compiled::new(&config).map_err(refuse)?;
         let lives = Lives::new(compiled);
         let access = http::Access::load(&config.http)
@@ -195,6 +202,7 @@ impl App {
             certificates: certificates.into_iter().flatten().collect(),
             delivery,
             policy: ground.policy,
+            books: ground.books,
             store: ground.store,
             spool: ground.spool,
             events: ground.events,
@@ -266,6 +274,7 @@ impl App {
         sessions.close();
         sessions.wait().await;
         daemon.delivery.stop(PATIENCE).await;
+        daemon.books.close().await;
         moving.abort();
         policing.cancel();
         let kept = keeping.await;
@@ -306,6 +315,9 @@ impl Ground {
         sinks.push(Box::new(Operators));
         let events = Events::new(clock.clone(), sinks);
         let (store, policy) = remembering(config, settings, &clock, &events)?;
+        let stamps = Arc::clone(&lives.stamps);
+        let kept_for = Box::new(move || stamps.load().keys().valid_for());
+        let books = Books::open(&config.books_dir(), clock.clone(), kept_for)?;
         let queue = Queue::new(clock.clone());
         let waiting = |stored| enqueue(&queue, &lives.routing, &stored);
         let (spool, report) = Spool::open(
@@ -330,6 +342,7 @@ impl Ground {
             spool,
             store,
             policy,
+            books,
         })
     }
 
@@ -341,6 +354,7 @@ impl Ground {
             hostname: config.hostname.as_str().into(),
             signers: Arc::clone(&self.lives.signers),
             tenants: Arc::clone(&self.lives.tenants),
+            stamps: Arc::clone(&self.lives.stamps),
             spool: self.spool.clone(),
             events: self.events.clone(),
             clock: self.clock.clone(),
@@ -375,6 +389,8 @@ impl Ground {
             policy: self.policy.clone(),
             store: self.store.clone(),
             notices: Arc::clone(&self.lives.bounce),
+            stamps: Arc::clone(&self.lives.stamps),
+            books: self.books.clone(),
             tenants: Arc::clone(&self.lives.tenants),
             own_addresses: own.into(),
             hostname: config.hostname.as_str().into(),
@@ -409,6 +425,12 @@ impl Ground {
             "connections_out",
             "Outbound connections, open or opening",
             delivery.open_connections(),
+        );
+        let books = self.books.clone();
+        self.metrics.gauge(
+            "books_dropped",
+            "Delivered messages that were not written down for what comes back, because the books were behind",
+            move || books.dropped() as f64,
         );
         self.traffic_gauges();
     }

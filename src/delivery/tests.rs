@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::auth::{credentials::Tenants, dkim::Signers};
+use crate::bounce::token::Keys;
 use crate::mail::{BodyType, Envelope, Recipient, Reply};
 use crate::queue::{Depth, Selector};
 use crate::spool::{Commit, Meta, Progress};
@@ -36,12 +37,20 @@ async fn delivery(dir: &std::path::Path) -> Delivery {
     let store = Store::in_memory();
     let policy = Policy::open(settings, store.clone(), clock.clone(), events.clone());
     let policy = policy.await.unwrap();
+    let keys = Keys::new(&[[7; 32]], Duration::from_secs(3600)).unwrap();
+    let stamps = live(Stamps::none(keys));
+    let books = Books::open(
+        &dir.join("books"),
+        clock.clone(),
+        Box::new(|| Duration::ZERO),
+    );
     let intake = Intake::new(intake::Parts {
         policy: policy.clone(),
         config: live(intake::Config::default()),
         hostname: "mta.test".into(),
         signers: live(Signers::default()),
         tenants: live(Tenants::load(&[], dir).unwrap()),
+        stamps: Arc::clone(&stamps),
         spool: spool.clone(),
         events: events.clone(),
         clock: clock.clone(),
@@ -56,6 +65,8 @@ async fn delivery(dir: &std::path::Path) -> Delivery {
         policy,
         store,
         notices: live(bounce::Config::default()),
+        stamps,
+        books: books.unwrap(),
         tenants: live(Tenants::load(&[], dir).unwrap()),
         own_addresses: Arc::new([]),
         hostname: "mta.test".into(),
