@@ -20,6 +20,7 @@ use crate::dns::Resolver;
 use crate::events::{Event, EventLog, Events, Metrics, Operators, Sink};
 use crate::http;
 use crate::intake::{self, Intake};
+use crate::policy::reputation::Reputation;
 use crate::policy::warmup::{Budget, Position};
 use crate::policy::{self, Policy};
 use crate::queue::Queue;
@@ -313,11 +314,10 @@ impl Ground {
         sinks.push(Box::new(log.clone()));
         sinks.push(Box::new(metrics.clone()));
         sinks.push(Box::new(Operators));
+        let reputation = Reputation::default();
+        sinks.push(Box::new(reputation.clone()));
         let events = Events::new(clock.clone(), sinks);
-        let (store, policy) = remembering(config, settings, &clock, &events)?;
-        let stamps = Arc::clone(&lives.stamps);
-        let kept_for = Box::new(move || stamps.load().keys().valid_for());
-        let books = Books::open(&config.books_dir(), clock.clone(), kept_for)?;
+        let (store, policy) = remembering(config, settings, &clock, (&events, reputation))?;
         let queue = Queue::new(clock.clone());
         let waiting = |stored| enqueue(&queue, &lives.routing, &stored);
         let (spool, report) = Spool::open(
@@ -326,6 +326,10 @@ impl Ground {
             clock.clone(),
             waiting,
         )?;
+        // Behind the spool, whose lock says that no other daemon has the directory.
+        let stamps = Arc::clone(&lives.stamps);
+        let kept_for = Box::new(move || stamps.load().keys().valid_for());
+        let books = Books::open(&config.books_dir(), clock.clone(), kept_for)?;
         recover::tell(&report);
         recover::tell_owed(&report, &directory, &events)
             .map_err(failed("reading the event log back"))?;
@@ -476,11 +480,12 @@ fn remembering(
     config: &Config,
     settings: policy::Settings,
     clock: &Clock,
-    events: &Events,
+    (events, reputation): (&Events, Reputation),
 ) -> Result<(Store, Policy), StartError> {
     Handle::current().block_on(async {
         let store = Store::open(&config.state, &config.data_dir, clock.clone()).await?;
-        let opened = Policy::open(settings, store.clone(), clock.clone(), events.clone()).await;
+        let beside = (events.clone(), reputation);
+        let opened = Policy::open(settings, store.clone(), clock.clone(), beside).await;
         Ok((store, opened?))
     })
 }

@@ -16,6 +16,7 @@ fuzz_target!(|input: (u8, &[u8])| {
         starttls: true,
         auth: true,
         auth_in_clear: true,
+        public: piece % 2 == 1,
     };
     let mut out = Output::default();
     let mut session = Session::open(context, &mut out);
@@ -40,6 +41,7 @@ fn converse(session: &mut Session, waiting: &mut Vec<u8>, out: &mut Output) -> b
         let step = match step {
             Step::AskDoor => session.door_answered(Ok(()), out),
             Step::CheckPassword { .. } => session.authenticated(AuthOutcome::Denied, out),
+            Step::AskRecipient(_) => session.recipient_answered(Ok(()), out),
             Step::Begin(_) => session.begun(Ok(()), out),
             Step::Finish => session.finished(Ok(MessageId(1)), out),
             other => other,

@@ -4,6 +4,7 @@ use super::*;
 use crate::auth::{credentials::Tenants, dkim::Signers};
 use crate::bounce::token::Keys;
 use crate::mail::{BodyType, Envelope, Recipient, Reply};
+use crate::policy::reputation::Reputation;
 use crate::queue::{Depth, Selector};
 use crate::spool::{Commit, Meta, Progress};
 use crate::units::Timestamp;
@@ -35,7 +36,12 @@ async fn delivery(dir: &std::path::Path) -> Delivery {
     let events = Events::new(clock.clone(), Vec::new());
     let settings = policy::Settings::plain("mta.test", &[], &[]).unwrap();
     let store = Store::in_memory();
-    let policy = Policy::open(settings, store.clone(), clock.clone(), events.clone());
+    let policy = Policy::open(
+        settings,
+        store.clone(),
+        clock.clone(),
+        (events.clone(), Reputation::default()),
+    );
     let policy = policy.await.unwrap();
     let keys = Keys::new(&[[7; 32]], Duration::from_secs(3600)).unwrap();
     let stamps = live(Stamps::none(keys));

@@ -22,7 +22,7 @@ pub use limits::Limits;
 
 use crate::auth::ClientInfo;
 use crate::auth::credentials::Tenant;
-use crate::mail::{Address, Envelope, Reply};
+use crate::mail::{Address, Envelope, Recipient, Reply};
 use crate::smtp::codec::line::{Line, first_line};
 use crate::smtp::codec::{Command, MailFrom, write_reply};
 use message::Message;
@@ -45,6 +45,8 @@ pub struct Context {
     pub auth: bool,
     /// AUTH is offered in clear too.
     pub auth_in_clear: bool,
+    /// Whoever comes may hand mail in, and the door says for whom. Nothing is told of addresses otherwise.
+    pub public: bool,
 }
 
 /// What gathers for the listener: replies to send, content to store.
@@ -66,6 +68,8 @@ pub enum Step {
     Refused(Box<Refusal>),
     /// May a message come in? Answer with [`Session::door_answered`].
     AskDoor,
+    /// May this recipient be given? Answer with [`Session::recipient_answered`].
+    AskRecipient(Box<Recipient>),
     /// A message begins: open it at the door, and answer with [`Session::begun`].
     Begin(Box<Envelope>),
     /// Store the content gathered. Tell a refusal with [`Session::content_refused`].
@@ -134,6 +138,8 @@ enum State {
     /// MAIL was read; the door has not answered.
     Asking(Box<MailFrom>),
     Envelope(Box<Envelope>),
+    /// RCPT was read; the door has not answered.
+    Recipient(Box<Envelope>, Box<Recipient>),
     /// Content comes in by DATA or BDAT.
     Message(Box<Message>),
     /// Octets of a chunk that belongs to no message; then this reply.
@@ -175,7 +181,9 @@ impl Session {
             State::Message(message) if message.wants_content() => self.take_content(input, out),
             State::Skip { .. } => self.skip(input, out),
             // The listener owes an answer; nothing moves before it.
-            State::Asking(_) | State::Checking | State::Finishing { .. } => (0, Step::Read),
+            State::Asking(_) | State::Recipient(..) | State::Checking | State::Finishing { .. } => {
+                (0, Step::Read)
+            }
             _ if self.skipping => self.skip_line(input, out),
             _ => self.take_line(input, out),
         }

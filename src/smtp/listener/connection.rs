@@ -2,7 +2,7 @@
 
 use super::door::{Door, Reception};
 use super::wire::Wire;
-use super::{Shared, TlsMode};
+use super::{Role, Shared, TlsMode};
 use crate::auth::credentials::Verdict;
 use crate::events::Event;
 use crate::mail::{EnhancedCode, Envelope, Reply};
@@ -137,14 +137,16 @@ impl<D: Door> Connection<D> {
 
     fn context(&self) -> Context {
         let parts = &self.shared.parts;
+        let public = parts.config.role == Role::Inbound;
         Context {
             hostname: parts.hostname.clone(),
             limits: self.limits.clone(),
             peer: Some(self.peer),
             trusted: parts.config.trusts(self.peer),
             starttls: parts.tls.is_some() && parts.config.tls == TlsMode::Starttls,
-            auth: parts.gate.has_users(),
+            auth: !public && parts.gate.has_users(),
             auth_in_clear: parts.config.auth_without_tls && self.peer.is_loopback(),
+            public,
         }
     }
 
@@ -154,6 +156,10 @@ impl<D: Door> Connection<D> {
             Step::AskDoor => {
                 let answer = self.shared.parts.door.accepting();
                 session.door_answered(answer, &mut self.out)
+            }
+            Step::AskRecipient(recipient) => {
+                let answer = self.shared.parts.door.recipient(&recipient.address);
+                session.recipient_answered(answer, &mut self.out)
             }
             Step::CheckPassword { user, password } => {
                 let outcome = self.check_password(user, password).await;
@@ -191,7 +197,11 @@ impl<D: Door> Connection<D> {
             }
             Step::Close => return Err(End::Close),
             // Settled before.
-            Step::AskDoor | Step::Begin(_) | Step::CheckPassword { .. } | Step::Finish => {}
+            Step::AskDoor
+            | Step::AskRecipient(_)
+            | Step::Begin(_)
+            | Step::CheckPassword { .. }
+            | Step::Finish => {}
             Step::Go => {}
         }
         Ok(())
@@ -408,6 +418,7 @@ mod tests {
             starttls: false,
             auth: false,
             auth_in_clear: false,
+            public: false,
         };
         let mut out = Output::default();
         let mut session = Session::open(context, &mut out);

@@ -2,7 +2,7 @@
 
 use crate::auth::ClientInfo;
 use crate::intake::{self, Intake};
-use crate::mail::{Envelope, MessageId, Reply};
+use crate::mail::{Address, Envelope, MessageId, Reply};
 use std::future::Future;
 
 /// The way in for mail. Intake in the daemon; a recorder in tests.
@@ -12,6 +12,12 @@ pub trait Door: Send + Sync + 'static {
     /// May a message come in now? Asked at MAIL; the reply of an `Err` goes to the client (452 where the spool is
     /// full). Must be cheap.
     fn accepting(&self) -> Result<(), Reply>;
+
+    /// Does mail for this recipient come in here? Asked at RCPT of a listener that is open to everybody. Must be cheap.
+    fn recipient(&self, recipient: &Address) -> Result<(), Reply> {
+        let _ = recipient;
+        Ok(())
+    }
 
     /// Opens a message; 354 is said after it. Dropping the reception leaves nothing behind.
     fn begin(&self, client: ClientInfo, envelope: Envelope) -> Result<Self::Reception, Reply>;

@@ -29,6 +29,7 @@ impl Session {
             }
             Command::Noop => say(replies::OK, out),
             Command::Help => say(replies::HELP, out),
+            Command::Vrfy if self.context.public => self.refuse(replies::not_implemented(), out),
             Command::Vrfy => say(replies::CANNOT_VERIFY, out),
             Command::Expn => self.refuse(replies::not_implemented(), out),
             Command::Quit => {
@@ -151,7 +152,7 @@ impl Session {
         if !matches!(self.state, State::Command) {
             return Some(replies::out_of_order("a transaction is open", "MAIL"));
         }
-        if self.tenant.is_none() && !self.context.trusted {
+        if self.tenant.is_none() && !self.context.trusted && !self.context.public {
             return Some(replies::must_authenticate());
         }
         let limit = self.context.limits.max_message_size.0;
@@ -193,12 +194,14 @@ impl Session {
             (State::Envelope(envelope), Some(address)) => {
                 match recipient_refusal(envelope, &address, limit) {
                     None => {
-                        envelope.recipients.push(Recipient {
-                            address,
-                            notify: rcpt.notify,
-                            orcpt: rcpt.orcpt,
-                        });
-                        return say(replies::RECIPIENT_OK, out);
+                        return self.on_recipient(
+                            Recipient {
+                                address,
+                                notify: rcpt.notify,
+                                orcpt: rcpt.orcpt,
+                            },
+                            out,
+                        );
                     }
                     Some(reply) => (reply, (envelope.sender.clone(), Some(address))),
                 }
@@ -207,6 +210,48 @@ impl Session {
             (_, address) => (replies::out_of_order("MAIL first", "RCPT"), (None, address)),
         };
         self.refuse_about(refusal.0, refusal.1, out)
+    }
+
+    fn on_recipient(&mut self, recipient: Recipient, out: &mut Output) -> Step {
+        match std::mem::replace(&mut self.state, State::Command) {
+            State::Envelope(envelope) if self.context.public => {
+                let asked = Box::new(recipient.clone());
+                self.state = State::Recipient(envelope, Box::new(recipient));
+                Step::AskRecipient(asked)
+            }
+            State::Envelope(mut envelope) => {
+                envelope.recipients.push(recipient);
+                self.state = State::Envelope(envelope);
+                say(replies::RECIPIENT_OK, out)
+            }
+            other => {
+                self.state = other;
+                Step::Go
+            }
+        }
+    }
+
+    /// Answers [`Step::AskRecipient`].
+    pub fn recipient_answered(&mut self, answer: Result<(), Reply>, out: &mut Output) -> Step {
+        let (mut envelope, recipient) = match std::mem::replace(&mut self.state, State::Command) {
+            State::Recipient(envelope, recipient) => (envelope, recipient),
+            other => {
+                self.state = other;
+                return Step::Go;
+            }
+        };
+        match answer {
+            Ok(()) => {
+                envelope.recipients.push(*recipient);
+                self.state = State::Envelope(envelope);
+                say(replies::RECIPIENT_OK, out)
+            }
+            Err(reply) => {
+                let about = (envelope.sender.clone(), Some(recipient.address));
+                self.state = State::Envelope(envelope);
+                self.refuse_about(reply, about, out)
+            }
+        }
     }
 }
 

@@ -30,6 +30,7 @@ fn context() -> Context {
         starttls: true,
         auth: true,
         auth_in_clear: false,
+        public: false,
     }
 }
 
@@ -91,6 +92,12 @@ impl Talk {
                 return;
             }
             Step::AskDoor => self.session.door_answered(self.door.clone(), &mut self.out),
+            Step::AskRecipient(recipient) => {
+                let known = recipient.address.domain() == "bounce.test";
+                let stranger = || Reply::local(550, EnhancedCode(5, 7, 1), "not ours", "RCPT");
+                let answer = known.then_some(()).ok_or_else(stranger);
+                self.session.recipient_answered(answer, &mut self.out)
+            }
             Step::Begin(envelope) => {
                 self.envelopes.push(*envelope);
                 self.session.begun(self.opened.clone(), &mut self.out)
@@ -559,4 +566,38 @@ fn octet_by_octet_is_heard_the_same() {
     let mut cut = Talk::with(context());
     let pieces: String = wire.bytes().map(|b| cut.say([b])).collect();
     assert_eq!((heard, whole.taken), (pieces, cut.taken));
+}
+
+#[test]
+fn a_public_session_takes_mail_from_anybody_for_those_the_door_knows() {
+    let mut talk = Talk::with(Context {
+        public: true,
+        trusted: false,
+        auth: false,
+        ..context()
+    });
+    talk.say("EHLO x\r\n");
+    assert_eq!(codes(&talk.say("MAIL FROM:<>\r\n")), ["250"]);
+    let heard = talk.say("RCPT TO:<b@bounce.test>\r\nRCPT TO:<a@elsewhere.test>\r\n");
+    assert_eq!(codes(&heard), ["250", "550"]);
+    assert_eq!(
+        talk.refusals[0].recipient.as_ref().unwrap().as_str(),
+        "a@elsewhere.test"
+    );
+    assert_eq!(codes(&talk.say("DATA\r\n")), ["354"]);
+    assert_eq!(codes(&talk.say("x\r\n.\r\n")), ["250"]);
+    assert_eq!(talk.envelopes[0].recipients.len(), 1);
+    let heard = talk.say("VRFY b\r\nEXPN b\r\nAUTH PLAIN AGFubgB4\r\n");
+    assert_eq!(codes(&heard), ["502", "502", "502"]);
+}
+
+#[test]
+fn a_public_session_without_a_recipient_that_is_known_takes_nothing() {
+    let mut talk = Talk::with(Context {
+        public: true,
+        ..context()
+    });
+    let heard = talk.say("EHLO x\r\nMAIL FROM:<s@x.test>\r\nRCPT TO:<a@elsewhere.test>\r\n");
+    assert!(heard.contains("550 5.7.1"), "{heard}");
+    assert_eq!(codes(&talk.say("DATA\r\n")), ["554"]);
 }
