@@ -1,6 +1,7 @@
 //! Where messages go in, as a listener sees it.
 
 use crate::auth::ClientInfo;
+use crate::auth::credentials::Tenant;
 use crate::intake::{self, Intake};
 use crate::mail::{Address, Envelope, MessageId, Reply};
 use std::future::Future;
@@ -13,10 +14,14 @@ pub trait Door: Send + Sync + 'static {
     /// full). Must be cheap.
     fn accepting(&self) -> Result<(), Reply>;
 
-    /// Does mail for this recipient come in here? Asked at RCPT of a listener that is open to everybody. Must be cheap.
-    fn recipient(&self, recipient: &Address) -> Result<(), Reply> {
-        let _ = recipient;
-        Ok(())
+    /// Does mail for this recipient come in here? Asked at RCPT. `tenant` is who authenticated.
+    fn recipient(
+        &self,
+        recipient: &Address,
+        tenant: Option<&Tenant>,
+    ) -> impl Future<Output = Result<(), Reply>> + Send {
+        let _ = (recipient, tenant);
+        std::future::ready(Ok(()))
     }
 
     /// Opens a message; 354 is said after it. Dropping the reception leaves nothing behind.
@@ -37,6 +42,10 @@ impl Door for Intake {
 
     fn accepting(&self) -> Result<(), Reply> {
         Intake::accepting(self)
+    }
+
+    async fn recipient(&self, recipient: &Address, tenant: Option<&Tenant>) -> Result<(), Reply> {
+        Intake::recipient(self, recipient, tenant).await
     }
 
     fn begin(&self, client: ClientInfo, envelope: Envelope) -> Result<Self::Reception, Reply> {
