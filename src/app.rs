@@ -11,6 +11,8 @@ pub use control::Daemon;
 pub use live::Compiled;
 
 use crate::auth::credentials::Gate;
+use crate::auth::token_keys;
+use crate::books::{Books, BooksError};
 use crate::bounce::replies::Replies;
 use crate::clock::Clock;
 use crate::config::{Config, Refused};
@@ -81,6 +83,8 @@ pub enum StartError {
     Spool(#[from] spool::OpenError),
     #[error(transparent)]
     Store(#[from] store::OpenError),
+    #[error(transparent)]
+    Books(#[from] BooksError),
     /// It is there, and cannot be read.
     #[error(transparent)]
     State(#[from] StoreError),
@@ -108,6 +112,7 @@ struct Ground {
     store: Store,
     policy: Policy,
     replies: Replies,
+    books: Books,
 }
 
 impl Bound {
@@ -160,6 +165,8 @@ impl App {
             sinks,
         } = setup;
         let refuse = |problems| StartError::Config(Refused::located(file.as_deref(), problems));
+        token_keys::provide(&config.return_path, &config.data_dir)
+            .map_err(failed("the key of tokens in data_dir/keys"))?;
         let (compiled, settings) = Compiled::new(&config).map_err(refuse)?;
         let lives = Lives::new(compiled);
         let access = http::Access::load(&config.http)
@@ -199,6 +206,7 @@ impl App {
             delivery,
             policy: ground.policy,
             replies: ground.replies,
+            books: ground.books,
             store: ground.store,
             spool: ground.spool,
             events: ground.events,
@@ -270,6 +278,7 @@ impl App {
         sessions.close();
         sessions.wait().await;
         daemon.delivery.stop(PATIENCE).await;
+        daemon.books.close().await;
         moving.abort();
         policing.cancel();
         let kept = keeping.await;
@@ -320,6 +329,10 @@ impl Ground {
             clock.clone(),
             waiting,
         )?;
+        // Behind the spool, whose lock says that no other daemon has the directory.
+        let stamps = Arc::clone(&lives.stamps);
+        let kept_for = Box::new(move || stamps.load().keys().valid_for());
+        let books = Books::open(&config.books_dir(), clock.clone(), kept_for)?;
         recover::tell(&report);
         recover::tell_owed(&report, &directory, &events)
             .map_err(failed("reading the event log back"))?;
@@ -337,6 +350,7 @@ impl Ground {
             store,
             policy,
             replies: Replies::default(),
+            books,
         })
     }
 
@@ -348,6 +362,7 @@ impl Ground {
             hostname: config.hostname.as_str().into(),
             signers: Arc::clone(&self.lives.signers),
             tenants: Arc::clone(&self.lives.tenants),
+            stamps: Arc::clone(&self.lives.stamps),
             spool: self.spool.clone(),
             events: self.events.clone(),
             clock: self.clock.clone(),
@@ -384,6 +399,8 @@ impl Ground {
             notices: Arc::clone(&self.lives.bounce),
             classifier: Arc::clone(&self.lives.classifier),
             replies: self.replies.clone(),
+            stamps: Arc::clone(&self.lives.stamps),
+            books: self.books.clone(),
             tenants: Arc::clone(&self.lives.tenants),
             own_addresses: own.into(),
             hostname: config.hostname.as_str().into(),
@@ -424,6 +441,12 @@ impl Ground {
             "replies_unmatched",
             "Refusals that no bounce rule knows, once a recipient",
             move || replies.unmatched_total(),
+        );
+        let books = self.books.clone();
+        self.metrics.gauge(
+            "books_dropped",
+            "Delivered messages that were not written down for what comes back, because the books were behind",
+            move || books.dropped() as f64,
         );
         self.traffic_gauges();
     }

@@ -2,8 +2,10 @@
 
 use crate::auth::credentials::Tenants;
 use crate::auth::dkim::Signers;
+use crate::auth::token_keys;
 use crate::bounce;
 use crate::bounce::rules::Classifier;
+use crate::bounce::stamps::Stamps;
 use crate::config::Config;
 use crate::delivery::{Parts, Routing};
 use crate::intake;
@@ -23,6 +25,7 @@ pub struct Compiled {
     intake: intake::Config,
     bounce: bounce::Config,
     classifier: Classifier,
+    stamps: Stamps,
     limits: Limits,
 }
 
@@ -35,6 +38,7 @@ pub struct Lives {
     pub intake: Live<intake::Config>,
     pub bounce: Live<bounce::Config>,
     pub classifier: Live<Classifier>,
+    pub stamps: Live<Stamps>,
     pub limits: Live<Limits>,
 }
 
@@ -50,16 +54,18 @@ impl Compiled {
         let tenants = Tenants::load(&config.tenant, base);
         let settings = config.policy();
         let classifier = Classifier::with(&config.bounce_rule);
-        let (signers, tenants, classifier, settings) =
-            match (signers, tenants, classifier, settings) {
-                (Ok(signers), Ok(tenants), Ok(classifier), Ok(settings)) => {
-                    (signers, tenants, classifier, settings)
+        let keys = token_keys::load(&config.return_path, &config.data_dir, base);
+        let (signers, tenants, classifier, settings, keys) =
+            match (signers, tenants, classifier, settings, keys) {
+                (Ok(signers), Ok(tenants), Ok(classifier), Ok(settings), Ok(keys)) => {
+                    (signers, tenants, classifier, settings, keys)
                 }
-                (signers, tenants, classifier, settings) => {
+                (signers, tenants, classifier, settings, keys) => {
                     let mut problems = signers.err().unwrap_or_default();
                     problems.0.extend(tenants.err().unwrap_or_default().0);
                     problems.0.extend(classifier.err().unwrap_or_default().0);
                     problems.0.extend(settings.err().unwrap_or_default().0);
+                    problems.0.extend(keys.err().unwrap_or_default().0);
                     return Err(problems);
                 }
             };
@@ -74,6 +80,7 @@ impl Compiled {
             intake: config.intake.clone(),
             bounce: config.bounce.clone(),
             classifier,
+            stamps: config.stamps(keys),
             limits: Limits {
                 max_message_size: config.intake.max_message,
                 ..config.smtp.clone()
@@ -95,6 +102,7 @@ impl Lives {
             intake: live(compiled.intake),
             bounce: live(compiled.bounce),
             classifier: live(compiled.classifier),
+            stamps: live(compiled.stamps),
             limits: live(compiled.limits),
         }
     }
@@ -107,6 +115,7 @@ impl Lives {
         self.intake.store(Arc::new(compiled.intake));
         self.bounce.store(Arc::new(compiled.bounce));
         self.classifier.store(Arc::new(compiled.classifier));
+        self.stamps.store(Arc::new(compiled.stamps));
         self.limits.store(Arc::new(compiled.limits));
     }
 }

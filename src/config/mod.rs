@@ -13,6 +13,9 @@ mod paths;
 pub use change::restart_needed;
 pub use load::{Finding, Refused};
 
+use crate::bounce::return_path::{Feedback, ReturnPath, Unsubscribe};
+use crate::bounce::stamps::{self, Own, Stamps};
+use crate::bounce::token::Keys;
 use crate::policy::{self, limits, providers, reputation, sources, suppression, warmup};
 use crate::problem::Problems;
 use crate::smtp::{listener, session};
@@ -75,6 +78,12 @@ pub struct Config {
     pub bounce: bounce::Config,
     /// What refusals mean, beside what is known already.
     pub bounce_rule: Vec<bounce::rules::RuleConfig>,
+    /// Where notices of failure come back to, and the keys of tokens.
+    pub return_path: ReturnPath,
+    /// Where complaints are sent to.
+    pub feedback: Feedback,
+    /// How recipients of marketing mail unsubscribe.
+    pub unsubscribe: Unsubscribe,
     /// Which certificates of next hops are trusted.
     pub tls: tls::client::Config,
     /// The HTTP face: metrics, health and the API.
@@ -110,6 +119,9 @@ impl Default for Config {
             retry: queue::Config::default(),
             bounce: bounce::Config::default(),
             bounce_rule: Vec::new(),
+            return_path: ReturnPath::default(),
+            feedback: Feedback::default(),
+            unsubscribe: Unsubscribe::default(),
             tls: tls::client::Config::default(),
             http: http::Config::default(),
             events: events::Config::default(),
@@ -156,6 +168,10 @@ impl Config {
         self.retry.validate("retry", problems);
         self.bounce.validate("bounce", problems);
         bounce::rules::validate(&self.bounce_rule, problems);
+        self.return_path.validate("return_path", problems);
+        self.feedback.validate("feedback", problems);
+        self.unsubscribe.validate("unsubscribe", problems);
+        self.validate_unsubscribing(problems);
         self.tls.validate("tls", problems);
         self.http.validate("http", problems);
         self.events.validate("events", problems);
@@ -195,6 +211,43 @@ impl Config {
                 );
             }
         }
+    }
+
+    /// A tenant that wants links needs a place that they lead to.
+    fn validate_unsubscribing(&self, problems: &mut Problems) {
+        let wanting = self.tenant.iter().enumerate();
+        for (i, _) in wanting.filter(|(_, tenant)| tenant.list_unsubscribe == Some(true)) {
+            if !self.unsubscribe.is_on() {
+                problems.add(
+                    format!("tenant[{i}].list_unsubscribe"),
+                    "there is nowhere to unsubscribe",
+                    "write [unsubscribe] url, or leave the key out",
+                );
+            }
+        }
+    }
+
+    /// How mail is stamped, with the keys of `[return_path]`.
+    pub fn stamps(&self, keys: Keys) -> Stamps {
+        let tenants = self.tenant.iter().map(|tenant| {
+            let own = Own {
+                return_path_domain: tenant.return_path_domain.as_deref(),
+                list_unsubscribe: tenant.list_unsubscribe,
+            };
+            (tenant.name.as_str(), own)
+        });
+        Stamps::new(stamps::Parts {
+            return_path: &self.return_path,
+            feedback: &self.feedback,
+            unsubscribe: &self.unsubscribe,
+            keys,
+            tenants: tenants.collect(),
+        })
+    }
+
+    /// Where the books are.
+    pub fn books_dir(&self) -> PathBuf {
+        self.data_dir.join("books")
     }
 
     /// What policy decides by.
