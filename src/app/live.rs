@@ -5,9 +5,11 @@ use crate::auth::dkim::Signers;
 use crate::bounce;
 use crate::config::Config;
 use crate::delivery::{Parts, Routing};
+use crate::inbound::{self, Addresses};
 use crate::intake;
 use crate::policy;
 use crate::problem::Problems;
+use crate::smtp::codec::LineEndings;
 use crate::smtp::session::Limits;
 use crate::units::Live;
 use arc_swap::ArcSwap;
@@ -22,6 +24,9 @@ pub struct Compiled {
     intake: intake::Config,
     bounce: bounce::Config,
     limits: Limits,
+    inbound: inbound::Config,
+    inbound_limits: Limits,
+    addresses: Addresses,
 }
 
 /// The same parts as the running daemon shares them.
@@ -33,6 +38,9 @@ pub struct Lives {
     pub intake: Live<intake::Config>,
     pub bounce: Live<bounce::Config>,
     pub limits: Live<Limits>,
+    pub inbound: Live<inbound::Config>,
+    pub inbound_limits: Live<Limits>,
+    pub addresses: Live<Addresses>,
 }
 
 impl Compiled {
@@ -69,6 +77,9 @@ impl Compiled {
                 max_message_size: config.intake.max_message,
                 ..config.smtp.clone()
             },
+            inbound: config.inbound.clone(),
+            inbound_limits: inbound_limits(config),
+            addresses: config.addresses(),
         };
         Ok((compiled, settings))
     }
@@ -86,6 +97,9 @@ impl Lives {
             intake: live(compiled.intake),
             bounce: live(compiled.bounce),
             limits: live(compiled.limits),
+            inbound: live(compiled.inbound),
+            inbound_limits: live(compiled.inbound_limits),
+            addresses: live(compiled.addresses),
         }
     }
 
@@ -97,5 +111,22 @@ impl Lives {
         self.intake.store(Arc::new(compiled.intake));
         self.bounce.store(Arc::new(compiled.bounce));
         self.limits.store(Arc::new(compiled.limits));
+        self.inbound.store(Arc::new(compiled.inbound));
+        self.inbound_limits.store(Arc::new(compiled.inbound_limits));
+        self.addresses.store(Arc::new(compiled.addresses));
+    }
+}
+
+/// Limits of who brings back mail. Its content is read and never sent on, so that what is broken in it may be mended.
+fn inbound_limits(config: &Config) -> Limits {
+    let inbound = &config.inbound;
+    Limits {
+        max_message_size: inbound.max_message,
+        max_recipients: inbound.max_recipients,
+        max_connections: inbound.max_connections,
+        max_connections_per_address: inbound.max_connections_per_address,
+        line_endings: LineEndings::Fix,
+        accept_undeclared_8bit: true,
+        ..config.smtp.clone()
     }
 }

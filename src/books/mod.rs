@@ -32,6 +32,8 @@ pub struct Sent {
     pub returned: bool,
     /// A complaint came in.
     pub complained: bool,
+    /// It asked for no more.
+    pub unsubscribed: bool,
 }
 
 #[derive(Debug, thiserror::Error)]

@@ -16,7 +16,7 @@ pub use load::{Finding, Refused};
 use crate::policy::{self, limits, providers, sources, warmup};
 use crate::problem::Problems;
 use crate::smtp::{listener, session};
-use crate::{auth, bounce, delivery, dns, events, http, intake, queue, spool, store, tls};
+use crate::{auth, bounce, delivery, dns, events, http, inbound, intake, queue, spool, store, tls};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
@@ -47,6 +47,10 @@ pub struct Config {
     pub auth: auth::credentials::Limits,
     /// What a message may look like, and what is done to it on its way in.
     pub intake: intake::Config,
+    /// Limits of what comes back, at listeners with role = "inbound".
+    pub inbound: inbound::Config,
+    /// The page where recipients unsubscribe.
+    pub unsubscribe: http::unsubscribe::Config,
     /// The keys that sign, one entry each.
     pub dkim: Vec<auth::dkim::Config>,
     /// Our addresses that mail leaves from.
@@ -90,6 +94,8 @@ impl Default for Config {
             tenant: Vec::new(),
             auth: auth::credentials::Limits::default(),
             intake: intake::Config::default(),
+            inbound: inbound::Config::default(),
+            unsubscribe: http::unsubscribe::Config::default(),
             dkim: Vec::new(),
             source: Vec::new(),
             pool: Vec::new(),
@@ -132,6 +138,8 @@ impl Config {
         auth::credentials::validate_all(&self.tenant, "tenant", problems);
         self.auth.validate("auth", problems);
         self.intake.validate("intake", problems);
+        self.inbound.validate("inbound", problems);
+        self.unsubscribe.validate("unsubscribe", problems);
         auth::dkim::validate_all(&self.dkim, "dkim", problems);
         sources::validate(&self.source, &self.pool, &self.warmup, problems);
         self.state.validate("state", problems);
@@ -201,6 +209,11 @@ impl Config {
             warmup: &self.warmup,
             tenants: &tenants,
         })
+    }
+
+    /// Our addresses for what comes back.
+    pub fn addresses(&self) -> inbound::Addresses {
+        inbound::Addresses::default()
     }
 
     /// Where the event log is.

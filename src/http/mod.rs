@@ -27,6 +27,7 @@ mod problem;
 mod server;
 mod sources;
 mod traffic;
+pub mod unsubscribe;
 mod warmup;
 
 pub use access::{Access, TokenError};
@@ -151,7 +152,7 @@ pub async fn serve<C: Control>(
     access: Access,
     stop: CancellationToken,
 ) {
-    server::run(listener, api::router(control, access), stop).await;
+    server::run(listener, None, api::router(control, access), stop).await;
 }
 
 #[cfg(test)]

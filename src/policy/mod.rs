@@ -46,7 +46,7 @@ use std::sync::Arc;
 use suspension::{At, Suspension, Suspensions};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
-use warmup::{Freed, Warmup};
+use warmup::{Freed, Outcome, Warmup};
 
 /// All of it. Cheap to clone.
 #[derive(Clone)]
@@ -192,6 +192,13 @@ impl Policy {
         let lifted = self.0.suspensions.lift(source, at, why)?;
         self.0.changed.notify_one();
         Some(lifted)
+    }
+
+    /// A recipient at `provider` complained of mail from `source`; the warm-up's health gate counts it.
+    pub fn complained(&self, source: &str, provider: &str, now: Timestamp) {
+        if let Some(pair) = self.warmup().pair(source, provider) {
+            pair.observe(Outcome::Complained, 1, now);
+        }
     }
 
     /// For gauges. It holds nothing of the policy: events lead to metrics, metrics to their gauges, and a gauge that led

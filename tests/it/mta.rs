@@ -42,6 +42,7 @@ impl Mta {
         let bound = Bound {
             smtp: vec![listen()],
             http: listen(),
+            unsubscribe: None,
         };
         let local = |socket: &TcpListener| socket.local_addr().expect("a bound socket");
         let (smtp, http) = (local(&bound.smtp[0]), local(&bound.http));
