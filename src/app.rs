@@ -24,6 +24,7 @@ use crate::http;
 use crate::inbound::{self, Inbound, Unread};
 use crate::intake::{self, Intake};
 use crate::policy::suppression::Suppression;
+use crate::policy::reputation::Reputation;
 use crate::policy::warmup::{Budget, Position};
 use crate::policy::{self, Policy};
 use crate::queue::Queue;
@@ -306,8 +307,10 @@ impl Ground {
         sinks.push(Box::new(log.clone()));
         sinks.push(Box::new(metrics.clone()));
         sinks.push(Box::new(Operators));
+        let reputation = Reputation::default();
+        sinks.push(Box::new(reputation.clone()));
         let events = Events::new(clock.clone(), sinks);
-        let (store, policy) = remembering(config, settings, &clock, &events)?;
+        let (store, policy) = remembering(config, settings, &clock, (&events, reputation))?;
         let queue = Queue::new(clock.clone());
         let waiting = |stored| enqueue(&queue, &lives.routing, &stored);
         let (spool, report) = Spool::open(
@@ -486,11 +489,12 @@ fn remembering(
     config: &Config,
     settings: policy::Settings,
     clock: &Clock,
-    events: &Events,
+    (events, reputation): (&Events, Reputation),
 ) -> Result<(Store, Policy), StartError> {
     Handle::current().block_on(async {
         let store = Store::open(&config.state, &config.data_dir, clock.clone()).await?;
-        let opened = Policy::open(settings, store.clone(), clock.clone(), events.clone()).await;
+        let beside = (events.clone(), reputation);
+        let opened = Policy::open(settings, store.clone(), clock.clone(), beside).await;
         Ok((store, opened?))
     })
 }

@@ -7,6 +7,7 @@ use mailwright::config::Config;
 use mailwright::events::Events;
 use mailwright::mail::{Labels, MessageId, Stream};
 use mailwright::policy::providers::Provider;
+use mailwright::policy::reputation::Reputation;
 use mailwright::policy::suspension::{At, Suspension};
 use mailwright::policy::{Admission, Ask, Choice, Families, Flow, Policy, Settings, Wait, Way};
 use mailwright::store::Store;
@@ -98,11 +99,11 @@ impl Kind for Refused {
     fn ways() -> &'static Ways {
         static WAYS: LazyLock<Ways> = LazyLock::new(|| {
             let ways = Ways::new(ONE_A_DAY, "");
-            let asked = ways
-                .ways
-                .iter()
-                .map(|way| way.admit(&ways.flows[0], 1, NOW));
-            asked.for_each(spend);
+            // A millisecond each, so that the tenant's rate is not what refuses.
+            let begin = NOW.as_millis() - ways.ways.len() as u64;
+            for (way, at) in ways.ways.iter().zip(begin..) {
+                spend(way.admit(&ways.flows[0], 1, Timestamp::from_millis(at)));
+            }
             ways
         });
         &WAYS
@@ -323,7 +324,7 @@ impl World {
 pub async fn policy(settings: Settings, store: Store) -> Policy {
     let clock = Clock::manual(NOW);
     let events = Events::new(clock.clone(), Vec::new());
-    let policy = Policy::open(settings, store, clock, events).await;
+    let policy = Policy::open(settings, store, clock, (events, Reputation::default())).await;
     policy.expect("the store is read")
 }
 
@@ -344,8 +345,8 @@ fn provider(n: usize) -> String {
     format!("[[provider]]\nname = \"p{n}\"\nmx = [\".p{n}.example\"]\nlimits = {PLENTY}\n")
 }
 
-/// Every kind of limit, none of which refuses a thousand messages a second.
-const PLENTY: &str = r#"{ messages = ["20000/s", "20000000/h"], connections = 1000, connection_rate = "20000/s", bytes = "1GB/s" }"#;
+/// Every kind of limit, none of which ever refuses.
+const PLENTY: &str = r#"{ messages = ["900000/s", "3000000000/h"], connections = 1000, connection_rate = "900000/s", bytes = "10GB/s" }"#;
 const ONE_A_DAY: &str =
     r#"{ messages = "1/d", connections = 1000, connection_rate = "20000/s", bytes = "1GB/s" }"#;
 /// On two days each: after its last stage a source is warm, and has no budget.

@@ -2,6 +2,7 @@
 
 mod advice;
 mod holds;
+mod reputation;
 mod traffic;
 mod verdict;
 
@@ -11,10 +12,11 @@ use crate::config::{Config, restart_needed};
 use crate::delivery::{self, Delivery};
 use crate::events::{Event, Events, Metrics};
 use crate::http::{
-    Action, Control, Done, Lift, Lifted, Listed, Question, QueueEntry, Refusal, Reloaded,
-    SourceEntry, Steer, Steered, Verdict, WhichWarmup,
+    Action, Control, Done, Lift, Lifted, Listed, Question, QueueEntry, Refusal, Release, Released,
+    Reloaded, SourceEntry, Steer, Steered, Verdict, WhichReputation, WhichWarmup,
 };
 use crate::mail::MessageId;
+use crate::policy::reputation::Row;
 use crate::policy::warmup::Position;
 use crate::policy::{Held, Policy};
 use crate::queue::{Selector, View};
@@ -191,6 +193,14 @@ impl Control for Daemon {
 
     fn sources(&self) -> Vec<SourceEntry> {
         self.source_entries()
+    }
+
+    fn reputations(&self, which: &WhichReputation) -> Result<Vec<Row>, Refusal> {
+        self.report(which)
+    }
+
+    async fn release(&self, order: &Release) -> Result<Released, Refusal> {
+        self.release_reputation(order).await
     }
 
     fn lift(&self, order: &Lift) -> Result<Lifted, Refusal> {

@@ -11,6 +11,8 @@ mod exit;
 mod explain;
 mod peers;
 mod queue;
+mod report;
+mod reputation;
 mod serve;
 mod source;
 mod table;
@@ -50,6 +52,8 @@ enum Command {
     Explain(Box<explain::Args>),
     Warmup(warmup::Args),
     Source(source::Args),
+    Report(report::Args),
+    Reputation(reputation::Args),
     Sink(crate::peers::sink::Args),
     Load(crate::peers::load::Args),
 }
@@ -90,6 +94,8 @@ fn dispatch(command: Command, out: &mut dyn Write) -> Outcome {
         Command::Explain(args) => explain::run(&args, out),
         Command::Warmup(args) => warmup::run(&args, out),
         Command::Source(args) => source::run(&args, out),
+        Command::Report(args) => report::run(&args, out),
+        Command::Reputation(args) => reputation::run(&args, out),
         Command::Sink(args) => peers::sink(args, out),
         Command::Load(args) => peers::load(args, out),
     }

@@ -13,7 +13,7 @@ mod paths;
 pub use change::restart_needed;
 pub use load::{Finding, Refused};
 
-use crate::policy::{self, limits, providers, sources, warmup};
+use crate::policy::{self, limits, providers, reputation, sources, warmup};
 use crate::problem::Problems;
 use crate::smtp::{listener, session};
 use crate::{auth, bounce, delivery, dns, events, http, inbound, intake, queue, spool, store, tls};
@@ -65,6 +65,8 @@ pub struct Config {
     pub limits: limits::Defaults,
     /// How new sources earn their reputation.
     pub warmup: warmup::Config,
+    /// From which rates of bounces, complaints and blocks on mail is watched, and held.
+    pub reputation: reputation::Config,
     /// What overrides DNS and `[delivery]` for some domains. The most specific entry wins.
     pub route: Vec<delivery::RouteConfig>,
     /// How mail leaves.
@@ -103,6 +105,7 @@ impl Default for Config {
             rule: Vec::new(),
             limits: limits::Defaults::default(),
             warmup: warmup::Config::default(),
+            reputation: reputation::Config::default(),
             route: Vec::new(),
             delivery: delivery::Config::default(),
             retry: queue::Config::default(),
@@ -145,6 +148,7 @@ impl Config {
         self.state.validate("state", problems);
         self.limits.validate("limits", problems);
         self.warmup.validate("warmup", problems);
+        self.reputation.validate("reputation", problems);
         providers::validate(&self.provider, &self.rule, problems);
         self.validate_shares(problems);
         self.validate_pools_named(problems);
@@ -207,6 +211,7 @@ impl Config {
             rules: &self.rule,
             limits: &self.limits,
             warmup: &self.warmup,
+            reputation: &self.reputation,
             tenants: &tenants,
         })
     }
@@ -234,6 +239,7 @@ fn tenant_rules(tenant: &auth::credentials::Config) -> policy::TenantRules<'_> {
         limits: &tenant.limits,
         campaign_limits: &tenant.campaign_limits,
         send_window: &tenant.send_window,
+        reputation: &tenant.reputation,
     }
 }
 

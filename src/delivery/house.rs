@@ -30,6 +30,10 @@ impl Delivery {
         for (key, value) in found {
             let place = place_in(&key);
             match (place, serde_json::from_slice::<Saved>(&value.value)) {
+                (Some(_), Ok(saved)) if saved.is_forgotten(self.0.with.clock.now()) => {
+                    // Somebody may have written it anew.
+                    let _conflict = self.0.with.store.delete(&key, value.version).await?;
+                }
                 (Some(place), Ok(saved)) => {
                     paces.insert(place, saved);
                 }

@@ -8,7 +8,7 @@ use crate::dns::{DnsFailure, Hop, Loops};
 use crate::events::Tls;
 use crate::mail::{EnhancedCode, Reply};
 use crate::policy::sources::Source;
-use crate::policy::{Ask, Choice, Families};
+use crate::policy::{Ask, Choice, Families, Way};
 use crate::smtp::client::{Connection, Failure, State, Target, Transaction};
 use crate::tls::client::Policy;
 use crate::units::Timestamp;
@@ -51,6 +51,13 @@ impl Link {
     /// A connection was opened, or tried to.
     pub fn was_tried(&self) -> bool {
         self.tried
+    }
+
+    /// One more connection is opened. The seats are paid for the first.
+    fn dials(&mut self, way: &Way, now: Timestamp) {
+        if std::mem::replace(&mut self.tried, true) {
+            way.reconnect(now);
+        }
     }
 
     /// How long to wait for the next message: an open connection is worth keeping for a while.
@@ -130,8 +137,7 @@ impl Delivery {
         if link.is_open() {
             return Ok(true);
         }
-        link.tried = true;
-        let (connection, host) = self.connect(lane, batch).await?;
+        let (connection, host) = self.connect(lane, link, batch).await?;
         link.had = true;
         link.open = Some(Open {
             connection,
@@ -144,11 +150,16 @@ impl Delivery {
     }
 
     /// Tries the site's addresses in order until one takes the connection.
-    async fn connect(&self, lane: &Lane, batch: &Batch) -> Result<(Connection, Box<str>), Fate> {
+    async fn connect(
+        &self,
+        lane: &Lane,
+        link: &mut Link,
+        batch: &Batch,
+    ) -> Result<(Connection, Box<str>), Fate> {
         let source = Arc::clone(&lane.way().source);
         let mut last = None;
         for (hop, port) in self.hops(lane, &source, batch).await? {
-            match self.dial((&hop, port), lane, &source, batch).await {
+            match self.dial((&hop, port), lane, link, batch).await {
                 Ok(connection) => return Ok((connection, hop.host)),
                 // A source that cannot be used does no better with another address. Without one it may be that this
                 // machine lacks a family of addresses.
@@ -169,9 +180,11 @@ impl Delivery {
         &self,
         (hop, port): (&Hop, u16),
         lane: &Lane,
-        source: &Source,
+        link: &mut Link,
         batch: &Batch,
     ) -> Result<Connection, Failure> {
+        let way = lane.way();
+        let source = &way.source;
         let target = |tls| Target {
             address: SocketAddr::new(hop.address, port),
             host: &hop.host,
@@ -180,8 +193,10 @@ impl Delivery {
             tls,
         };
         let timeouts = &batch.routing.delivery.timeouts;
+        link.dials(&way, self.0.with.clock.now());
         match Connection::open(&target(lane.terms.tls), timeouts, &self.0.with.tls).await {
             Err(Failure::Tls(_)) if lane.terms.tls == Policy::Opportunistic => {
+                link.dials(&way, self.0.with.clock.now());
                 Connection::open(&target(Policy::Off), timeouts, &self.0.with.tls).await
             }
             opened => opened,

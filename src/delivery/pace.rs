@@ -61,6 +61,13 @@ const MAX_REST: Duration = Duration::from_secs(300);
 /// What is left of a step down after this is nothing worth remembering.
 const FORGOTTEN: Duration = Duration::from_secs(24 * 3600);
 
+impl Saved {
+    /// It says nothing of today.
+    pub fn is_forgotten(&self, now: Timestamp) -> bool {
+        now.since(self.slowed) > FORGOTTEN
+    }
+}
+
 impl Pace {
     pub fn new(bounds: &Bounds) -> Self {
         Self {
@@ -75,7 +82,7 @@ impl Pace {
 
     /// As it was before the restart; as new where that is long ago.
     pub fn restored(saved: Saved, bounds: &Bounds, now: Timestamp) -> Self {
-        if now.since(saved.slowed) > FORGOTTEN {
+        if saved.is_forgotten(now) {
             return Self::new(bounds);
         }
         Self {

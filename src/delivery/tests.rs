@@ -3,6 +3,7 @@
 use super::*;
 use crate::auth::{credentials::Tenants, dkim::Signers};
 use crate::mail::{BodyType, Envelope, Recipient, Reply};
+use crate::policy::reputation::Reputation;
 use crate::queue::{Depth, Selector};
 use crate::spool::{Commit, Meta, Progress};
 use crate::units::Timestamp;
@@ -34,7 +35,12 @@ async fn delivery(dir: &std::path::Path) -> Delivery {
     let events = Events::new(clock.clone(), Vec::new());
     let settings = policy::Settings::plain("mta.test", &[], &[]).unwrap();
     let store = Store::in_memory();
-    let policy = Policy::open(settings, store.clone(), clock.clone(), events.clone());
+    let policy = Policy::open(
+        settings,
+        store.clone(),
+        clock.clone(),
+        (events.clone(), Reputation::default()),
+    );
     let policy = policy.await.unwrap();
     let intake = Intake::new(intake::Parts {
         policy: policy.clone(),

@@ -138,6 +138,16 @@ pub enum Event {
         reply: Option<Reply>,
         why: String,
     },
+    /// Something was decided about the reputation of a part of the mail.
+    Reputation {
+        /// `campaign/acme/spring`, `pair/ip-a/google`.
+        slice: String,
+        /// `watch`, `page`, `hold`, `release` or `recovered`.
+        action: &'static str,
+        until: Option<Timestamp>,
+        /// The numbers it rests on.
+        why: String,
+    },
     /// A configuration was loaded, or refused.
     Config {
         ok: bool,
@@ -170,6 +180,7 @@ impl Event {
             Self::Unread { .. } => "unread",
             Self::Warmup { .. } => "warmup",
             Self::Breaker { .. } => "breaker",
+            Self::Reputation { .. } => "reputation",
             Self::Config { .. } => "config",
         }
     }

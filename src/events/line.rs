@@ -141,6 +141,18 @@ impl Serialize for Line<'_> {
                 why: Some(why.clone()),
                 ..Fields::default()
             },
+            Event::Reputation {
+                slice,
+                action,
+                until,
+                why,
+            } => Fields {
+                slice: Some(slice),
+                reason: Some(action),
+                until: *until,
+                why: Some(why.clone()),
+                ..Fields::default()
+            },
             Event::Config { ok, why } => Fields {
                 ok: Some(*ok),
                 why: Some(why.clone()),
@@ -169,6 +181,7 @@ struct Fields<'a> {
     /// Where there is no `about`.
     id: Option<MessageId>,
     reason: Option<&'a str>,
+    slice: Option<&'a str>,
     tenant: Option<&'a str>,
     sender: Option<&'a str>,
     recipient: Option<&'a Address>,
@@ -259,6 +272,7 @@ impl<'a> Fields<'a> {
         optional(map, "attempt", attempt.map(|a| a.number).as_ref())?;
         optional(map, "reply", self.reply.map(Said::from).as_ref())?;
         let finding = self.finding;
+        optional(map, "slice", self.slice.as_ref())?;
         optional(map, "reason", self.reason.as_ref())?;
         optional(map, "class", finding.map(|found| found.class).as_ref())?;
         optional(
@@ -370,6 +384,7 @@ mod tests {
         let rest = concat!(
             r#","site":"mx.example.net","attempt":2"#,
             r#","reply":{"code":451,"enhanced":"4.4.1","text":"no answer from mx.example.net","command":"connect"}"#,
+            r#","class":"throttled","subject":"source-ip","severity":"soft""#,
             r#","until":"1970-01-02T01:00:00.000Z","latency_ms":1500,"why":"no answer from mx.example.net""#,
         );
         assert_eq!(json(&sample::deferred()), expect("deferred", rest));
@@ -390,7 +405,7 @@ mod tests {
             ),
             (
                 BounceClass::Block,
-                r#","class":"block","subject":"sender","severity":"soft""#,
+                r#","class":"block","subject":"source-ip","severity":"soft""#,
             ),
             (
                 BounceClass::Policy,

@@ -226,6 +226,7 @@ impl Sink for Metrics {
             Event::Unread { .. }
             | Event::Warmup { .. }
             | Event::Breaker { .. }
+            | Event::Reputation { .. }
             | Event::Config { .. } => shared.count(event, None, None),
         }
     }

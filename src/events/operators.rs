@@ -24,6 +24,12 @@ impl Sink for Operators {
                 why,
                 ..
             } => tracing::warn!(%source, %provider, %until, %why, "kept from sending"),
+            Event::Reputation {
+                slice, action, why, ..
+            } => match *action {
+                "hold" | "page" => tracing::error!(%slice, %action, %why, "reputation"),
+                _ => tracing::warn!(%slice, %action, %why, "reputation"),
+            },
             mail if tracing::enabled!(tracing::Level::DEBUG) => {
                 let line = Line { at, event: mail }.to_json();
                 let text = String::from_utf8_lossy(&line);

@@ -33,6 +33,8 @@ pub fn router<C: Control>(control: Arc<C>, access: Access) -> Router {
         .route("/api/v1/warmup/{name}", post(traffic::steer::<C>))
         .route("/api/v1/sources", get(traffic::sources::<C>))
         .route("/api/v1/sources/lift", post(traffic::lift::<C>))
+        .route("/api/v1/reputation", get(traffic::reputations::<C>))
+        .route("/api/v1/reputation/release", post(traffic::release::<C>))
         .fallback(async || Problem::not_found("there is nothing here"))
         .method_not_allowed_fallback(async || {
             Problem(

@@ -14,6 +14,8 @@
 //! | `POST /api/v1/warmup/{order}`| [`Pause`], [`Resume`] or [`Set`] → [`Steered`] |
 //! | `GET /api/v1/sources`        | our addresses: a list of [`SourceEntry`] |
 //! | `POST /api/v1/sources/lift`  | suspensions end: [`Lift`] → [`Lifted`] |
+//! | `GET /api/v1/reputation`     | rates by slice: [`WhichReputation`] → a list of rows |
+//! | `POST /api/v1/reputation/release` | a slice that is held may send again: [`Release`] → [`Released`] |
 //!
 //! Orders are JSON, whatever their content type says. Errors are `{"error": "…"}` with 400, 401, 404, 405, 408, 413, 422 or 503. The daemon behind it is a [`Control`].
 
@@ -24,6 +26,7 @@ mod config;
 mod entry;
 pub mod explain;
 mod problem;
+mod reputation;
 mod server;
 mod sources;
 mod traffic;
@@ -36,10 +39,12 @@ pub use config::Config;
 pub use entry::{Listed, QueueEntry, QueueRecipient};
 pub use explain::{Advice, Keys, Question, Verdict, Window};
 pub use problem::Refusal;
+pub use reputation::{Release, Released, WhichReputation};
 pub use sources::{Lift, Lifted, Membership, SourceEntry};
 pub use warmup::{Pause, Resume, Set, Steer, Steered, WhichWarmup};
 
 use crate::mail::MessageId;
+use crate::policy::reputation::Row;
 use crate::policy::warmup::Position;
 use crate::queue::Selector;
 use serde::{Deserialize, Serialize};
@@ -97,6 +102,18 @@ pub trait Control: Send + Sync + 'static {
 
     /// Every source, by name.
     fn sources(&self) -> Vec<SourceEntry>;
+
+    /// Rates of slices of the mail, the worst first.
+    ///
+    /// # Errors
+    /// There is no such kind of slice, or no such window.
+    fn reputations(&self, which: &WhichReputation) -> Result<Vec<Row>, Refusal>;
+
+    /// Lets a slice go that is held.
+    ///
+    /// # Errors
+    /// The text names no slice.
+    fn release(&self, order: &Release) -> impl Future<Output = Result<Released, Refusal>> + Send;
 
     /// Ends suspensions of a source.
     ///

@@ -3,8 +3,10 @@
 use super::body::{Body, read};
 use super::problem::Problem;
 use super::{
-    Control, Lift, Lifted, Pause, Question, SourceEntry, Steer, Steered, Verdict, WhichWarmup,
+    Control, Lift, Lifted, Pause, Question, Release, Released, SourceEntry, Steer, Steered,
+    Verdict, WhichReputation, WhichWarmup,
 };
+use crate::policy::reputation::Row;
 use crate::policy::warmup::Position;
 use axum::Json;
 use axum::extract::rejection::{PathRejection, QueryRejection};
@@ -60,6 +62,22 @@ fn pause(body: serde_json::Value) -> Result<Pause, Problem> {
 
 pub(super) async fn sources<C: Control>(State(control): State<Arc<C>>) -> Json<Vec<SourceEntry>> {
     Json(control.sources())
+}
+
+pub(super) async fn reputations<C: Control>(
+    State(control): State<Arc<C>>,
+    query: Result<Query<WhichReputation>, QueryRejection>,
+) -> Result<Json<Vec<Row>>, Problem> {
+    let Query(which) = query?;
+    Ok(Json(control.reputations(&which)?))
+}
+
+pub(super) async fn release<C: Control>(
+    State(control): State<Arc<C>>,
+    order: Result<Body<Release>, Problem>,
+) -> Result<Json<Released>, Problem> {
+    let Body(order) = order?;
+    Ok(Json(control.release(&order).await?))
 }
 
 pub(super) async fn lift<C: Control>(

@@ -135,15 +135,13 @@ fn is_name(text: &str) -> bool {
 }
 
 fn stream(text: &str) -> Result<Stream, Reply> {
-    match text.to_ascii_lowercase().as_str() {
-        "marketing" => Ok(Stream::Marketing),
-        "transactional" => Ok(Stream::Transactional),
-        _ => Err(bad(
+    Stream::named(&text.to_ascii_lowercase()).ok_or_else(|| {
+        bad(
             "Stream",
             "is not a stream",
             "write \"marketing\" or \"transactional\"",
-        )),
-    }
+        )
+    })
 }
 
 fn engagement(text: &str) -> Result<u8, Reply> {

@@ -5,6 +5,7 @@ use crate::auth::credentials;
 use crate::auth::dkim::{self, Algorithm, Key, generate};
 use crate::mail::{BodyType, Recipient};
 use crate::policy::Settings;
+use crate::policy::reputation::Reputation;
 use crate::policy::sources::{PoolConfig, PoolMember, SourceConfig};
 use crate::spool;
 use crate::store::Store;
@@ -142,7 +143,12 @@ async fn policy(clock: Clock, events: Events) -> Policy {
         }],
     };
     let settings = Settings::plain("mta.test", &[source], &[pool]).unwrap();
-    let opened = Policy::open(settings, Store::in_memory(), clock, events);
+    let opened = Policy::open(
+        settings,
+        Store::in_memory(),
+        clock,
+        (events, Reputation::default()),
+    );
     opened.await.unwrap()
 }
 

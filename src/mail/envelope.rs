@@ -119,12 +119,30 @@ pub struct Envelope {
 }
 
 /// What kind of mail a message is; transactional overtakes marketing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Serialize, Deserialize,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum Stream {
     #[default]
     Marketing,
     Transactional,
+}
+
+impl Stream {
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Marketing => "marketing",
+            Self::Transactional => "transactional",
+        }
+    }
+
+    /// By its name, in lower case.
+    pub fn named(name: &str) -> Option<Self> {
+        [Self::Marketing, Self::Transactional]
+            .into_iter()
+            .find(|stream| stream.name() == name)
+    }
 }
 
 /// What the platform says about a message in `X-Mailwright-*` and AUTH; not part of what is sent.

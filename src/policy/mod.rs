@@ -17,12 +17,15 @@ mod hours;
 pub mod limits;
 pub mod providers;
 mod receive;
+pub mod reputation;
 mod settings;
+pub mod share;
 pub mod sources;
 pub mod suppression;
 pub mod suspension;
 pub mod verdict;
 pub mod warmup;
+mod watch;
 mod way;
 pub mod window;
 
@@ -41,12 +44,14 @@ use crate::units::{Live, Timestamp};
 use arc_swap::{ArcSwap, Guard};
 use limits::{Limit, Limits, Of};
 use providers::{Provider, Rule, Scope};
+use reputation::{Hold, Reputation, Slice};
 use sources::Source;
 use std::sync::Arc;
 use suspension::{At, Suspension, Suspensions};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use warmup::{Freed, Outcome, Warmup};
+use watch::Watch;
 
 /// All of it. Cheap to clone.
 #[derive(Clone)]
@@ -58,6 +63,7 @@ struct Shared {
     limits: Limits,
     warmup: Warmup,
     suspensions: Suspensions,
+    watch: Watch,
     /// Somebody changed what mail waits for.
     changed: Notify,
 }
@@ -71,19 +77,23 @@ impl Policy {
         settings: Settings,
         store: Store,
         clock: Clock,
-        events: Events,
+        (events, reputation): (Events, Reputation),
     ) -> Result<Self, StoreError> {
         let limits = Limits::new(clock.clone());
         limits.configure(settings.limits.clone());
         settings.sources.look();
         let suspensions = Suspensions::load(store.clone(), clock.clone(), events.clone()).await?;
-        let warmup = Warmup::open(settings.warmup.clone(), store, clock.clone(), events).await?;
+        let rules = settings.warmup.clone();
+        let warmup = Warmup::open(rules, store.clone(), clock.clone(), events.clone()).await?;
+        reputation.configure(Arc::clone(&settings.reputation));
+        let watch = Watch::open(reputation, store, events, clock.now()).await?;
         Ok(Self(Arc::new(Shared {
             clock,
             settings: Arc::new(ArcSwap::from_pointee(settings)),
             limits,
             warmup,
             suspensions,
+            watch,
             changed: Notify::new(),
         })))
     }
@@ -94,6 +104,8 @@ impl Policy {
         self.0
             .warmup
             .configure(settings.warmup.clone(), self.0.clock.now());
+        let reputation = Arc::clone(&settings.reputation);
+        self.reputation().configure(reputation);
         settings.sources.look();
         self.0.settings.store(Arc::new(settings));
         self.0.changed.notify_one();
@@ -109,6 +121,10 @@ impl Policy {
 
     pub fn suspensions(&self) -> &Suspensions {
         &self.0.suspensions
+    }
+
+    pub fn reputation(&self) -> &Reputation {
+        self.0.watch.reputation()
     }
 
     /// What is said of mail from `source` to `site`.
@@ -137,6 +153,8 @@ impl Policy {
             limits: Of::of_labels(labels)
                 .map(|of| self.0.limits.of(&of))
                 .collect(),
+            reputation: self.reputation().clone(),
+            slices: Reputation::concerned(labels),
         }
     }
 
@@ -201,6 +219,13 @@ impl Policy {
         }
     }
 
+    /// A person lets go what is held for its reputation. `None`: it is not held.
+    pub async fn release(&self, slice: &Slice, by: &str) -> Option<Arc<Hold>> {
+        let released = self.0.watch.release(slice, by, self.0.clock.now()).await?;
+        self.0.changed.notify_one();
+        Some(released)
+    }
+
     /// For gauges. It holds nothing of the policy: events lead to metrics, metrics to their gauges, and a gauge that led
     /// back would keep everything alive.
     pub fn for_gauges(&self) -> impl Fn() -> Option<Policy> + Clone + Send + Sync + 'static {
@@ -216,11 +241,14 @@ impl Policy {
         if let Err(error) = self.0.warmup.refresh(self.0.clock.now()).await {
             tracing::warn!(%error, "decisions of other nodes about warm-ups are not known");
         }
+        if let Err(error) = self.0.watch.refresh(self.0.clock.now()).await {
+            tracing::warn!(%error, "what other nodes count of reputations is not known");
+        }
     }
 
     /// Keeps budgets filled and days counted, until `stop`.
     pub async fn run(&self, stop: CancellationToken) {
-        self.0.warmup.run(stop).await;
+        tokio::join!(self.0.warmup.run(stop.clone()), self.watch(stop));
     }
 
     /// Gives back what was taken in advance, and writes down what has not been.
@@ -229,6 +257,22 @@ impl Policy {
             tracing::warn!(%error, "budget of warm-ups that was taken in advance could not be given back");
         }
         self.0.suspensions.flushed().await;
+        self.0.watch.close(self.0.clock.now()).await;
+    }
+
+    /// Looks at reputations again and again.
+    async fn watch(&self, stop: CancellationToken) {
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = self.0.clock.sleep(watch::ROUND) => {}
+            }
+            let now = self.0.clock.now();
+            for suspension in self.0.watch.round(now).await {
+                self.0.suspensions.suspend(suspension);
+                self.0.changed.notify_one();
+            }
+        }
     }
 
     /// Returns when the warm-up of some mail has room again.
@@ -252,7 +296,8 @@ mod tests {
         let clock = Clock::manual(Timestamp::from_millis(1_000_000));
         let plain = || Settings::plain("mta.test", &[], &[]).unwrap();
         let events = Events::new(clock.clone(), Vec::new());
-        let policy = Policy::open(plain(), Store::in_memory(), clock, events);
+        let beside = (events, Reputation::default());
+        let policy = Policy::open(plain(), Store::in_memory(), clock, beside);
         let policy = policy.await.unwrap();
         let is_told = async || {
             tokio::select! {

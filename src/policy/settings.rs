@@ -3,6 +3,7 @@
 use super::hours::Hours;
 use super::limits::{self, Rules, Scope};
 use super::providers::{Provider, ProviderConfig, Providers, RuleConfig};
+use super::reputation;
 use super::sources::{PoolConfig, SourceConfig, Sources};
 use super::warmup;
 use super::window::SendWindows;
@@ -26,6 +27,7 @@ pub struct Parts<'a> {
     pub rules: &'a [RuleConfig],
     pub limits: &'a limits::Defaults,
     pub warmup: &'a warmup::Config,
+    pub reputation: &'a reputation::Config,
     pub tenants: &'a [TenantRules<'a>],
 }
 
@@ -39,6 +41,7 @@ pub struct TenantRules<'a> {
     /// Of each of its campaigns.
     pub campaign_limits: &'a limits::Config,
     pub send_window: &'a SendWindows,
+    pub reputation: &'a reputation::TenantConfig,
 }
 
 /// Built whole or not at all; a reload swaps it.
@@ -48,6 +51,7 @@ pub struct Settings {
     pub providers: Providers,
     pub(super) limits: Rules,
     pub(super) warmup: warmup::Rules,
+    pub(super) reputation: Arc<reputation::Rules>,
     /// What an hour of waiting counts for against engagement.
     pub(super) points_per_hour: u16,
     tenants: HashMap<Box<str>, Arc<Terms>>,
@@ -82,6 +86,7 @@ impl Settings {
             rules: &[],
             limits: &limits::Defaults::default(),
             warmup: &warmup::Config::default(),
+            reputation: &reputation::Config::default(),
             tenants: &[],
         })
     }
@@ -100,6 +105,7 @@ impl Settings {
             sources: Sources::new(parts.hostname, parts.sources, parts.pools),
             limits: rules(&parts, &providers),
             warmup: warmup::Rules::new(parts.warmup, warming(parts.sources))?,
+            reputation: Arc::new(standards(&parts, &providers)),
             points_per_hour: points_per_hour(parts.warmup.engagement_aging),
             tenants: tenants.map(|(i, rules)| terms(i, rules)).collect(),
             providers,
@@ -179,6 +185,18 @@ fn rules(parts: &Parts<'_>, providers: &Providers) -> Rules {
 fn warming(sources: &[SourceConfig]) -> impl Iterator<Item = (&str, &warmup::SourceWarmup)> {
     let warming = sources.iter();
     warming.filter_map(|source| Some((source.name.as_str(), source.warmup.as_ref()?)))
+}
+
+/// From which rates on mail is held.
+fn standards(parts: &Parts<'_>, providers: &Providers) -> reputation::Rules {
+    let tenants = parts.tenants.iter();
+    let feedback = providers.iter().filter(|provider| provider.feedback_loop);
+    reputation::Rules::new(
+        parts.hostname,
+        parts.reputation,
+        tenants.map(|tenant| (tenant.name, tenant.reputation)),
+        feedback.map(|provider| Arc::clone(&provider.name)),
+    )
 }
 
 /// The hours of a provider, where it keeps any.

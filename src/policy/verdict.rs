@@ -1,6 +1,7 @@
 //! The one value that says why mail waits, so that `queue show` and `explain` need no second opinion.
 
 use super::limits::Full;
+use super::reputation::Hold;
 use super::suspension::Suspension;
 use super::warmup::Waiting;
 use crate::mail::Reply;
@@ -57,6 +58,8 @@ pub enum Held {
     Warmup(Arc<Waiting>),
     /// A reply rule or an operator keeps the source from the site or the provider.
     Suspended(Arc<Suspension>),
+    /// Too many bounces or complaints.
+    Reputation(Arc<Hold>),
     /// Outside the hours in which mail may go.
     SendWindow {
         /// `tenant acme`, `provider google`.
@@ -94,6 +97,7 @@ impl Held {
             Self::Limit(full) => Some(full.until),
             Self::Warmup(waiting) => waiting.until,
             Self::Suspended(suspension) => Some(suspension.until),
+            Self::Reputation(hold) => Some(hold.until),
             _ => None,
         }
     }
@@ -142,6 +146,7 @@ impl fmt::Display for Held {
             Self::Limit(full) => write!(f, "{full}"),
             Self::Warmup(waiting) => write!(f, "{waiting}"),
             Self::Suspended(suspension) => write!(f, "{suspension}"),
+            Self::Reputation(hold) => write!(f, "{hold}"),
             Self::SendWindow {
                 of, window, key, ..
             } => {

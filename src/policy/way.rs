@@ -3,6 +3,7 @@
 use super::hours::Hours;
 use super::limits::{Full, Limit, Seat};
 use super::providers::Provider;
+use super::reputation::{Reputation, Slice};
 use super::settings::Terms;
 use super::sources::Source;
 use super::suspension::Suspensions;
@@ -38,6 +39,9 @@ pub struct Flow {
     pub(super) terms: Arc<Terms>,
     /// Of the tenant and of the campaign, where the mail names them.
     pub(super) limits: SmallVec<[Arc<Limit>; 2]>,
+    pub(super) reputation: Reputation,
+    /// Of what its reputation is.
+    pub(super) slices: SmallVec<[Slice; 2]>,
 }
 
 /// The answer to "may this go now?".
@@ -166,6 +170,9 @@ impl Way {
         if let Err(closed) = self.window(flow.stream, now) {
             return Admission::Flow(closed.into());
         }
+        if let Some(hold) = flow.reputation.holding(&flow.slices, now) {
+            return Admission::Flow(Held::Reputation(hold).into());
+        }
         let mut lease = Lease::new();
         if let Err(full) = flow.take(&mut lease, now) {
             return full;
@@ -192,6 +199,12 @@ impl Way {
             seats.taken.push(limit.connection(now)?);
         }
         Ok(seats)
+    }
+
+    /// A connection is opened in place of one that failed or was lost, on the same seats: counted, not refused.
+    pub fn reconnect(&self, now: Timestamp) {
+        let limits = self.limits.iter();
+        limits.for_each(|limit| limit.charge_connection(now));
     }
 
     /// Returns when a connection with nothing to send is asked to go: another lane was refused one that this might make

@@ -1,6 +1,6 @@
 //! The store that forgets.
 
-use super::{Cell, StoreError, Taken, Versioned, Written, raised};
+use super::{Cell, Change, Fields, StoreError, Taken, Versioned, Written, raised};
 use crate::units::Timestamp;
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
@@ -14,6 +14,7 @@ pub(super) struct Memory(Arc<Mutex<Held>>);
 struct Held {
     values: BTreeMap<String, Versioned>,
     counters: BTreeMap<String, u64>,
+    cells: BTreeMap<Cell, Vec<u8>>,
 }
 
 impl Memory {
@@ -95,25 +96,47 @@ impl Memory {
     }
 
     pub(super) async fn cells(&self, asked: &[Cell]) -> Result<Vec<Option<Vec<u8>>>, StoreError> {
-        let _ = asked;
-        todo!()
+        let held = self.0.lock();
+        Ok(asked.iter().map(|c| held.cells.get(c).cloned()).collect())
     }
 
-    pub(super) async fn set_cells(
-        &self,
-        cells: &[(Cell, Option<Vec<u8>>)],
-    ) -> Result<(), StoreError> {
-        let _ = cells;
-        todo!()
+    pub(super) async fn set_cells(&self, cells: &[Change]) -> Result<(), StoreError> {
+        let mut held = self.0.lock();
+        for (cell, value) in cells.iter().cloned() {
+            match value {
+                Some(value) => held.cells.insert(cell, value),
+                None => held.cells.remove(&cell),
+            };
+        }
+        Ok(())
     }
 
-    pub(super) async fn bucket(
+    pub(super) async fn buckets(
         &self,
-        table: &str,
-        bucket: u32,
-    ) -> Result<Vec<(Vec<u8>, Vec<u8>)>, StoreError> {
-        let _ = (table, bucket);
-        todo!()
+        table: &'static str,
+        first: u32,
+        count: u32,
+    ) -> Result<Vec<(u32, Fields)>, StoreError> {
+        let held = self.0.lock();
+        let from = Cell {
+            table,
+            bucket: first,
+            field: Vec::new(),
+        };
+        let inside = |cell: &Cell| cell.table == table && cell.bucket - first < count;
+        let mut found: Vec<(u32, Fields)> = Vec::new();
+        for (cell, value) in held
+            .cells
+            .range(from..)
+            .take_while(|(cell, _)| inside(cell))
+        {
+            let entry = (cell.field.clone(), value.clone());
+            match found.last_mut() {
+                Some((bucket, fields)) if *bucket == cell.bucket => fields.push(entry),
+                _ => found.push((cell.bucket, vec![entry])),
+            }
+        }
+        Ok(found)
     }
 
     pub(super) async fn counts(&self, keys: &[String]) -> Result<Vec<u64>, StoreError> {

@@ -71,6 +71,15 @@ pub struct Cell {
     pub field: Vec<u8>,
 }
 
+/// What a cell is to hold; `None`: nothing.
+pub type Change = (Cell, Option<Vec<u8>>);
+
+/// Fields with their values.
+pub type Fields = Vec<(Vec<u8>, Vec<u8>)>;
+
+/// The longest field of a cell.
+pub const MAX_FIELD: usize = 255;
+
 /// What came of a conditional write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use]
@@ -130,6 +139,11 @@ impl Store {
     /// Where it is, to print: a file, a URL without its password, or `memory`.
     pub fn place(&self) -> &str {
         each!(self, store => store.place())
+    }
+
+    /// Other processes may have it open too.
+    pub fn is_shared(&self) -> bool {
+        matches!(self.0, Kind::Redis(_))
     }
 
     /// Waits for writes under way, then gives up the file or the connection. Every later operation fails as
@@ -240,23 +254,31 @@ impl Store {
     ///
     /// # Errors
     /// The store does not answer, and all of them may have been written.
-    pub async fn set_cells(&self, cells: &[(Cell, Option<Vec<u8>>)]) -> Result<(), StoreError> {
+    pub async fn set_cells(&self, cells: &[Change]) -> Result<(), StoreError> {
         if cells.is_empty() {
             return Ok(());
+        }
+        if let Some((cell, _)) = cells.iter().find(|(cell, _)| cell.field.len() > MAX_FIELD) {
+            return Err(StoreError::Damaged {
+                key: format!("{}/{}", cell.table, cell.bucket),
+                why: format!("a field is over {MAX_FIELD} octets"),
+            });
         }
         each!(self, store => store.set_cells(cells).await)
     }
 
-    /// Everything that lies in one bucket, in order of the fields' octets.
+    /// Everything that lies in `count` buckets of a table from `first` on, in order of buckets and of the fields' octets;
+    /// empty ones are left out. What is written meanwhile may be in it or not.
     ///
     /// # Errors
     /// The store does not answer.
-    pub async fn bucket(
+    pub async fn buckets(
         &self,
-        table: &str,
-        bucket: u32,
-    ) -> Result<Vec<(Vec<u8>, Vec<u8>)>, StoreError> {
-        each!(self, store => store.bucket(table, bucket).await)
+        table: &'static str,
+        first: u32,
+        count: u32,
+    ) -> Result<Vec<(u32, Fields)>, StoreError> {
+        each!(self, store => store.buckets(table, first, count).await)
     }
 
     /// The counters at these keys, 0 where there is none; all of one moment.

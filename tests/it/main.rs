@@ -19,6 +19,7 @@ mod stories_limits;
 mod stories_operator;
 mod stories_process;
 mod stories_providers;
+mod stories_reputation;
 mod stories_retry;
 mod stories_rules;
 mod stories_smuggling;

@@ -311,7 +311,7 @@ fn rests(entry: &Value, now: Timestamp) -> bool {
             let held_by = entry["waits"]["held_by"].as_str();
             matches!(
                 held_by,
-                Some("warmup" | "suspended" | "state" | "send_window")
+                Some("warmup" | "suspended" | "state" | "send_window" | "reputation")
             )
         }
         state => state == Some("held"),

@@ -370,6 +370,32 @@ async fn connections_are_opened_no_faster_than_configured() {
     net.check(&mta).await;
 }
 
+/// A message that is sent in clear after a handshake that fails opens two connections: every other minute one goes.
+#[tokio::test]
+async fn connections_in_place_of_others_count_against_the_rate() {
+    let net = Internet::new().await;
+    let mx = net.mx("a.example").tls().on("STARTTLS", "close");
+    let mx = mx.start().await;
+    let keys = format!(
+        "{NO_SYNC}[delivery]\nmax_messages_per_connection = 1\n[limits.site]\nconnection_rate = \"1/min\"\n"
+    );
+    let mta = net.mta(&keys).await;
+    mta.inject_all(ACME, &people("a", 8, "a.example")).await;
+    for message in 1..=5 {
+        mta.all_held_by("limit").await;
+        let totals = mx.totals();
+        assert_eq!(
+            (totals.connections, totals.messages),
+            (2 * message, message)
+        );
+        net.clock.advance(MINUTE);
+        mta.all_held_by("limit").await;
+        assert_eq!(mx.totals().connections, 2 * message);
+        net.clock.advance(MINUTE);
+    }
+    net.check(&mta).await;
+}
+
 #[tokio::test]
 async fn a_new_quota_holds_at_once_for_what_waits_and_makes_no_burst() {
     let net = Internet::new().await;

@@ -50,6 +50,15 @@ fn keys(held: &Held, matter: &Matter<'_>, config: &Config) -> Vec<String> {
         Held::Limit(full) => vec![full.key.to_string()],
         Held::Warmup(waiting) => of_warmup(waiting, config),
         Held::Suspended(suspension) => rule_of(suspension).into_iter().collect(),
+        Held::Reputation(hold) => {
+            let rate = hold.finding.rate.name();
+            let own = tenant_key(matter.tenant, config);
+            let own = own.map(|key| format!("{key}.reputation.{rate}.act"));
+            let all = format!("reputation.{rate}.act");
+            own.into_iter()
+                .chain([all, "reputation.hold".to_owned()])
+                .collect()
+        }
         Held::SendWindow { key, .. } => vec![key.to_string()],
         Held::NoSource { pool, .. } => of_pool(pool, matter, config),
         Held::State { .. } => plain(&["state.url"]),
@@ -69,6 +78,7 @@ fn command(held: &Held, matter: &Matter<'_>) -> Option<String> {
         Held::SourceDown { source, .. } => format!("mailwright queue retry --source {source}"),
         Held::Warmup(waiting) => of_operator(waiting)?,
         Held::Suspended(suspension) => lift(suspension),
+        Held::Reputation(hold) => format!("mailwright reputation release {}", hold.slice),
         Held::Operator { .. } => format!("mailwright queue release {}", matter.id?),
         _ => return None,
     })

@@ -3,6 +3,7 @@
 use crate::bounce::Notices;
 use crate::mail::Address;
 use crate::policy::limits::config as limits;
+use crate::policy::reputation::config as reputation;
 use crate::policy::window::SendWindows;
 use crate::problem::Problems;
 use argon2::password_hash::{PasswordHash, SaltString};
@@ -39,6 +40,9 @@ pub struct Config {
     /// hour.
     #[serde(skip_serializing_if = "SendWindows::is_empty")]
     pub send_window: SendWindows,
+    /// From which rates on its mail is watched and held, in place of `[reputation]`.
+    #[serde(skip_serializing_if = "reputation::TenantConfig::is_default")]
+    pub reputation: reputation::TenantConfig,
 }
 
 impl Default for Config {
@@ -53,6 +57,7 @@ impl Default for Config {
             limits: limits::Config::default(),
             campaign_limits: limits::Config::default(),
             send_window: SendWindows::default(),
+            reputation: reputation::TenantConfig::default(),
         }
     }
 }
@@ -86,6 +91,8 @@ impl Config {
         self.limits.validate(&format!("{at}.limits"), problems);
         let campaigns = format!("{at}.campaign_limits");
         self.campaign_limits.validate(&campaigns, problems);
+        let reputation = format!("{at}.reputation");
+        self.reputation.validate(&reputation, problems);
         if let Some(reference) = &self.credentials
             && !reference.starts_with("file:")
             && !reference.starts_with("env:")

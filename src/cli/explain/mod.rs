@@ -96,11 +96,7 @@ fn question(args: &Args) -> Result<Question, Failure> {
 }
 
 fn stream(text: &str) -> Result<Stream, String> {
-    match text {
-        "marketing" => Ok(Stream::Marketing),
-        "transactional" => Ok(Stream::Transactional),
-        _ => Err("write marketing or transactional".to_owned()),
-    }
+    Stream::named(text).ok_or_else(|| "write marketing or transactional".to_owned())
 }
 
 #[cfg(test)]

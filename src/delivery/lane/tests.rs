@@ -2,6 +2,7 @@ use super::*;
 use crate::clock::Clock;
 use crate::events::Events;
 use crate::mail::{EnhancedCode, Labels, MessageId};
+use crate::policy::reputation::{self, Reputation};
 use crate::policy::{Parts, Policy, Settings, limits, warmup};
 use crate::queue::{Queue, keys_for_tests};
 use crate::store::Store;
@@ -26,7 +27,12 @@ impl World {
     async fn with(settings: Settings) -> Self {
         let clock = Clock::manual(NOW);
         let events = Events::new(clock.clone(), Vec::new());
-        let policy = Policy::open(settings, Store::in_memory(), clock.clone(), events);
+        let policy = Policy::open(
+            settings,
+            Store::in_memory(),
+            clock.clone(),
+            (events, Reputation::default()),
+        );
         let policy = policy.await.unwrap();
         let settings = policy.settings();
         let source = settings.sources.all().next().unwrap();
@@ -241,6 +247,7 @@ async fn no_connection_is_wanted_while_all_in_line_are_passed_over() {
         rules: &[],
         limits: &limits,
         warmup: &warmup::Config::default(),
+        reputation: &reputation::Config::default(),
         tenants: &[],
     });
     let (world, line) = (World::with(settings.unwrap()).await, line(&[1, 2, 3, 4]));
@@ -294,6 +301,7 @@ async fn transactional_mail_does_not_wait_for_the_turn_of_marketing() {
         rules: &[],
         limits: &limits,
         warmup: &warmup::Config::default(),
+        reputation: &reputation::Config::default(),
         tenants: &[],
     });
     let (world, line) = (World::with(settings.unwrap()).await, line(&[1, 2, 3]));
@@ -339,6 +347,7 @@ async fn an_alarm_that_another_has_come_before_means_nothing() {
         rules: &[],
         limits: &limits,
         warmup: &warmup::Config::default(),
+        reputation: &reputation::Config::default(),
         tenants: &[],
     });
     let (world, line) = (World::with(settings.unwrap()).await, line(&[1, 2]));

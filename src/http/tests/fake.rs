@@ -3,6 +3,7 @@
 use super::sample;
 use crate::http::*;
 use crate::policy::Held;
+use crate::policy::reputation::{Row, Slice};
 use crate::units::Timestamp;
 use parking_lot::Mutex;
 
@@ -128,6 +129,21 @@ impl Control for Daemon {
 
     fn sources(&self) -> Vec<SourceEntry> {
         vec![sample::source()]
+    }
+
+    fn reputations(&self, which: &WhichReputation) -> Result<Vec<Row>, Refusal> {
+        match which.by.as_str() {
+            "" | "campaign" => Ok(Vec::new()),
+            by => Err(Refusal::Unknown(format!("there is no report by {by}"))),
+        }
+    }
+
+    async fn release(&self, order: &Release) -> Result<Released, Refusal> {
+        let slice: Result<Slice, _> = order.slice.parse();
+        slice.map_err(|error| Refusal::Unknown(error.to_string()))?;
+        Ok(Released {
+            released: Vec::new(),
+        })
     }
 
     fn lift(&self, order: &Lift) -> Result<Lifted, Refusal> {

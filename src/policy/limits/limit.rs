@@ -97,6 +97,14 @@ impl Limit {
         Ok(Seat(Arc::clone(self)))
     }
 
+    /// A further connection is opened on a seat that is held. It is not refused, because what began cannot end without it;
+    /// the connection rate makes who comes next wait for it.
+    pub fn charge_connection(&self, now: Timestamp) {
+        if self.has(&[Kind::ConnectionRate]) {
+            self.numbers.lock().charge_connection(now);
+        }
+    }
+
     /// That many octets were sent. While what was sent is more than `bytes` allows, [`Limit::message`] refuses.
     pub fn charge(&self, octets: u64, now: Timestamp) {
         if self.has(&[Kind::Bytes]) {

@@ -17,6 +17,8 @@ pub(super) struct Meter {
     cells: Cells,
     /// Given back, and spent before governor is asked: governor takes nothing back.
     credit: u32,
+    /// Taken without asking, and not there: paid before anybody else gets one.
+    owed: u32,
     /// Taken and not given back; nobody can give back more.
     taken: u64,
     last: Option<Moment>,
@@ -107,6 +109,7 @@ impl Meter {
             pace,
             cells: Cells::new(pace.each, pace.capacity, held, now),
             credit: 0,
+            owed: 0,
             taken: 0,
             last: None,
             turns: Turns::default(),
@@ -142,6 +145,9 @@ impl Meter {
         if self.cells.missing(at) == 0 {
             self.turns.start_anew();
         }
+        if let Err(earliest) = self.pay(at) {
+            return Err(self.turns.turn(stream, earliest, self.pace.interval()));
+        }
         if !self.has_credit(at) {
             self.take_cells(stream, at)?;
         } else if self.turns.is_kept_from(stream) {
@@ -153,6 +159,25 @@ impl Meter {
         self.last = Some(at);
         self.taken += 1;
         self.used.add(now);
+        Ok(())
+    }
+
+    /// One is used whether it is there or not; who comes next waits the longer.
+    pub fn charge(&mut self, now: Timestamp) {
+        let at = Moment::from(now);
+        self.owed = self.owed.saturating_add(1).min(self.rate.count.get());
+        // What is not paid now is paid by the next one who asks.
+        let _owing = self.pay(at);
+        self.last = Some(at);
+        self.used.add(now);
+    }
+
+    /// Pays what is owed; says when the next part of it can be paid.
+    fn pay(&mut self, now: Moment) -> Result<(), Moment> {
+        while self.owed > 0 {
+            self.cells.take(self.pace.weight, now)?;
+            self.owed -= 1;
+        }
         Ok(())
     }
 
@@ -168,8 +193,9 @@ impl Meter {
     /// When one can be had, but for who comes first; `None` is now.
     pub fn free_at(&self, now: Timestamp) -> Option<Timestamp> {
         let at = Moment::from(now);
-        let free_at = self.cells.free_at(self.pace.weight);
-        let has_credit = self.credit > 0 && self.worth(at) > 0;
+        let owing = self.pace.interval().saturating_mul(self.owed.into());
+        let free_at = self.cells.free_at(self.pace.weight).after(owing);
+        let has_credit = self.credit > 0 && self.owed == 0 && self.worth(at) > 0;
         (free_at > at && !has_credit).then(|| free_at.to_timestamp())
     }
 

@@ -98,6 +98,13 @@ impl Numbers {
         taken.map_err(|until| metered(Kind::ConnectionRate, meter, now, until))
     }
 
+    /// A further connection on a seat.
+    pub fn charge_connection(&mut self, now: Timestamp) {
+        if let Some(meter) = &mut self.connection_rate {
+            meter.charge(now);
+        }
+    }
+
     /// The connection rate's part of a connection that was not opened.
     pub fn give_back_connection(&mut self) {
         if let Some(meter) = &mut self.connection_rate {

@@ -36,6 +36,9 @@ pub struct ProviderConfig {
     /// At which hours mail goes there, such as "08:00-22:00 Europe/Berlin".
     #[serde(default, skip_serializing_if = "SendWindows::is_empty")]
     pub send_window: SendWindows,
+    /// It tells senders of complaints: only then are complaints divided by what was delivered to it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub feedback_loop: Option<bool>,
     /// false leaves out the rules that are shipped for this provider.
     #[serde(default = "yes", skip_serializing_if = "is_yes")]
     pub shipped_rules: bool,
@@ -133,6 +136,7 @@ impl ProviderConfig {
             recipients_per_transaction: None,
             tls: None,
             send_window: SendWindows::default(),
+            feedback_loop: None,
             shipped_rules: true,
             rule: Vec::new(),
         }

@@ -136,6 +136,7 @@ impl<'c> Entry<'c> {
             .recipients_per_transaction
             .or(config.recipients_per_transaction);
         config.tls = own.tls.or(config.tls);
+        config.feedback_loop = own.feedback_loop.or(config.feedback_loop);
         if !own.send_window.is_empty() {
             config.send_window.clone_from(&own.send_window);
         }

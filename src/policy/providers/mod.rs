@@ -49,6 +49,8 @@ pub struct Provider {
     pub recipients_per_transaction: Option<NonZeroU16>,
     /// What the provider demands, where it does.
     pub tls: Option<Policy>,
+    /// It tells senders of complaints.
+    pub feedback_loop: bool,
     /// At which hours marketing mail goes here.
     pub send_window: SendWindows,
     own: Rules,
@@ -130,6 +132,7 @@ impl Provider {
             messages_per_connection: config.messages_per_connection.and_then(NonZeroU32::new),
             recipients_per_transaction: config.recipients_per_transaction.and_then(NonZeroU16::new),
             tls: config.tls,
+            feedback_loop: config.feedback_loop.unwrap_or(false),
             send_window: config.send_window.clone(),
             own: if config.name == OTHER {
                 own.narrowed()

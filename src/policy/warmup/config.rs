@@ -2,8 +2,8 @@
 
 use super::day::Zone;
 use super::schedule::{Own, Ramp, Schedule};
-use super::share::Share;
 use super::spread::Spread;
+use crate::policy::share::Share;
 use crate::problem::Problems;
 use crate::units::Span;
 use jiff::civil::Date;

@@ -6,8 +6,8 @@
 //! finds that too strict raises `min_events`: with 2, a single bounce or complaint is nobody's verdict.
 
 use super::config::Gate;
-use super::share::{Share, in_percent};
 use super::tally::{Ratio, Tally};
+use crate::policy::share::{Share, in_percent};
 
 /// What a sending day is judged by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -3,7 +3,7 @@
 use super::config::{Config, Gate, Overflow, SourceWarmup};
 use super::day::Zone;
 use super::schedule::Ramp;
-use super::share::Share;
+use crate::policy::share::Share;
 use crate::problem::Problems;
 use jiff::civil::Date;
 use std::collections::BTreeMap;

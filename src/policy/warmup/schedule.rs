@@ -1,7 +1,7 @@
 //! Schedules as written, and the ramp of caps that one compiles to.
 
-use super::share::Share;
 use super::spread::Spread;
+use crate::policy::share::Share;
 use crate::problem::Problems;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;

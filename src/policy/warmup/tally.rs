@@ -1,6 +1,6 @@
 //! What came of the mail of a unit, counted.
 
-use super::share::in_percent;
+use crate::policy::share::in_percent;
 use serde::{Deserialize, Serialize};
 
 /// What one attempt came to, or what was heard of it later.

@@ -7,13 +7,14 @@
 //! When the disk fails (it is full, for instance) the file is given up, because nobody knows how much of the last
 //! write is in it; the next operation opens it again, which reads it back to its last commit.
 
+mod bucket;
 mod file;
 mod lane;
 mod tables;
 #[cfg(test)]
 mod tests;
 
-use super::{Cell, OpenError, StoreError, Taken, Versioned, Written};
+use super::{Cell, Change, Fields, OpenError, StoreError, Taken, Versioned, Written};
 use crate::clock::Clock;
 use crate::units::Timestamp;
 use file::StateFile;
@@ -137,25 +138,25 @@ impl Embedded {
     }
 
     pub(super) async fn cells(&self, asked: &[Cell]) -> Result<Vec<Option<Vec<u8>>>, StoreError> {
-        let _ = asked;
-        todo!()
+        let asked = asked.to_owned();
+        self.read(move |tables| tables.cells(&asked)).await
     }
 
-    pub(super) async fn set_cells(
-        &self,
-        cells: &[(Cell, Option<Vec<u8>>)],
-    ) -> Result<(), StoreError> {
-        let _ = cells;
-        todo!()
+    pub(super) async fn set_cells(&self, cells: &[Change]) -> Result<(), StoreError> {
+        let mut cells = cells.to_owned();
+        // By bucket, each of which is written once; of two changes to one cell the later stays the later.
+        cells.sort_by(|(a, _), (b, _)| a.cmp(b));
+        self.write(move |tables| tables.set_cells(&cells)).await
     }
 
-    pub(super) async fn bucket(
+    pub(super) async fn buckets(
         &self,
-        table: &str,
-        bucket: u32,
-    ) -> Result<Vec<(Vec<u8>, Vec<u8>)>, StoreError> {
-        let _ = (table, bucket);
-        todo!()
+        table: &'static str,
+        first: u32,
+        count: u32,
+    ) -> Result<Vec<(u32, Fields)>, StoreError> {
+        self.read(move |tables| tables.buckets(table, first, count))
+            .await
     }
 
     pub(super) async fn counts(&self, keys: &[String]) -> Result<Vec<u64>, StoreError> {

@@ -1,16 +1,19 @@
-//! What is in the file: a table of values and one of counters.
+//! What is in the file: a table of values, one of counters, and one of buckets of cells.
 //!
 //! A value's record is its version (8 octets, least significant first) and the value; a counter's is its count and
 //! when it expires, in milliseconds.
 
-use crate::store::{Taken, Versioned, Written, raised};
+use super::bucket;
+use crate::store::{Cell, Change, Fields, Taken, Versioned, Written, raised};
 use crate::units::Timestamp;
 use redb::{
     ReadOnlyTable, ReadTransaction, ReadableTable, Table, TableDefinition, WriteTransaction,
 };
+use std::collections::BTreeMap;
 
 pub(super) const VALUES: TableDefinition<&str, &[u8]> = TableDefinition::new("values");
 pub(super) const COUNTERS: TableDefinition<&str, (u64, u64)> = TableDefinition::new("counters");
+pub(super) const CELLS: TableDefinition<(&str, u32), &[u8]> = TableDefinition::new("cells");
 
 /// Why nothing was read or written.
 #[derive(Debug)]
@@ -37,6 +40,7 @@ faults_of_the_disk!(CommitError, StorageError, TableError, TransactionError);
 pub(super) fn create(transaction: &WriteTransaction) -> Result<(), redb::Error> {
     transaction.open_table(VALUES)?;
     transaction.open_table(COUNTERS)?;
+    transaction.open_table(CELLS)?;
     Ok(())
 }
 
@@ -44,6 +48,7 @@ pub(super) fn create(transaction: &WriteTransaction) -> Result<(), redb::Error> 
 pub(super) struct Reading {
     values: ReadOnlyTable<&'static str, &'static [u8]>,
     counters: ReadOnlyTable<&'static str, (u64, u64)>,
+    cells: ReadOnlyTable<(&'static str, u32), &'static [u8]>,
     now: Timestamp,
 }
 
@@ -52,8 +57,42 @@ impl Reading {
         Ok(Self {
             values: transaction.open_table(VALUES)?,
             counters: transaction.open_table(COUNTERS)?,
+            cells: transaction.open_table(CELLS)?,
             now,
         })
+    }
+
+    pub(super) fn cells(&self, asked: &[Cell]) -> Result<Vec<Option<Vec<u8>>>, Fault> {
+        let cell = |cell: &Cell| {
+            let Some(record) = self.cells.get((cell.table, cell.bucket))? else {
+                return Ok(None);
+            };
+            let found = bucket::find(record.value(), &cell.field);
+            let found = found.map_err(|why| damaged((cell.table, cell.bucket), why))?;
+            Ok(found.map(<[u8]>::to_vec))
+        };
+        asked.iter().map(cell).collect()
+    }
+
+    pub(super) fn buckets(
+        &self,
+        table: &'static str,
+        first: u32,
+        count: u32,
+    ) -> Result<Vec<(u32, Fields)>, Fault> {
+        let mut found = Vec::new();
+        let Some(last) = count.checked_sub(1).map(|n| first.saturating_add(n)) else {
+            return Ok(found);
+        };
+        for entry in self.cells.range((table, first)..=(table, last))? {
+            let (place, record) = entry?;
+            let (_, number) = place.value();
+            let entries = bucket::read(record.value());
+            let entries = entries.map_err(|why| damaged((table, number), why))?;
+            let owned = |(field, value): bucket::Entry<'_>| (field.to_vec(), value.to_vec());
+            found.push((number, entries.into_iter().map(owned).collect()));
+        }
+        Ok(found)
     }
 
     pub(super) fn value(&self, key: &str) -> Result<Option<Versioned>, Fault> {
@@ -83,6 +122,7 @@ impl Reading {
 pub(super) struct Writing<'t> {
     values: Table<'t, &'static str, &'static [u8]>,
     counters: Table<'t, &'static str, (u64, u64)>,
+    cells: Table<'t, (&'static str, u32), &'static [u8]>,
     now: Timestamp,
 }
 
@@ -91,8 +131,41 @@ impl<'t> Writing<'t> {
         Ok(Self {
             values: transaction.open_table(VALUES)?,
             counters: transaction.open_table(COUNTERS)?,
+            cells: transaction.open_table(CELLS)?,
             now,
         })
+    }
+
+    /// `changes` are in order.
+    pub(super) fn set_cells(&mut self, changes: &[Change]) -> Result<(), Fault> {
+        let same = |(a, _): &Change, (b, _): &Change| (a.table, a.bucket) == (b.table, b.bucket);
+        // All are read before the first is written, so that a bucket that cannot be read leaves all as it was.
+        let mut records = Vec::new();
+        for changes in changes.chunk_by(same) {
+            let Some((first, _)) = changes.first() else {
+                continue;
+            };
+            let place = (first.table, first.bucket);
+            let there = self.cells.get(place)?;
+            let there = there.as_ref().map_or(&[][..], |record| record.value());
+            let entries = bucket::read(there).map_err(|why| damaged(place, why))?;
+            let mut entries: BTreeMap<&[u8], &[u8]> = entries.into_iter().collect();
+            for (cell, value) in changes {
+                match value {
+                    Some(value) => entries.insert(&cell.field, value),
+                    None => entries.remove(cell.field.as_slice()),
+                };
+            }
+            let entries: Vec<bucket::Entry<'_>> = entries.into_iter().collect();
+            records.push((place, bucket::write(&entries)));
+        }
+        for (place, record) in records {
+            match record.is_empty() {
+                true => self.cells.remove(place)?,
+                false => self.cells.insert(place, record.as_slice())?,
+            };
+        }
+        Ok(())
     }
 
     pub(super) fn put(&mut self, key: &str, expected: u64, value: &[u8]) -> Result<Written, Fault> {
@@ -165,6 +238,13 @@ impl<'t> Writing<'t> {
 
     fn version(&self, key: &str) -> Result<u64, Fault> {
         Ok(value(&self.values, key)?.map_or(0, |held| held.version))
+    }
+}
+
+fn damaged((table, bucket): (&str, u32), why: &str) -> Fault {
+    Fault::Value {
+        key: format!("{table}/{bucket}"),
+        why: why.to_owned(),
     }
 }
 

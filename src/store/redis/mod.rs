@@ -7,19 +7,22 @@
 //! mailwright:{state}:names           sorted set: the keys of all values, for `list`
 //! mailwright:{state}:value:<key>     hash: version, value
 //! mailwright:{state}:count:<key>     an integer that expires
+//! mailwright:{<bucket>}:<table>      hash: the cells of a bucket, written in hexadecimal
 //! ```
 //!
 //! The part in braces is what Redis Cluster places keys by: it is the same in all of them, so that scripts over several
 //! keys stay possible there. The state is small and asked for rarely (budgets are taken as leases), so one node serves.
+//! Cells are many: their buckets lie on all nodes, those of one number in all tables on the same.
 //!
 //! Every script first compares the store's id with the one it had when this process opened it. Where it differs or is
 //! gone, Redis has lost what it held, or is another one, and nothing is read or written.
 //!
-//! A user of Redis who may do this is enough: `~mailwright:{state}:* +@read +@write +@scripting +ping`.
+//! A user of Redis who may do this is enough: `~mailwright:* +@read +@write +@scripting +ping`.
 //!
 //! A counter's time to live is counted from our clock to `expires` and given as a span, so that a Redis whose clock is
 //! ahead does not forget it early.
 
+mod asking;
 mod link;
 mod scripts;
 #[cfg(test)]
@@ -28,9 +31,10 @@ mod tests;
 pub use link::PATIENCE;
 
 use super::config::Server;
-use super::{Cell, OpenError, StoreError, Taken, Versioned, Written};
+use super::{Cell, Change, Fields, OpenError, StoreError, Taken, Versioned, Written};
 use crate::clock::Clock;
 use crate::units::Timestamp;
+use asking::Asking;
 use link::{Link, Patience};
 use redis::{FromRedisValue, ScriptInvocation, Value};
 use scripts::Scripts;
@@ -55,6 +59,7 @@ pub(super) struct Redis(Arc<Shared>);
 struct Shared {
     link: Link,
     scripts: Scripts,
+    asking: Asking,
     /// What the store was called when it was opened.
     id: String,
     clock: Clock,
@@ -75,6 +80,7 @@ impl Redis {
         Ok(Self(Arc::new(Shared {
             link,
             scripts,
+            asking: Asking::default(),
             id,
             clock,
         })))
@@ -160,25 +166,51 @@ impl Redis {
     }
 
     pub(super) async fn cells(&self, asked: &[Cell]) -> Result<Vec<Option<Vec<u8>>>, StoreError> {
-        let _ = asked;
-        todo!()
+        self.0.asking.ask(self, asked).await
     }
 
-    pub(super) async fn set_cells(
-        &self,
-        cells: &[(Cell, Option<Vec<u8>>)],
-    ) -> Result<(), StoreError> {
-        let _ = cells;
-        todo!()
+    /// One round trip for all of them.
+    async fn look_up(&self, asked: &[Cell]) -> Result<Vec<Option<Vec<u8>>>, StoreError> {
+        let keys: Vec<String> = asked.iter().map(|c| cells_key(c.table, c.bucket)).collect();
+        let mut call = self.call(&self.0.scripts.cells, keys.iter().cloned());
+        for cell in asked {
+            call.arg(cell.field.as_slice());
+        }
+        let names: Vec<&str> = keys.iter().map(String::as_str).collect();
+        self.run(&call, &names).await
     }
 
-    pub(super) async fn bucket(
+    pub(super) async fn set_cells(&self, cells: &[Change]) -> Result<(), StoreError> {
+        let keys: Vec<String> = cells
+            .iter()
+            .map(|(cell, _)| cells_key(cell.table, cell.bucket))
+            .collect();
+        let mut call = self.call(&self.0.scripts.set_cells, keys.iter().cloned());
+        for (cell, value) in cells {
+            call.arg(cell.field.as_slice()).arg(value.is_some());
+            call.arg(value.as_deref().unwrap_or_default());
+        }
+        let names: Vec<&str> = keys.iter().map(String::as_str).collect();
+        self.run(&call, &names).await
+    }
+
+    pub(super) async fn buckets(
         &self,
-        table: &str,
-        bucket: u32,
-    ) -> Result<Vec<(Vec<u8>, Vec<u8>)>, StoreError> {
-        let _ = (table, bucket);
-        todo!()
+        table: &'static str,
+        first: u32,
+        count: u32,
+    ) -> Result<Vec<(u32, Fields)>, StoreError> {
+        let numbers: Vec<u32> = (0..count).filter_map(|n| first.checked_add(n)).collect();
+        let mut found = Vec::new();
+        for piece in numbers.chunks(PIECE) {
+            let keys: Vec<String> = piece.iter().map(|n| cells_key(table, *n)).collect();
+            let call = self.call(&self.0.scripts.buckets, keys.iter().cloned());
+            let names: Vec<&str> = keys.iter().map(String::as_str).collect();
+            let held: Vec<Vec<Vec<u8>>> = self.run(&call, &names).await?;
+            let held = piece.iter().copied().zip(held.into_iter().map(pairs));
+            found.extend(held.filter(|(_, fields)| !fields.is_empty()));
+        }
+        Ok(found)
     }
 
     pub(super) async fn counts(&self, keys: &[String]) -> Result<Vec<u64>, StoreError> {
@@ -296,6 +328,21 @@ fn value_key(key: &str) -> String {
 
 fn count_key(key: &str) -> String {
     format!("mailwright:{{state}}:count:{key}")
+}
+
+/// Fields and values in turn, as Redis has them in any order.
+fn pairs(flat: Vec<Vec<u8>>) -> Fields {
+    let mut flat = flat.into_iter();
+    let mut fields = Fields::new();
+    while let (Some(field), Some(value)) = (flat.next(), flat.next()) {
+        fields.push((field, value));
+    }
+    fields.sort_unstable();
+    fields
+}
+
+fn cells_key(table: &str, bucket: u32) -> String {
+    format!("mailwright:{{{bucket:x}}}:{table}")
 }
 
 /// Finds the store's id, or begins a store; refuses one that we cannot read or rely on.

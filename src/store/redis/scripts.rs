@@ -25,6 +25,12 @@ pub(super) struct Scripts {
     pub add: Script,
     /// KEYS: counters → counts
     pub counts: Script,
+    /// KEYS: buckets; ARGV: a field of each → each: none, or its value
+    pub cells: Script,
+    /// KEYS: buckets; ARGV of each: field, 1 or 0 to take it away, value
+    pub set_cells: Script,
+    /// KEYS: buckets → each: fields and values in turn
+    pub buckets: Script,
 }
 
 impl Default for Scripts {
@@ -40,6 +46,9 @@ impl Default for Scripts {
             give_back: script(GIVE_BACK),
             add: script(ADD),
             counts: script(COUNTS),
+            cells: script(CELLS),
+            set_cells: script(SET_CELLS),
+            buckets: script(BUCKETS),
         }
     }
 }
@@ -167,6 +176,40 @@ for n = 2, #KEYS do
   local total, wrong = count(n)
   if wrong then return wrong end
   found[n - 1] = total
+end
+return {'ok', found}
+";
+
+const CELLS: &str = r"
+local found = {}
+for n = 2, #KEYS do
+  local held = redis.pcall('HGET', KEYS[n], ARGV[n])
+  if type(held) == 'table' then return failed(n, held) end
+  found[n - 1] = held
+end
+return {'ok', found}
+";
+
+// Types are looked at before the first change, so that a bucket that is none leaves all as it was.
+const SET_CELLS: &str = r"
+for n = 2, #KEYS do
+  local kind = redis.call('TYPE', KEYS[n]).ok
+  if kind ~= 'hash' and kind ~= 'none' then return {'damaged', n, 'it is a ' .. kind .. ', not a bucket'} end
+end
+for n = 2, #KEYS do
+  local at = 3 * n - 4
+  if ARGV[at + 1] == '1' then redis.call('HSET', KEYS[n], ARGV[at], ARGV[at + 2])
+  else redis.call('HDEL', KEYS[n], ARGV[at]) end
+end
+return {'ok'}
+";
+
+const BUCKETS: &str = r"
+local found = {}
+for n = 2, #KEYS do
+  local held = redis.pcall('HGETALL', KEYS[n])
+  if held.err then return failed(n, held) end
+  found[n - 1] = held
 end
 return {'ok', found}
 ";

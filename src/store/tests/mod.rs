@@ -37,4 +37,9 @@ over_every_store!(
     nothing_is_asked_where_nothing_is_named,
     many_takers_use_a_cap_fully_and_never_pass_it,
     of_many_writers_of_one_version_one_wins,
+    cells_hold_what_was_set_and_nothing_where_it_was_taken_away,
+    a_bucket_gives_its_fields_in_order_and_knows_its_table,
+    a_field_that_is_too_long_is_refused_and_nothing_is_set,
+    writers_of_one_bucket_lose_nothing_of_each_other,
+    cells_outlive_the_store_that_set_them,
 );

@@ -53,6 +53,23 @@ fn connections_open_at_their_rate_and_idle_ones_going_would_not_help() {
 }
 
 #[test]
+fn connections_beyond_the_first_of_a_seat_make_the_next_wait() {
+    let (world, limit) = World::with("connections = 10\nconnection_rate = \"60/min\"");
+    let _first = limit.connection(world.now()).unwrap();
+    limit.charge_connection(world.now());
+    limit.charge_connection(world.now());
+    let fill = limit.fill(world.now());
+    let rate = fill.iter().find(|f| f.kind == Kind::ConnectionRate);
+    assert_eq!(rate.unwrap().used, 3);
+    assert_eq!(rate.unwrap().until, Some(world.now() + 3 * SECOND));
+    let seconds = (1..=3).find(|_| {
+        world.wait(SECOND);
+        limit.connection(world.now()).is_ok()
+    });
+    assert_eq!(seconds, Some(3));
+}
+
+#[test]
 fn a_connection_for_which_there_is_no_seat_does_not_use_up_the_rate() {
     let (world, limit) = World::with("connections = 1\nconnection_rate = \"60/min\"");
     let seat = limit.connection(world.now()).unwrap();

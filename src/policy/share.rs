@@ -47,7 +47,7 @@ impl Share {
 
 /// What share `part` is of `whole`, for people: `61 %`, `0.66 %`; rounded down, so that it never looks like more than
 /// it is.
-pub(super) fn in_percent(part: u64, whole: u64) -> String {
+pub(crate) fn in_percent(part: u64, whole: u64) -> String {
     let hundredths = u128::from(part) * 10_000 / u128::from(whole.max(1));
     let (percent, rest) = (hundredths / 100, hundredths % 100);
     match rest {

@@ -1,0 +1,151 @@
+//! Keeps an eye on reputations: looks, tells, holds, and writes down.
+
+use super::reputation::{Decision, Hold, Reputation, Slice, Standing};
+use super::suspension::{At, Suspension};
+use crate::events::{Event, Events};
+use crate::store::{Store, StoreError};
+use crate::units::Timestamp;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+/// Between two looks.
+pub(super) const ROUND: Duration = Duration::from_secs(10);
+/// Rounds between two times that counts are written down.
+const WRITE_EVERY: u32 = 3;
+
+pub(super) struct Watch {
+    reputation: Reputation,
+    store: Store,
+    events: Events,
+    /// What this process calls itself in the store.
+    node: String,
+    rounds: AtomicU32,
+}
+
+impl Watch {
+    pub async fn open(
+        reputation: Reputation,
+        store: Store,
+        events: Events,
+        now: Timestamp,
+    ) -> Result<Self, StoreError> {
+        let node = reputation.rules().node().to_owned();
+        reputation.recall(&store, &node, now).await?;
+        Ok(Self {
+            reputation,
+            store,
+            events,
+            node,
+            rounds: AtomicU32::new(0),
+        })
+    }
+
+    pub fn reputation(&self) -> &Reputation {
+        &self.reputation
+    }
+
+    pub async fn refresh(&self, now: Timestamp) -> Result<(), StoreError> {
+        self.reputation.refresh(&self.store, &self.node, now).await
+    }
+
+    /// One look. Returns who is to be kept from where.
+    pub async fn round(&self, now: Timestamp) -> Vec<Suspension> {
+        let mut suspensions = Vec::new();
+        for decision in self.reputation.look(now) {
+            self.events.emit(&told(&decision));
+            if let Decision::Hold(hold) = decision {
+                self.write_hold(&hold).await;
+                suspensions.extend(suspension(&hold));
+            }
+        }
+        let round = self.rounds.fetch_add(1, Ordering::Relaxed);
+        if round.is_multiple_of(WRITE_EVERY) {
+            self.write(now).await;
+        }
+        suspensions
+    }
+
+    pub async fn release(&self, slice: &Slice, by: &str, now: Timestamp) -> Option<Arc<Hold>> {
+        let released = self.reputation.release(slice, by, now)?;
+        self.events.emit(&Event::Reputation {
+            slice: slice.to_string(),
+            action: "release",
+            until: None,
+            why: format!("released by {by}; it was held for {}", released.finding),
+        });
+        self.write_hold(&released).await;
+        Some(released)
+    }
+
+    pub async fn close(&self, now: Timestamp) {
+        self.write(now).await;
+    }
+
+    async fn write(&self, now: Timestamp) {
+        if let Err(error) = self.reputation.write(&self.store, &self.node, now).await {
+            tracing::warn!(%error, "what was counted of reputations is not written down yet");
+        }
+    }
+
+    async fn write_hold(&self, hold: &Hold) {
+        if let Err(error) = self.reputation.write_hold(&self.store, hold).await {
+            tracing::warn!(slice = %hold.slice, %error, "a hold is not written down: a restart would forget it");
+        }
+    }
+}
+
+/// What holds a source × provider is a suspension, as replies make them.
+fn suspension(hold: &Hold) -> Option<Suspension> {
+    let Slice::Pair(source, provider) = &hold.slice else {
+        return None;
+    };
+    Some(Suspension {
+        source: Arc::clone(source),
+        at: At::Provider(Arc::clone(provider)),
+        provider: Arc::clone(provider),
+        since: hold.since,
+        until: hold.until,
+        why: format!("reputation: {}", hold.finding).into(),
+        reply: None,
+    })
+}
+
+fn told(decision: &Decision) -> Event {
+    let (slice, action, until, why) = match decision {
+        Decision::Watch(slice, finding, Standing::Act) => (
+            slice,
+            "page",
+            None,
+            format!("{finding}: a person should look at it"),
+        ),
+        Decision::Watch(slice, finding, _) => (slice, "watch", None, finding.to_string()),
+        Decision::Hold(hold) => (
+            &hold.slice,
+            "hold",
+            Some(hold.until),
+            format!("{}; held for the {}. time", hold.finding, hold.times),
+        ),
+        Decision::Released(hold) => (
+            &hold.slice,
+            "release",
+            None,
+            format!(
+                "the time of its hold is over; it is counted anew. It was held for {}",
+                hold.finding
+            ),
+        ),
+        Decision::Recovered(slice, rate) => (
+            slice,
+            "recovered",
+            None,
+            format!("{}s are under their threshold", rate.name()),
+        ),
+    };
+    Event::Reputation {
+        slice: slice.to_string(),
+        action,
+        until,
+        why,
+    }
+}
