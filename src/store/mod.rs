@@ -21,7 +21,7 @@ mod error;
 mod memory;
 mod redis;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use config::{Config, Url};
 pub use error::{OpenError, StoreError};

@@ -4,7 +4,7 @@ mod model;
 mod stories;
 mod world;
 
-use world::World;
+pub(crate) use world::World;
 
 /// Makes a test of each story for each store.
 macro_rules! over_every_store {
