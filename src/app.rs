@@ -12,9 +12,9 @@ pub use control::Daemon;
 pub use live::Compiled;
 
 use crate::auth::credentials::Gate;
-use crate::books::Books;
+use crate::auth::token_keys;
+use crate::books::{Books, BooksError};
 use crate::bounce::rules::Classifier;
-use crate::bounce::token::Keys;
 use crate::clock::Clock;
 use crate::config::{Config, Refused};
 use crate::delivery::{Collaborators, Delivery, Routing};
@@ -23,7 +23,6 @@ use crate::events::{Event, EventLog, Events, Metrics, Operators, Sink};
 use crate::http;
 use crate::inbound::{self, Inbound, Unread};
 use crate::intake::{self, Intake};
-use crate::policy::suppression::Suppression;
 use crate::policy::reputation::Reputation;
 use crate::policy::warmup::{Budget, Position};
 use crate::policy::{self, Policy};
@@ -88,6 +87,8 @@ pub enum StartError {
     Spool(#[from] spool::OpenError),
     #[error(transparent)]
     Store(#[from] store::OpenError),
+    #[error(transparent)]
+    Books(#[from] BooksError),
     /// It is there, and cannot be read.
     #[error(transparent)]
     State(#[from] StoreError),
@@ -114,6 +115,7 @@ struct Ground {
     spool: Spool,
     store: Store,
     policy: Policy,
+    books: Books,
 }
 
 impl Bound {
@@ -167,6 +169,8 @@ impl App {
             sinks,
         } = setup;
         let refuse = |problems| StartError::Config(Refused::located(file.as_deref(), problems));
+        token_keys::provide(&config.return_path, &config.data_dir)
+            .map_err(failed("the key of tokens in data_dir/keys"))?;
         let (compiled, settings) = Compiled::new(&config).map_err(refuse)?;
         let lives = Lives::new(compiled);
         let access = http::Access::load(&config.http)
@@ -201,6 +205,7 @@ impl App {
             certificates: certificates.all(),
             delivery,
             policy: ground.policy,
+            books: ground.books,
             store: ground.store,
             spool: ground.spool,
             events: ground.events,
@@ -269,6 +274,7 @@ impl App {
         sessions.close();
         sessions.wait().await;
         daemon.delivery.stop(PATIENCE).await;
+        daemon.books.close().await;
         moving.abort();
         policing.cancel();
         let kept = keeping.await;
@@ -319,6 +325,10 @@ impl Ground {
             clock.clone(),
             waiting,
         )?;
+        // Behind the spool, whose lock says that no other daemon has the directory.
+        let stamps = Arc::clone(&lives.stamps);
+        let kept_for = Box::new(move || stamps.load().keys().valid_for());
+        let books = Books::open(&config.books_dir(), clock.clone(), kept_for)?;
         recover::tell(&report);
         recover::tell_owed(&report, &directory, &events)
             .map_err(failed("reading the event log back"))?;
@@ -335,6 +345,7 @@ impl Ground {
             spool,
             store,
             policy,
+            books,
         })
     }
 
@@ -346,6 +357,7 @@ impl Ground {
             hostname: config.hostname.as_str().into(),
             signers: Arc::clone(&self.lives.signers),
             tenants: Arc::clone(&self.lives.tenants),
+            stamps: Arc::clone(&self.lives.stamps),
             spool: self.spool.clone(),
             events: self.events.clone(),
             clock: self.clock.clone(),
@@ -371,11 +383,10 @@ impl Ground {
             clock: self.clock.clone(),
             config: Arc::clone(&self.lives.inbound),
             addresses: Arc::clone(&self.lives.addresses),
-            keys: Arc::new(ArcSwap::from_pointee(Keys {})),
+            stamps: Arc::clone(&self.lives.stamps),
             classifier: Arc::new(ArcSwap::from_pointee(Classifier::default())),
             read: crate::bounce::report::read,
-            books: Books {},
-            suppression: Suppression {},
+            books: self.books.clone(),
             policy: self.policy.clone(),
             unread,
             events: self.events.clone(),
@@ -410,6 +421,8 @@ impl Ground {
             policy: self.policy.clone(),
             store: self.store.clone(),
             notices: Arc::clone(&self.lives.bounce),
+            stamps: Arc::clone(&self.lives.stamps),
+            books: self.books.clone(),
             tenants: Arc::clone(&self.lives.tenants),
             own_addresses: own.into(),
             hostname: config.hostname.as_str().into(),
@@ -444,6 +457,12 @@ impl Ground {
             "connections_out",
             "Outbound connections, open or opening",
             delivery.open_connections(),
+        );
+        let books = self.books.clone();
+        self.metrics.gauge(
+            "books_dropped",
+            "Delivered messages that were not written down for what comes back, because the books were behind",
+            move || books.dropped() as f64,
         );
         self.traffic_gauges();
     }

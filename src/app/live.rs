@@ -2,7 +2,9 @@
 
 use crate::auth::credentials::Tenants;
 use crate::auth::dkim::Signers;
+use crate::auth::token_keys;
 use crate::bounce;
+use crate::bounce::stamps::Stamps;
 use crate::config::Config;
 use crate::delivery::{Parts, Routing};
 use crate::inbound::{self, Addresses};
@@ -23,6 +25,7 @@ pub struct Compiled {
     tenants: Tenants,
     intake: intake::Config,
     bounce: bounce::Config,
+    stamps: Stamps,
     limits: Limits,
     inbound: inbound::Config,
     inbound_limits: Limits,
@@ -37,6 +40,7 @@ pub struct Lives {
     pub tenants: Live<Tenants>,
     pub intake: Live<intake::Config>,
     pub bounce: Live<bounce::Config>,
+    pub stamps: Live<Stamps>,
     pub limits: Live<Limits>,
     pub inbound: Live<inbound::Config>,
     pub inbound_limits: Live<Limits>,
@@ -54,12 +58,16 @@ impl Compiled {
         let signers = Signers::load(&config.dkim, base);
         let tenants = Tenants::load(&config.tenant, base);
         let settings = config.policy();
-        let (signers, tenants, settings) = match (signers, tenants, settings) {
-            (Ok(signers), Ok(tenants), Ok(settings)) => (signers, tenants, settings),
-            (signers, tenants, settings) => {
+        let keys = token_keys::load(&config.return_path, &config.data_dir, base);
+        let (signers, tenants, settings, keys) = match (signers, tenants, settings, keys) {
+            (Ok(signers), Ok(tenants), Ok(settings), Ok(keys)) => {
+                (signers, tenants, settings, keys)
+            }
+            (signers, tenants, settings, keys) => {
                 let mut problems = signers.err().unwrap_or_default();
                 problems.0.extend(tenants.err().unwrap_or_default().0);
                 problems.0.extend(settings.err().unwrap_or_default().0);
+                problems.0.extend(keys.err().unwrap_or_default().0);
                 return Err(problems);
             }
         };
@@ -73,6 +81,7 @@ impl Compiled {
             tenants,
             intake: config.intake.clone(),
             bounce: config.bounce.clone(),
+            stamps: config.stamps(keys),
             limits: Limits {
                 max_message_size: config.intake.max_message,
                 ..config.smtp.clone()
@@ -96,6 +105,7 @@ impl Lives {
             tenants: live(compiled.tenants),
             intake: live(compiled.intake),
             bounce: live(compiled.bounce),
+            stamps: live(compiled.stamps),
             limits: live(compiled.limits),
             inbound: live(compiled.inbound),
             inbound_limits: live(compiled.inbound_limits),
@@ -110,6 +120,7 @@ impl Lives {
         self.tenants.store(Arc::new(compiled.tenants));
         self.intake.store(Arc::new(compiled.intake));
         self.bounce.store(Arc::new(compiled.bounce));
+        self.stamps.store(Arc::new(compiled.stamps));
         self.limits.store(Arc::new(compiled.limits));
         self.inbound.store(Arc::new(compiled.inbound));
         self.inbound_limits.store(Arc::new(compiled.inbound_limits));

@@ -13,6 +13,9 @@ mod paths;
 pub use change::restart_needed;
 pub use load::{Finding, Refused};
 
+use crate::bounce::return_path::{Feedback, ReturnPath, Unsubscribe};
+use crate::bounce::stamps::{self, Own, Stamps};
+use crate::bounce::token::Keys;
 use crate::policy::{self, limits, providers, reputation, sources, warmup};
 use crate::problem::Problems;
 use crate::smtp::{listener, session};
@@ -49,8 +52,6 @@ pub struct Config {
     pub intake: intake::Config,
     /// Limits of what comes back, at listeners with role = "inbound".
     pub inbound: inbound::Config,
-    /// The page where recipients unsubscribe.
-    pub unsubscribe: http::unsubscribe::Config,
     /// The keys that sign, one entry each.
     pub dkim: Vec<auth::dkim::Config>,
     /// Our addresses that mail leaves from.
@@ -75,6 +76,12 @@ pub struct Config {
     pub retry: queue::Config,
     /// What is done when mail fails.
     pub bounce: bounce::Config,
+    /// Where notices of failure come back to, and the keys of tokens.
+    pub return_path: ReturnPath,
+    /// Where complaints are sent to.
+    pub feedback: Feedback,
+    /// How recipients of marketing mail unsubscribe.
+    pub unsubscribe: Unsubscribe,
     /// Which certificates of next hops are trusted.
     pub tls: tls::client::Config,
     /// The HTTP face: metrics, health and the API.
@@ -97,7 +104,6 @@ impl Default for Config {
             auth: auth::credentials::Limits::default(),
             intake: intake::Config::default(),
             inbound: inbound::Config::default(),
-            unsubscribe: http::unsubscribe::Config::default(),
             dkim: Vec::new(),
             source: Vec::new(),
             pool: Vec::new(),
@@ -110,6 +116,9 @@ impl Default for Config {
             delivery: delivery::Config::default(),
             retry: queue::Config::default(),
             bounce: bounce::Config::default(),
+            return_path: ReturnPath::default(),
+            feedback: Feedback::default(),
+            unsubscribe: Unsubscribe::default(),
             tls: tls::client::Config::default(),
             http: http::Config::default(),
             events: events::Config::default(),
@@ -142,7 +151,7 @@ impl Config {
         self.auth.validate("auth", problems);
         self.intake.validate("intake", problems);
         self.inbound.validate("inbound", problems);
-        self.unsubscribe.validate("unsubscribe", problems);
+        self.validate_inbound(problems);
         auth::dkim::validate_all(&self.dkim, "dkim", problems);
         sources::validate(&self.source, &self.pool, &self.warmup, problems);
         self.state.validate("state", problems);
@@ -156,6 +165,10 @@ impl Config {
         self.delivery.validate("delivery", problems);
         self.retry.validate("retry", problems);
         self.bounce.validate("bounce", problems);
+        self.return_path.validate("return_path", problems);
+        self.feedback.validate("feedback", problems);
+        self.unsubscribe.validate("unsubscribe", problems);
+        self.validate_unsubscribing(problems);
         self.tls.validate("tls", problems);
         self.http.validate("http", problems);
         self.events.validate("events", problems);
@@ -197,6 +210,43 @@ impl Config {
         }
     }
 
+    /// A tenant that wants links needs a place that they lead to.
+    fn validate_unsubscribing(&self, problems: &mut Problems) {
+        let wanting = self.tenant.iter().enumerate();
+        for (i, _) in wanting.filter(|(_, tenant)| tenant.list_unsubscribe == Some(true)) {
+            if !self.unsubscribe.is_on() {
+                problems.add(
+                    format!("tenant[{i}].list_unsubscribe"),
+                    "there is nowhere to unsubscribe",
+                    "write [unsubscribe] url, or leave the key out",
+                );
+            }
+        }
+    }
+
+    /// How mail is stamped, with the keys of `[return_path]`.
+    pub fn stamps(&self, keys: Keys) -> Stamps {
+        let tenants = self.tenant.iter().map(|tenant| {
+            let own = Own {
+                return_path_domain: tenant.return_path_domain.as_deref(),
+                list_unsubscribe: tenant.list_unsubscribe,
+            };
+            (tenant.name.as_str(), own)
+        });
+        Stamps::new(stamps::Parts {
+            return_path: &self.return_path,
+            feedback: &self.feedback,
+            unsubscribe: &self.unsubscribe,
+            keys,
+            tenants: tenants.collect(),
+        })
+    }
+
+    /// Where the books are.
+    pub fn books_dir(&self) -> PathBuf {
+        self.data_dir.join("books")
+    }
+
     /// What policy decides by.
     ///
     /// # Errors
@@ -217,8 +267,41 @@ impl Config {
     }
 
     /// Our addresses for what comes back.
+    ///
+    /// Every domain that tokens are sent out with, and the address of `[feedback]`.
     pub fn addresses(&self) -> inbound::Addresses {
-        inbound::Addresses::default()
+        let of_tenants = self
+            .tenant
+            .iter()
+            .filter_map(|tenant| tenant.return_path_domain.as_deref());
+        let own = [
+            self.return_path.domain.as_str(),
+            self.unsubscribe.mailto_domain.as_str(),
+        ];
+        let domains = own
+            .into_iter()
+            .chain(of_tenants)
+            .filter(|domain| !domain.is_empty());
+        inbound::Addresses::new(domains, self.feedback.address.parse().ok().as_ref())
+    }
+
+    /// A listener that knows no address takes nothing.
+    fn validate_inbound(&self, problems: &mut Problems) {
+        if !self.addresses().is_empty() {
+            return;
+        }
+        let roles = self
+            .listener
+            .iter()
+            .map(|listener| listener.role)
+            .enumerate();
+        for (i, _) in roles.filter(|(_, role)| *role == listener::Role::Inbound) {
+            problems.add(
+                format!("listener[{i}].role"),
+                "nothing can come back: there is no address for it",
+                "write [return_path] domain or [feedback] address",
+            );
+        }
     }
 
     /// Where the event log is.

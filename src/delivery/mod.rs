@@ -16,6 +16,7 @@ mod link;
 mod notify;
 mod operate;
 mod pace;
+mod return_path;
 mod room;
 mod routing;
 mod settle;
@@ -28,7 +29,9 @@ pub use pace::{Bounds, Pace};
 pub use routing::{NextHop, Parts, Route, Routing, Terms};
 
 use crate::auth::credentials::Tenants;
+use crate::books::Books;
 use crate::bounce;
+use crate::bounce::stamps::Stamps;
 use crate::clock::Clock;
 use crate::dns::Resolver;
 use crate::events::Events;
@@ -71,6 +74,8 @@ pub struct Collaborators {
     pub policy: Policy,
     pub store: Store,
     pub notices: Live<bounce::Config>,
+    pub stamps: Live<Stamps>,
+    pub books: Books,
     pub tenants: Live<Tenants>,
     /// Addresses at which we take mail: an MX that leads there is a loop.
     pub own_addresses: Arc<[IpAddr]>,
@@ -119,6 +124,7 @@ struct Batch {
     parts: VecDeque<Part>,
     stored: Arc<Stored>,
     routing: Arc<Routing>,
+    stamps: Arc<Stamps>,
     /// From where to where, with leave to go; `None` for what is ended without an attempt.
     going: Option<Going>,
     /// What the recipients came to so far.
@@ -379,17 +385,25 @@ impl Delivery {
     /// What the spool knows of the message whose entries were taken.
     async fn load(&self, jobs: Vec<Job>, going: Option<Going>) -> Option<Batch> {
         let first = jobs.first()?;
-        let routing = self.0.with.routing.load_full();
-        match self.0.with.spool.stored(first.id).await {
-            Ok(stored) => Some(Batch {
-                delivery: self.clone(),
-                parts: Part::split(&jobs, most_recipients(&routing, going.as_ref())),
-                jobs,
-                stored: Arc::new(stored),
-                routing,
-                going,
-                outcomes: Vec::new(),
-            }),
+        let with = &self.0.with;
+        let (routing, stamps) = (with.routing.load_full(), with.stamps.load_full());
+        match with.spool.stored(first.id).await {
+            Ok(stored) => {
+                let most = match return_path::is_own(&stamps, &stored.meta) {
+                    true => 1,
+                    false => most_recipients(&routing, going.as_ref()),
+                };
+                Some(Batch {
+                    delivery: self.clone(),
+                    parts: Part::split(&jobs, most),
+                    jobs,
+                    stored: Arc::new(stored),
+                    routing,
+                    stamps,
+                    going,
+                    outcomes: Vec::new(),
+                })
+            }
             Err(error) => {
                 self.unreadable(&jobs, &error);
                 None

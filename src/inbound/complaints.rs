@@ -64,11 +64,11 @@ impl Inbound {
     /// The token to go by: that of the return path first, then those in the content that verify; of one message, one that
     /// names a recipient.
     fn believed(&self, envelope: Option<&Token>, content: &[String]) -> Option<Token> {
-        let (keys, now) = (self.0.keys.load(), self.0.clock.now());
+        let (stamps, now) = (self.0.stamps.load(), self.0.clock.now());
         let mut refused = None;
         let mut believed: Vec<Token> = envelope.copied().into_iter().collect();
         for text in content {
-            match keys.open(text, Purpose::Return, now) {
+            match stamps.keys().open(text, Purpose::Return, now) {
                 Ok(token) => believed.push(token),
                 Err(TokenError::Shape) => {}
                 Err(error) => refused = refused.or(Some(error)),

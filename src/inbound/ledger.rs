@@ -1,7 +1,7 @@
 //! What is written down of what came in: marks in the books, entries of the suppression list.
 
 use super::{Inbound, Trouble};
-use crate::books::{Entry, Sent};
+use crate::books::{Entry, Mark, Sent};
 use crate::bounce::report::Feedback;
 use crate::mail::{Finding, MessageId, Reply, Stream};
 use crate::policy::suppression::{self, By, Reason, Scope};
@@ -12,10 +12,9 @@ impl Inbound {
         &self,
         id: MessageId,
         position: u16,
-        mark: fn(&mut Sent) -> &mut bool,
+        mark: Mark,
     ) -> Result<bool, Trouble> {
-        let _ = (id, position, mark);
-        Ok(true)
+        Ok(self.0.books.change(id, position, mark).await?)
     }
 
     /// What a notice says of an address is held against it, where it is the address's failure.
@@ -25,16 +24,9 @@ impl Inbound {
         finding: Finding,
         reply: &Reply,
     ) -> Result<(), Trouble> {
-        if !finding.condemns() {
-            return Ok(());
-        }
-        let scope = tenant_of(entry);
-        self.suppress(
-            (id, sent),
-            (scope, Reason::Hard, By::Notice),
-            reply.to_string(),
-        )
-        .await
+        let (about, _) = self.about(id, entry, sent);
+        let list = self.0.policy.suppression();
+        Ok(list.hear(&about, finding, reply, By::Notice).await?)
     }
 
     pub(super) async fn suppress_complainer(
@@ -78,7 +70,7 @@ impl Inbound {
             by,
             note: note.into(),
         };
-        Ok(self.0.suppression.add(entry).await?)
+        Ok(self.0.policy.suppression().add(entry).await?)
     }
 }
 

@@ -37,13 +37,13 @@ use crate::auth::ClientInfo;
 use crate::books::{Books, Entry, Sent};
 use crate::bounce::report::Report;
 use crate::bounce::rules::Classifier;
-use crate::bounce::token::{Keys, Token};
+use crate::bounce::stamps::Stamps;
+use crate::bounce::token::Token;
 use crate::clock::Clock;
 use crate::events::metrics::Counters;
 use crate::events::{About, Attempt, Events};
 use crate::mail::{Address, Envelope, MessageId, Reply};
 use crate::policy::Policy;
-use crate::policy::suppression::Suppression;
 use crate::units::Live;
 use std::sync::Arc;
 
@@ -55,11 +55,12 @@ pub struct Parts {
     pub clock: Clock,
     pub config: Live<Config>,
     pub addresses: Live<Addresses>,
-    pub keys: Live<Keys>,
+    /// With the keys of tokens.
+    pub stamps: Live<Stamps>,
     pub classifier: Live<Classifier>,
     pub read: Reader,
     pub books: Books,
-    pub suppression: Suppression,
+    /// With the suppression list.
     pub policy: Policy,
     pub unread: Unread,
     pub events: Events,
@@ -124,7 +125,7 @@ impl Inbound {
         let now = parts.clock.now();
         let addresses = parts.addresses.load();
         addresses
-            .target(address, &parts.keys.load(), now)
+            .target(address, parts.stamps.load().keys(), now)
             .map_err(|stranger| {
                 parts.counts.count(stranger.name());
                 stranger.reply()

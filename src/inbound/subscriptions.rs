@@ -71,7 +71,12 @@ impl Inbound {
     /// The message of a token, and where its recipient is.
     async fn subscriber(&self, text: &str) -> Result<(MessageId, Entry, usize), NotDone> {
         let now = self.0.clock.now();
-        let opened = self.0.keys.load().open(text, Purpose::Unsubscribe, now);
+        let opened = self
+            .0
+            .stamps
+            .load()
+            .keys()
+            .open(text, Purpose::Unsubscribe, now);
         let token = opened.inspect_err(|error| {
             self.0.counts.count(super::Stranger::Token(*error).name());
         })?;

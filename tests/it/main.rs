@@ -21,6 +21,7 @@ mod stories_process;
 mod stories_providers;
 mod stories_reputation;
 mod stories_retry;
+mod stories_return_path;
 mod stories_rules;
 mod stories_smuggling;
 mod stories_sources;

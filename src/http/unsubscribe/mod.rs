@@ -8,11 +8,8 @@
 //! A token that is none of ours is 404, one that is too old 410, a form of another kind 400; 503 with `Retry-After` where
 //! it cannot be written down now. No cookies, no redirects, no scripts. The token is all that is asked for.
 
-mod config;
 mod form;
 mod page;
-
-pub use config::Config;
 
 use super::server::{self, PATIENCE};
 use crate::inbound::{Inbound, NotDone};
