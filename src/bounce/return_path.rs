@@ -237,6 +237,7 @@ mod tests {
             let unsubscribe = Unsubscribe {
                 url: url.into(),
                 mailto_domain: "[192.0.2.1]".into(),
+                ..Unsubscribe::default()
             };
             let keys = told(|p| unsubscribe.validate("u", p));
             assert_eq!(keys, ["u.url", "u.mailto_domain"], "{url}");

@@ -209,6 +209,7 @@ mod tests {
             unsubscribe: &Unsubscribe {
                 url: "https://u.example.com/".into(),
                 mailto_domain: "bounces.example.com".into(),
+                ..Unsubscribe::default()
             },
             keys: keys(),
             tenants: vec![

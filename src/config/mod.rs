@@ -16,7 +16,7 @@ pub use load::{Finding, Refused};
 use crate::bounce::return_path::{Feedback, ReturnPath, Unsubscribe};
 use crate::bounce::stamps::{self, Own, Stamps};
 use crate::bounce::token::Keys;
-use crate::policy::{self, limits, providers, reputation, sources, warmup};
+use crate::policy::{self, limits, providers, reputation, sources, suppression, warmup};
 use crate::problem::Problems;
 use crate::smtp::{listener, session};
 use crate::{auth, bounce, delivery, dns, events, http, inbound, intake, queue, spool, store, tls};
@@ -68,6 +68,8 @@ pub struct Config {
     pub warmup: warmup::Config,
     /// From which rates of bounces, complaints and blocks on mail is watched, and held.
     pub reputation: reputation::Config,
+    /// Who is not written to any more.
+    pub suppression: suppression::Config,
     /// What overrides DNS and `[delivery]` for some domains. The most specific entry wins.
     pub route: Vec<delivery::RouteConfig>,
     /// How mail leaves.
@@ -112,6 +114,7 @@ impl Default for Config {
             limits: limits::Defaults::default(),
             warmup: warmup::Config::default(),
             reputation: reputation::Config::default(),
+            suppression: suppression::Config::default(),
             route: Vec::new(),
             delivery: delivery::Config::default(),
             retry: queue::Config::default(),
@@ -158,6 +161,7 @@ impl Config {
         self.limits.validate("limits", problems);
         self.warmup.validate("warmup", problems);
         self.reputation.validate("reputation", problems);
+        self.suppression.validate("suppression", problems);
         providers::validate(&self.provider, &self.rule, problems);
         self.validate_shares(problems);
         self.validate_pools_named(problems);
@@ -262,6 +266,7 @@ impl Config {
             limits: &self.limits,
             warmup: &self.warmup,
             reputation: &self.reputation,
+            suppression: &self.suppression,
             tenants: &tenants,
         })
     }
@@ -282,7 +287,8 @@ impl Config {
             .into_iter()
             .chain(of_tenants)
             .filter(|domain| !domain.is_empty());
-        inbound::Addresses::new(domains, self.feedback.address.parse().ok().as_ref())
+        let feedback = self.feedback.address.parse().ok();
+        inbound::Addresses::new(domains, &feedback)
     }
 
     /// A listener that knows no address takes nothing.

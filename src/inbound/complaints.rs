@@ -124,9 +124,24 @@ impl Inbound {
         self.0.events.emit(&Event::Complained {
             about,
             attempt,
-            feedback: feedback.feedback_type.as_str().into(),
-            why: format!("a feedback report by {by}"),
+            feedback: known(&feedback.feedback_type).into(),
+            why: format!(
+                "a feedback report by {}",
+                by.chars().take(LONGEST).collect::<String>()
+            ),
         });
+    }
+}
+
+/// Of what a stranger wrote, so many characters are told.
+const LONGEST: usize = 128;
+
+/// A type of feedback as events tell it.
+pub(super) fn known(feedback_type: &str) -> &str {
+    let is_word = |text: &str| text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+    match feedback_type {
+        text if (1..=32).contains(&text.len()) && is_word(text) => text,
+        _ => "other",
     }
 }
 

@@ -34,7 +34,10 @@ impl Inbound {
         (id, entry, sent): (MessageId, &Entry, &Sent),
         feedback: &Feedback,
     ) -> Result<(), Trouble> {
-        let note = format!("feedback: {}", feedback.feedback_type);
+        let note = format!(
+            "feedback: {}",
+            super::complaints::known(&feedback.feedback_type)
+        );
         let what = (tenant_of(entry), Reason::Complaint, By::Feedback);
         self.suppress((id, sent), what, note).await
     }

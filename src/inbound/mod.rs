@@ -23,6 +23,8 @@ mod notices;
 mod reception;
 mod subscriptions;
 mod target;
+#[cfg(test)]
+mod tests;
 mod trouble;
 mod unread;
 

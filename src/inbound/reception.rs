@@ -56,10 +56,9 @@ impl Reception {
             Ok(handled) => handled,
             Err(fault) => {
                 tracing::error!(%fault, %id, "a message that came in could not be read, by a fault of ours");
-                let first = mail.targets.first().map(|(address, _)| address.clone());
-                inbound.leave("fault", "reading it failed, by a fault of ours");
-                Ok(first
-                    .map(|address| (address, "reading it failed, by a fault of ours".to_owned())))
+                inbound.0.counts.count("fault");
+                let first = mail.targets.first();
+                Ok(first.map(|(address, _)| (address.clone(), FAULT.to_owned())))
             }
         };
         let kept = match handled {
@@ -145,6 +144,9 @@ impl Inbound {
         MessageId(millis << 20 | rand::random_range(0..1 << 20))
     }
 }
+
+/// Why a message is kept that made us stumble.
+const FAULT: &str = "reading it failed, by a fault of ours";
 
 impl Mail {
     /// What the envelope said, as fields before the message (RFC 5321 §4.4).

@@ -47,6 +47,7 @@ use providers::{Provider, Rule, Scope};
 use reputation::{Hold, Reputation, Slice};
 use sources::Source;
 use std::sync::Arc;
+use suppression::Suppression;
 use suspension::{At, Suspension, Suspensions};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
@@ -64,6 +65,7 @@ struct Shared {
     warmup: Warmup,
     suspensions: Suspensions,
     watch: Watch,
+    suppression: Suppression,
     /// Somebody changed what mail waits for.
     changed: Notify,
 }
@@ -86,7 +88,9 @@ impl Policy {
         let rules = settings.warmup.clone();
         let warmup = Warmup::open(rules, store.clone(), clock.clone(), events.clone()).await?;
         reputation.configure(Arc::clone(&settings.reputation));
-        let watch = Watch::open(reputation, store, events, clock.now()).await?;
+        let watch = Watch::open(reputation, store.clone(), events.clone(), clock.now()).await?;
+        let config = Arc::clone(&settings.suppression);
+        let suppression = Suppression::open(config, store, clock.clone(), events).await?;
         Ok(Self(Arc::new(Shared {
             clock,
             settings: Arc::new(ArcSwap::from_pointee(settings)),
@@ -94,6 +98,7 @@ impl Policy {
             warmup,
             suspensions,
             watch,
+            suppression,
             changed: Notify::new(),
         })))
     }
@@ -104,6 +109,8 @@ impl Policy {
         self.0
             .warmup
             .configure(settings.warmup.clone(), self.0.clock.now());
+        self.suppression()
+            .configure(Arc::clone(&settings.suppression));
         let reputation = Arc::clone(&settings.reputation);
         self.reputation().configure(reputation);
         settings.sources.look();
@@ -121,6 +128,10 @@ impl Policy {
 
     pub fn suspensions(&self) -> &Suspensions {
         &self.0.suspensions
+    }
+
+    pub fn suppression(&self) -> &Suppression {
+        &self.0.suppression
     }
 
     pub fn reputation(&self) -> &Reputation {

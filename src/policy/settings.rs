@@ -5,6 +5,7 @@ use super::limits::{self, Rules, Scope};
 use super::providers::{Provider, ProviderConfig, Providers, RuleConfig};
 use super::reputation;
 use super::sources::{PoolConfig, SourceConfig, Sources};
+use super::suppression;
 use super::warmup;
 use super::window::SendWindows;
 use crate::problem::Problems;
@@ -28,6 +29,7 @@ pub struct Parts<'a> {
     pub limits: &'a limits::Defaults,
     pub warmup: &'a warmup::Config,
     pub reputation: &'a reputation::Config,
+    pub suppression: &'a suppression::Config,
     pub tenants: &'a [TenantRules<'a>],
 }
 
@@ -52,6 +54,7 @@ pub struct Settings {
     pub(super) limits: Rules,
     pub(super) warmup: warmup::Rules,
     pub(super) reputation: Arc<reputation::Rules>,
+    pub(super) suppression: Arc<suppression::Config>,
     /// What an hour of waiting counts for against engagement.
     pub(super) points_per_hour: u16,
     tenants: HashMap<Box<str>, Arc<Terms>>,
@@ -87,6 +90,7 @@ impl Settings {
             limits: &limits::Defaults::default(),
             warmup: &warmup::Config::default(),
             reputation: &reputation::Config::default(),
+            suppression: &suppression::Config::default(),
             tenants: &[],
         })
     }
@@ -106,6 +110,7 @@ impl Settings {
             limits: rules(&parts, &providers),
             warmup: warmup::Rules::new(parts.warmup, warming(parts.sources))?,
             reputation: Arc::new(standards(&parts, &providers)),
+            suppression: Arc::new(parts.suppression.clone()),
             points_per_hour: points_per_hour(parts.warmup.engagement_aging),
             tenants: tenants.map(|(i, rules)| terms(i, rules)).collect(),
             providers,

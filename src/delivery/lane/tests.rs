@@ -3,7 +3,7 @@ use crate::clock::Clock;
 use crate::events::Events;
 use crate::mail::{EnhancedCode, Labels, MessageId};
 use crate::policy::reputation::{self, Reputation};
-use crate::policy::{Parts, Policy, Settings, limits, warmup};
+use crate::policy::{Parts, Policy, Settings, limits, suppression, warmup};
 use crate::queue::{Queue, keys_for_tests};
 use crate::store::Store;
 use crate::tls::client;
@@ -248,6 +248,7 @@ async fn no_connection_is_wanted_while_all_in_line_are_passed_over() {
         limits: &limits,
         warmup: &warmup::Config::default(),
         reputation: &reputation::Config::default(),
+        suppression: &suppression::Config::default(),
         tenants: &[],
     });
     let (world, line) = (World::with(settings.unwrap()).await, line(&[1, 2, 3, 4]));
@@ -302,6 +303,7 @@ async fn transactional_mail_does_not_wait_for_the_turn_of_marketing() {
         limits: &limits,
         warmup: &warmup::Config::default(),
         reputation: &reputation::Config::default(),
+        suppression: &suppression::Config::default(),
         tenants: &[],
     });
     let (world, line) = (World::with(settings.unwrap()).await, line(&[1, 2, 3]));
@@ -348,6 +350,7 @@ async fn an_alarm_that_another_has_come_before_means_nothing() {
         limits: &limits,
         warmup: &warmup::Config::default(),
         reputation: &reputation::Config::default(),
+        suppression: &suppression::Config::default(),
         tenants: &[],
     });
     let (world, line) = (World::with(settings.unwrap()).await, line(&[1, 2]));

@@ -26,7 +26,8 @@ use crate::clock::Clock;
 use crate::events::{About, Event, Events};
 use crate::mail::{Address, Finding, Reply};
 use crate::store::{self, Cell, Store, StoreError, Written};
-use crate::units::{Live, Timestamp};
+use crate::units::Timestamp;
+use arc_swap::ArcSwap;
 use mark::{Failing, Mark};
 use print::{Print, Printer, RECORDS};
 use serde::{Deserialize, Serialize};
@@ -48,7 +49,7 @@ struct Inner {
     store: Store,
     clock: Clock,
     events: Events,
-    config: Live<Config>,
+    config: ArcSwap<Config>,
     printer: Printer,
 }
 
@@ -75,12 +76,12 @@ impl Suppression {
     /// # Errors
     /// The store does not answer, or what is there cannot be read.
     pub async fn open(
-        config: Live<Config>,
+        config: Arc<Config>,
         store: Store,
         clock: Clock,
         events: Events,
     ) -> Result<Self, StoreError> {
-        let size = config.load().size;
+        let size = config.size;
         let setup = begin(&store, size).await?;
         if setup.size != size {
             tracing::warn!(
@@ -96,8 +97,12 @@ impl Suppression {
             store,
             clock,
             events,
-            config,
+            config: ArcSwap::new(config),
         })))
+    }
+
+    pub fn configure(&self, config: Arc<Config>) {
+        self.0.config.store(config);
     }
 
     pub fn config(&self) -> Arc<Config> {

@@ -3,7 +3,6 @@
 use super::*;
 use crate::mail::{BounceClass, EnhancedCode, Labels, MessageId, Stream};
 use crate::store::tests::World;
-use arc_swap::ArcSwap;
 
 const DAY: Duration = Duration::from_secs(86_400);
 
@@ -12,10 +11,9 @@ async fn list(world: &World) -> Suppression {
 }
 
 async fn list_with(world: &World, config: Config) -> Suppression {
-    let config = Arc::new(ArcSwap::from_pointee(config));
     let events = Events::new(world.clock.clone(), Vec::new());
     let store = world.open().await;
-    Suppression::open(config, store, world.clock.clone(), events)
+    Suppression::open(Arc::new(config), store, world.clock.clone(), events)
         .await
         .unwrap()
 }
