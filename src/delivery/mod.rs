@@ -20,6 +20,7 @@ mod return_path;
 mod room;
 mod routing;
 mod settle;
+mod sift;
 
 pub use config::{Config, RouteConfig};
 pub use explain::{Subject, Verdict as Explained};
@@ -129,6 +130,8 @@ struct Batch {
     going: Option<Going>,
     /// What the recipients came to so far.
     outcomes: Vec<(u16, Disposition)>,
+    /// Recipients whose mail failed before: a delivery is worth telling.
+    failing: Vec<u16>,
 }
 
 /// What a batch that is on its way goes by.
@@ -331,6 +334,9 @@ impl Delivery {
         let Some(mut batch) = self.plan(lane, waiters, lease).await else {
             return;
         };
+        if !self.sift(&mut batch).await {
+            return;
+        }
         while let Some(mut part) = batch.next_part() {
             let fate = self.attempt(lane, link, &mut batch, &mut part).await;
             if matches!(fate, Fate::Moved) {
@@ -402,6 +408,7 @@ impl Delivery {
                     stamps,
                     going,
                     outcomes: Vec::new(),
+                    failing: Vec::new(),
                 })
             }
             Err(error) => {

@@ -134,7 +134,7 @@ fn action(record: &Record, disposition: &Disposition, config: &Config) -> Option
         Disposition::Bounced {
             finding:
                 Finding {
-                    class: BounceClass::Dropped,
+                    class: BounceClass::Dropped | BounceClass::Suppressed,
                     ..
                 },
             ..

@@ -76,6 +76,8 @@ pub(super) struct Record {
     pub expires: Timestamp,
     /// Position, attempts, disposition.
     pub outcomes: Vec<(u16, u16, Disposition)>,
+    /// Recipients whose mail failed before.
+    pub failing: Vec<u16>,
 }
 
 impl Part {
@@ -327,6 +329,7 @@ impl Delivery {
             }
         }
         self.keep_books(&record);
+        self.hear(&record, &progress).await;
         record
             .events(&progress)
             .for_each(|event| self.0.with.events.emit(&event));
@@ -334,21 +337,27 @@ impl Delivery {
 }
 
 impl Record {
+    /// The message, and the recipient at this position.
+    pub(super) fn about(&self, position: u16) -> Option<About> {
+        let meta = &self.stored.meta;
+        let recipient = meta.envelope.recipients.get(usize::from(position))?;
+        Some(About {
+            id: meta.id,
+            labels: Arc::clone(&meta.labels),
+            sender: meta.envelope.sender.clone(),
+            recipient: Some(recipient.address.clone()),
+            size: self.stored.size,
+        })
+    }
+
     fn events(&self, progress: &[Progress]) -> impl Iterator<Item = Event> {
         let meta = &self.stored.meta;
         self.outcomes
             .iter()
             .filter_map(move |(position, number, disposition)| {
-                let recipient = meta.envelope.recipients.get(usize::from(*position))?;
                 let progress = progress.get(usize::from(*position));
                 Some(Event::Outcome {
-                    about: About {
-                        id: meta.id,
-                        labels: Arc::clone(&meta.labels),
-                        sender: meta.envelope.sender.clone(),
-                        recipient: Some(recipient.address.clone()),
-                        size: self.stored.size,
-                    },
+                    about: self.about(*position)?,
                     attempt: Attempt {
                         number: *number,
                         site: self.via.site.clone(),
@@ -422,6 +431,7 @@ impl Batch {
             at,
             expires: expires.min().unwrap_or_default(),
             outcomes,
+            failing: self.failing.clone(),
         }
     }
 }

@@ -31,6 +31,7 @@ use crate::clock::Clock;
 use crate::events::{About, Event, Events};
 use crate::mail::headers::HeaderSection;
 use crate::mail::{Address, EnhancedCode, Envelope, Labels, MessageId, Reply};
+use crate::policy::suppression::{Answer, Ask, AtSubmission, Scope};
 use crate::policy::{Arrival, Policy};
 use crate::spool::{Commit, Meta, Progress, Spool, SpoolError, Stored};
 use crate::units::{Live, Timestamp};
@@ -78,6 +79,22 @@ impl Intake {
             return Err(refuse(452, EnhancedCode(4, 3, 1), text));
         }
         self.0.spool.accepting().map_err(|error| not_now(&error))
+    }
+
+    /// Whether mail for this recipient is taken, as far as that is known before the message: `tenant` is who
+    /// authenticated. What only the message says, and a list that cannot be read, is seen to before delivery.
+    pub async fn recipient(
+        &self,
+        recipient: &Address,
+        tenant: Option<&Tenant>,
+    ) -> Result<(), Reply> {
+        let labels = Labels {
+            tenant: tenant.map(|tenant| Box::from(&*tenant.name)),
+            ..Labels::default()
+        };
+        self.0
+            .refuse_suppressed(&[recipient], &labels, Known::Before)
+            .await
     }
 
     /// Opens a reception, after which 354 may be said.
@@ -184,6 +201,13 @@ impl Reception {
         };
         let is_ours = self.labels.is_some();
         let (said, author) = parts.check(&head, (&self.client, &self.envelope), self.labels)?;
+        if !is_ours {
+            let envelope = self.envelope.recipients.iter();
+            let recipients: Vec<&Address> = envelope.map(|to| &to.address).collect();
+            parts
+                .refuse_suppressed(&recipients, &said.labels, Known::Whole)
+                .await?;
+        }
         compose::strip(&mut head);
         compose::refuse_eight_bit(&head, self.envelope.smtputf8)?;
         let body = body.seal(&mut head).await?;
@@ -257,6 +281,43 @@ impl Parts {
             self.receive(&said, envelope)?;
         }
         Ok((said, author))
+    }
+
+    /// Refuses mail of which every recipient is suppressed, where that is to be said at submission. Those that are among
+    /// others are ended before delivery, and so is all where the list cannot be read now.
+    async fn refuse_suppressed(
+        &self,
+        recipients: &[&Address],
+        labels: &Labels,
+        known: Known,
+    ) -> Result<(), Reply> {
+        let list = self.policy.suppression();
+        if list.config().at_submission == AtSubmission::Drop {
+            return Ok(());
+        }
+        let recipients_asked = recipients.iter().copied();
+        let asks: Vec<Ask<'_>> = recipients_asked
+            .map(|recipient| Ask { recipient, labels })
+            .collect();
+        let Ok(answers) = list.check(&asks).await else {
+            return Ok(());
+        };
+        let concerns = |answer: &Answer| match (answer, known) {
+            // Without a header section nobody knows the stream.
+            (
+                Answer::Suppressed {
+                    scope: Scope::Stream(..),
+                    ..
+                },
+                Known::Before,
+            ) => false,
+            (Answer::Suppressed { .. }, _) => true,
+            (Answer::Free { .. }, _) => false,
+        };
+        match answers.as_slice() {
+            [first, ..] if answers.iter().all(concerns) => Err(suppressed(first, recipients)),
+            _ => Ok(()),
+        }
     }
 
     /// A message leaves from the pool that it asks for; by another MTA's field, where we have such a pool; or from its
@@ -395,6 +456,35 @@ fn said(
     }
     let tenant = client.tenant.as_deref().map(|tenant| &*tenant.name);
     labels::read(head, tenant, now)
+}
+
+/// What is known of a message when its recipients are asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Known {
+    /// Nothing of its header section.
+    Before,
+    Whole,
+}
+
+fn suppressed(answer: &Answer, recipients: &[&Address]) -> Reply {
+    let why = match answer {
+        Answer::Suppressed {
+            scope,
+            reason,
+            until,
+        } => {
+            let until = until.map_or_else(String::new, |until| format!(" until {until}"));
+            format!("suppressed{until} ({scope}): {}", reason.told())
+        }
+        Answer::Free { .. } => "suppressed".to_owned(),
+    };
+    let whom = match recipients {
+        [one] => one.to_string(),
+        many => format!("every one of {} recipients", many.len()),
+    };
+    let text = format!("{whom} is {why}; `mailwright suppress check` tells more");
+    let command = if recipients.len() == 1 { "RCPT" } else { "." };
+    Reply::local(550, EnhancedCode(5, 7, 1), text, command)
 }
 
 /// A reply of ours to the end of data.

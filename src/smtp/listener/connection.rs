@@ -158,7 +158,11 @@ impl<D: Door> Connection<D> {
                 session.door_answered(answer, &mut self.out)
             }
             Step::AskRecipient(recipient) => {
-                let answer = self.shared.parts.door.recipient(&recipient.address);
+                let tenant = session.tenant();
+                let door = &self.shared.parts.door;
+                let answer = door
+                    .recipient(&recipient.address, tenant.map(Arc::as_ref))
+                    .await;
                 session.recipient_answered(answer, &mut self.out)
             }
             Step::CheckPassword { user, password } => {

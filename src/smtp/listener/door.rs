@@ -1,6 +1,7 @@
 //! Where messages go in, as a listener sees it.
 
 use crate::auth::ClientInfo;
+use crate::auth::credentials::Tenant;
 use crate::inbound::{self, Inbound};
 use crate::intake::{self, Intake};
 use crate::mail::{Address, Envelope, MessageId, Reply};
@@ -14,10 +15,14 @@ pub trait Door: Send + Sync + 'static {
     /// full). Must be cheap.
     fn accepting(&self) -> Result<(), Reply>;
 
-    /// Does mail for this recipient come in here? Asked at RCPT of a listener that is open to everybody. Must be cheap.
-    fn recipient(&self, recipient: &Address) -> Result<(), Reply> {
-        let _ = recipient;
-        Ok(())
+    /// Does mail for this recipient come in here? Asked at RCPT. `tenant` is who authenticated.
+    fn recipient(
+        &self,
+        recipient: &Address,
+        tenant: Option<&Tenant>,
+    ) -> impl Future<Output = Result<(), Reply>> + Send {
+        let _ = (recipient, tenant);
+        std::future::ready(Ok(()))
     }
 
     /// Opens a message; 354 is said after it. Dropping the reception leaves nothing behind.
@@ -38,6 +43,10 @@ impl Door for Intake {
 
     fn accepting(&self) -> Result<(), Reply> {
         Intake::accepting(self)
+    }
+
+    async fn recipient(&self, recipient: &Address, tenant: Option<&Tenant>) -> Result<(), Reply> {
+        Intake::recipient(self, recipient, tenant).await
     }
 
     fn begin(&self, client: ClientInfo, envelope: Envelope) -> Result<Self::Reception, Reply> {
@@ -62,7 +71,7 @@ impl Door for Inbound {
         Inbound::accepting(self)
     }
 
-    fn recipient(&self, recipient: &Address) -> Result<(), Reply> {
+    async fn recipient(&self, recipient: &Address, _: Option<&Tenant>) -> Result<(), Reply> {
         Inbound::recipient(self, recipient)
     }
 

@@ -194,14 +194,11 @@ impl Session {
             (State::Envelope(envelope), Some(address)) => {
                 match recipient_refusal(envelope, &address, limit) {
                     None => {
-                        return self.on_recipient(
-                            Recipient {
-                                address,
-                                notify: rcpt.notify,
-                                orcpt: rcpt.orcpt,
-                            },
-                            out,
-                        );
+                        return self.on_recipient(Recipient {
+                            address,
+                            notify: rcpt.notify,
+                            orcpt: rcpt.orcpt,
+                        });
                     }
                     Some(reply) => (reply, (envelope.sender.clone(), Some(address))),
                 }
@@ -212,17 +209,12 @@ impl Session {
         self.refuse_about(refusal.0, refusal.1, out)
     }
 
-    fn on_recipient(&mut self, recipient: Recipient, out: &mut Output) -> Step {
+    fn on_recipient(&mut self, recipient: Recipient) -> Step {
         match std::mem::replace(&mut self.state, State::Command) {
-            State::Envelope(envelope) if self.context.public => {
+            State::Envelope(envelope) => {
                 let asked = Box::new(recipient.clone());
                 self.state = State::Recipient(envelope, Box::new(recipient));
                 Step::AskRecipient(asked)
-            }
-            State::Envelope(mut envelope) => {
-                envelope.recipients.push(recipient);
-                self.state = State::Envelope(envelope);
-                say(replies::RECIPIENT_OK, out)
             }
             other => {
                 self.state = other;
