@@ -14,6 +14,7 @@ mod settings;
 mod stories_delivery;
 mod stories_dns;
 mod stories_hours;
+mod stories_inbound;
 mod stories_lanes;
 mod stories_limits;
 mod stories_operator;
