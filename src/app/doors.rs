@@ -12,7 +12,7 @@ use crate::smtp::session::Limits;
 use crate::tls::server::{Identity, ServerTls};
 use crate::units::Live;
 use std::net::TcpListener;
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -171,10 +171,10 @@ impl Common {
     }
 }
 
-fn load(certificate: &PathBuf, key: &PathBuf, at: &str) -> Result<Arc<ServerTls>, StartError> {
+fn load(certificate: &Path, key: &Path, at: &str) -> Result<Arc<ServerTls>, StartError> {
     let identity = Identity {
-        certificate: certificate.clone(),
-        key: key.clone(),
+        certificate: certificate.to_owned(),
+        key: key.to_owned(),
     };
     let loaded = ServerTls::load(identity);
     let loaded = loaded.map_err(|error| failed(at)(std::io::Error::other(error)))?;
