@@ -14,7 +14,7 @@ pub use live::Compiled;
 use crate::auth::credentials::Gate;
 use crate::auth::token_keys;
 use crate::books::{Books, BooksError};
-use crate::bounce::rules::Classifier;
+use crate::bounce::replies::Replies;
 use crate::clock::Clock;
 use crate::config::{Config, Refused};
 use crate::delivery::{Collaborators, Delivery, Routing};
@@ -31,7 +31,6 @@ use crate::spool::{self, Spool, Stored};
 use crate::store::{self, Store, StoreError};
 use crate::tls::client::ClientTls;
 use crate::units::{Live, Timestamp};
-use arc_swap::ArcSwap;
 use doors::{Certificates, Doors, Making};
 use live::Lives;
 use parking_lot::Mutex;
@@ -116,6 +115,7 @@ struct Ground {
     store: Store,
     policy: Policy,
     books: Books,
+    replies: Replies,
 }
 
 impl Bound {
@@ -206,6 +206,7 @@ impl App {
             delivery,
             policy: ground.policy,
             books: ground.books,
+            replies: ground.replies,
             store: ground.store,
             spool: ground.spool,
             events: ground.events,
@@ -346,6 +347,7 @@ impl Ground {
             store,
             policy,
             books,
+            replies: Replies::default(),
         })
     }
 
@@ -384,7 +386,7 @@ impl Ground {
             config: Arc::clone(&self.lives.inbound),
             addresses: Arc::clone(&self.lives.addresses),
             stamps: Arc::clone(&self.lives.stamps),
-            classifier: Arc::new(ArcSwap::from_pointee(Classifier::default())),
+            classifier: Arc::clone(&self.lives.classifier),
             read: crate::bounce::report::read,
             books: self.books.clone(),
             policy: self.policy.clone(),
@@ -423,6 +425,8 @@ impl Ground {
             notices: Arc::clone(&self.lives.bounce),
             stamps: Arc::clone(&self.lives.stamps),
             books: self.books.clone(),
+            classifier: Arc::clone(&self.lives.classifier),
+            replies: self.replies.clone(),
             tenants: Arc::clone(&self.lives.tenants),
             own_addresses: own.into(),
             hostname: config.hostname.as_str().into(),
@@ -463,6 +467,12 @@ impl Ground {
             "books_dropped",
             "Delivered messages that were not written down for what comes back, because the books were behind",
             move || books.dropped() as f64,
+        );
+        let replies = self.replies.clone();
+        self.metrics.counter(
+            "replies_unmatched",
+            "Refusals that no bounce rule knows, once a recipient",
+            move || replies.unmatched_total(),
         );
         self.traffic_gauges();
     }

@@ -302,6 +302,8 @@ async fn delivery(dir: &Path, queue: Queue) -> Delivery {
         notices: live(bounce::Config::default()),
         stamps,
         books: books.expect("the books"),
+        classifier: live(Classifier::new().expect("the shipped rules")),
+        replies: Replies::default(),
         own_addresses: Arc::new([]),
         hostname: HOSTNAME.into(),
         intake: Arc::new(intake),

@@ -9,6 +9,7 @@ mod verdict;
 use super::live::{Compiled, Lives};
 use crate::auth::token_keys;
 use crate::books::Books;
+use crate::bounce::replies::{Replies, ReplyPattern};
 use crate::clock::Clock;
 use crate::config::{Config, restart_needed};
 use crate::delivery::{self, Delivery};
@@ -46,6 +47,7 @@ pub struct Daemon {
     pub(super) delivery: Delivery,
     pub(super) policy: Policy,
     pub(super) books: Books,
+    pub(super) replies: Replies,
     pub(super) store: Store,
     pub(super) spool: Spool,
     pub(super) events: Events,
@@ -206,6 +208,10 @@ impl Control for Daemon {
 
     async fn release(&self, order: &Release) -> Result<Released, Refusal> {
         self.release_reputation(order).await
+    }
+
+    fn replies(&self) -> Vec<ReplyPattern> {
+        self.replies.patterns()
     }
 
     fn lift(&self, order: &Lift) -> Result<Lifted, Refusal> {

@@ -4,6 +4,7 @@ use crate::auth::credentials::Tenants;
 use crate::auth::dkim::Signers;
 use crate::auth::token_keys;
 use crate::bounce;
+use crate::bounce::rules::Classifier;
 use crate::bounce::stamps::Stamps;
 use crate::config::Config;
 use crate::delivery::{Parts, Routing};
@@ -26,6 +27,7 @@ pub struct Compiled {
     intake: intake::Config,
     bounce: bounce::Config,
     stamps: Stamps,
+    classifier: Classifier,
     limits: Limits,
     inbound: inbound::Config,
     inbound_limits: Limits,
@@ -41,6 +43,7 @@ pub struct Lives {
     pub intake: Live<intake::Config>,
     pub bounce: Live<bounce::Config>,
     pub stamps: Live<Stamps>,
+    pub classifier: Live<Classifier>,
     pub limits: Live<Limits>,
     pub inbound: Live<inbound::Config>,
     pub inbound_limits: Live<Limits>,
@@ -59,18 +62,21 @@ impl Compiled {
         let tenants = Tenants::load(&config.tenant, base);
         let settings = config.policy();
         let keys = token_keys::load(&config.return_path, &config.data_dir, base);
-        let (signers, tenants, settings, keys) = match (signers, tenants, settings, keys) {
-            (Ok(signers), Ok(tenants), Ok(settings), Ok(keys)) => {
-                (signers, tenants, settings, keys)
-            }
-            (signers, tenants, settings, keys) => {
-                let mut problems = signers.err().unwrap_or_default();
-                problems.0.extend(tenants.err().unwrap_or_default().0);
-                problems.0.extend(settings.err().unwrap_or_default().0);
-                problems.0.extend(keys.err().unwrap_or_default().0);
-                return Err(problems);
-            }
-        };
+        let classifier = Classifier::with(&config.bounce_rule);
+        let (signers, tenants, settings, keys, classifier) =
+            match (signers, tenants, settings, keys, classifier) {
+                (Ok(signers), Ok(tenants), Ok(settings), Ok(keys), Ok(classifier)) => {
+                    (signers, tenants, settings, keys, classifier)
+                }
+                (signers, tenants, settings, keys, classifier) => {
+                    let mut problems = signers.err().unwrap_or_default();
+                    problems.0.extend(tenants.err().unwrap_or_default().0);
+                    problems.0.extend(classifier.err().unwrap_or_default().0);
+                    problems.0.extend(settings.err().unwrap_or_default().0);
+                    problems.0.extend(keys.err().unwrap_or_default().0);
+                    return Err(problems);
+                }
+            };
         let compiled = Self {
             routing: Routing::new(Parts {
                 delivery: &config.delivery,
@@ -82,6 +88,7 @@ impl Compiled {
             intake: config.intake.clone(),
             bounce: config.bounce.clone(),
             stamps: config.stamps(keys),
+            classifier,
             limits: Limits {
                 max_message_size: config.intake.max_message,
                 ..config.smtp.clone()
@@ -106,6 +113,7 @@ impl Lives {
             intake: live(compiled.intake),
             bounce: live(compiled.bounce),
             stamps: live(compiled.stamps),
+            classifier: live(compiled.classifier),
             limits: live(compiled.limits),
             inbound: live(compiled.inbound),
             inbound_limits: live(compiled.inbound_limits),
@@ -121,6 +129,7 @@ impl Lives {
         self.intake.store(Arc::new(compiled.intake));
         self.bounce.store(Arc::new(compiled.bounce));
         self.stamps.store(Arc::new(compiled.stamps));
+        self.classifier.store(Arc::new(compiled.classifier));
         self.limits.store(Arc::new(compiled.limits));
         self.inbound.store(Arc::new(compiled.inbound));
         self.inbound_limits.store(Arc::new(compiled.inbound_limits));

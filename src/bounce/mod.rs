@@ -1,18 +1,37 @@
 //! What receivers say when they refuse, the notices we write (RFC 3464), and what lets answers find their message.
 
-pub mod classify;
 pub mod notice;
+pub mod replies;
 pub mod report;
 pub mod return_path;
 pub mod rules;
 pub mod stamps;
 pub mod token;
 
-pub use classify::{Fate, classify};
-
+use crate::mail::{Finding, Reply};
 use crate::problem::Problems;
 use crate::units::Span;
 use serde::{Deserialize, Serialize};
+
+/// What follows from a reply that is not positive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use = "a refusal that nobody acts on is mail that waits for ever"]
+pub enum Fate {
+    /// Try again later.
+    Defer(Finding),
+    /// Give up.
+    Bounce(Finding),
+}
+
+impl Fate {
+    /// Only 5xx is given up (RFC 5321 §4.2.1).
+    pub fn of(reply: &Reply, finding: Finding) -> Self {
+        match reply.is_permanent() {
+            true => Self::Bounce(finding),
+            false => Self::Defer(finding),
+        }
+    }
+}
 
 /// Who is told by mail what became of their message.
 #[derive(

@@ -4,11 +4,14 @@
 //! output failed, 75 try again, 78 the configuration is wrong. What was asked for goes to standard output, everything else to standard error.
 
 mod auth;
+mod bounce;
 mod check;
 mod daemon;
 mod dkim;
 mod exit;
 mod explain;
+mod feedback;
+mod files;
 mod peers;
 mod queue;
 mod report;
@@ -52,6 +55,8 @@ enum Command {
     Explain(Box<explain::Args>),
     Warmup(warmup::Args),
     Source(source::Args),
+    Bounce(bounce::Args),
+    Feedback(feedback::Args),
     Report(report::Args),
     Reputation(reputation::Args),
     Sink(crate::peers::sink::Args),
@@ -94,6 +99,8 @@ fn dispatch(command: Command, out: &mut dyn Write) -> Outcome {
         Command::Explain(args) => explain::run(&args, out),
         Command::Warmup(args) => warmup::run(&args, out),
         Command::Source(args) => source::run(&args, out),
+        Command::Bounce(args) => bounce::run(&args, out),
+        Command::Feedback(args) => feedback::run(&args, out),
         Command::Report(args) => report::run(&args, out),
         Command::Reputation(args) => reputation::run(&args, out),
         Command::Sink(args) => peers::sink(args, out),

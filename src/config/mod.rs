@@ -84,6 +84,8 @@ pub struct Config {
     pub feedback: Feedback,
     /// How recipients of marketing mail unsubscribe.
     pub unsubscribe: Unsubscribe,
+    /// What refusals mean, beside what is known already.
+    pub bounce_rule: Vec<bounce::rules::RuleConfig>,
     /// Which certificates of next hops are trusted.
     pub tls: tls::client::Config,
     /// The HTTP face: metrics, health and the API.
@@ -122,6 +124,7 @@ impl Default for Config {
             return_path: ReturnPath::default(),
             feedback: Feedback::default(),
             unsubscribe: Unsubscribe::default(),
+            bounce_rule: Vec::new(),
             tls: tls::client::Config::default(),
             http: http::Config::default(),
             events: events::Config::default(),
@@ -173,6 +176,7 @@ impl Config {
         self.feedback.validate("feedback", problems);
         self.unsubscribe.validate("unsubscribe", problems);
         self.validate_unsubscribing(problems);
+        bounce::rules::validate(&self.bounce_rule, problems);
         self.tls.validate("tls", problems);
         self.http.validate("http", problems);
         self.events.validate("events", problems);

@@ -5,7 +5,8 @@ use super::link::Link;
 use super::settle::{Fate, Part, Verdict};
 use super::{Batch, Delivery};
 use crate::bounce;
-use crate::mail::{BounceClass, Disposition, Reply};
+use crate::bounce::rules::{Said, Seen, softened};
+use crate::mail::{BounceClass, Disposition, Reply, Subject};
 use crate::policy::Way;
 use crate::policy::providers::{Rule, TreatAs};
 use crate::policy::warmup::Outcome;
@@ -90,15 +91,22 @@ impl Batch {
         heard
     }
 
-    /// What a refusal means; the provider's rules have the first word.
+    /// What a refusal means; the provider's rules have the first word. What a server said is counted by its pattern.
     pub(super) fn classify(&self, reply: &Reply) -> bounce::Fate {
-        let rule = self
-            .going
-            .as_ref()
-            .and_then(|going| going.way.provider.judge(reply));
+        let with = &self.delivery.0.with;
+        let provider = self.going.as_ref().map(|going| &going.way.provider);
+        let name = provider.map(|provider| &*provider.name);
+        let classifier = with.classifier.load();
+        let seen = Seen::of(&Said::of(reply, name));
+        let ruling = classifier.ruling(&seen);
+        if !reply.local {
+            with.replies
+                .note(&seen, &reply.text, ruling, with.clock.now());
+        }
+        let rule = provider.and_then(|provider| provider.judge(reply));
         match rule.and_then(|rule| rule.treat_as) {
-            None => bounce::classify(reply),
-            Some(TreatAs::Soft) => bounce::Fate::Defer(BounceClass::Soft.into()),
+            None => bounce::Fate::of(reply, ruling.finding),
+            Some(TreatAs::Soft) => bounce::Fate::Defer(softened(ruling.finding)),
             Some(TreatAs::Hard) => bounce::Fate::Bounce(BounceClass::Hard.into()),
         }
     }
@@ -155,12 +163,19 @@ fn of_health(way: &Way, disposition: &Disposition) -> Option<(Outcome, usize)> {
     let rule = way.provider.judge(why);
     let outcome = match disposition {
         _ if rule.is_some_and(|rule| rule.reputation) => Outcome::Blocked,
+        _ if is_block_of_us(disposition) => Outcome::Blocked,
         Disposition::Bounced { finding, .. } => match finding.class {
-            BounceClass::Block => Outcome::Blocked,
             BounceClass::Hard => Outcome::Bounced,
             _ => return None,
         },
         _ => Outcome::Deferred,
     };
     Some((outcome, counts))
+}
+
+/// Whether the source or what it sends is refused for its reputation, not one message for what is in it.
+fn is_block_of_us(disposition: &Disposition) -> bool {
+    disposition.finding().is_some_and(|finding| {
+        finding.class == BounceClass::Block && finding.subject == Some(Subject::SourceIp)
+    })
 }

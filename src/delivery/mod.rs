@@ -32,6 +32,8 @@ pub use routing::{NextHop, Parts, Route, Routing, Terms};
 use crate::auth::credentials::Tenants;
 use crate::books::Books;
 use crate::bounce;
+use crate::bounce::replies::Replies;
+use crate::bounce::rules::Classifier;
 use crate::bounce::stamps::Stamps;
 use crate::clock::Clock;
 use crate::dns::Resolver;
@@ -77,6 +79,8 @@ pub struct Collaborators {
     pub notices: Live<bounce::Config>,
     pub stamps: Live<Stamps>,
     pub books: Books,
+    pub classifier: Live<Classifier>,
+    pub replies: Replies,
     pub tenants: Live<Tenants>,
     /// Addresses at which we take mail: an MX that leads there is a loop.
     pub own_addresses: Arc<[IpAddr]>,

@@ -73,6 +73,8 @@ async fn delivery(dir: &std::path::Path) -> Delivery {
         notices: live(bounce::Config::default()),
         stamps,
         books: books.unwrap(),
+        classifier: live(Classifier::new().unwrap()),
+        replies: Replies::default(),
         tenants: live(Tenants::load(&[], dir).unwrap()),
         own_addresses: Arc::new([]),
         hostname: "mta.test".into(),

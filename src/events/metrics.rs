@@ -7,7 +7,7 @@ use parking_lot::{Mutex, RwLock};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric};
 use prometheus_client::metrics::MetricType;
-use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::counter::{ConstCounter, Counter};
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
@@ -70,6 +70,22 @@ impl Metrics {
         value: impl Fn() -> f64 + Send + Sync + 'static,
     ) {
         let asked = Asked {
+            name,
+            help,
+            value: Box::new(value),
+        };
+        let mut registry = self.0.registry.lock();
+        registry.register_collector(Box::new(asked));
+    }
+
+    /// Shows `value()`, which only grows, as the counter `mailwright_NAME_total`. It must not block.
+    pub fn counter(
+        &self,
+        name: &'static str,
+        help: &'static str,
+        value: impl Fn() -> u64 + Send + Sync + 'static,
+    ) {
+        let asked = AskedCount {
             name,
             help,
             value: Box::new(value),
@@ -285,6 +301,28 @@ impl Collector for Asked {
     }
 }
 
+/// A counter whose value is asked for.
+struct AskedCount {
+    name: &'static str,
+    help: &'static str,
+    value: Box<dyn Fn() -> u64 + Send + Sync>,
+}
+
+impl std::fmt::Debug for AskedCount {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut text = f.debug_struct("AskedCount");
+        text.field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+impl Collector for AskedCount {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
+        let value = ConstCounter::new((self.value)());
+        let metric = encoder.encode_descriptor(self.name, self.help, None, MetricType::Counter)?;
+        value.encode(metric)
+    }
+}
+
 /// A gauge of many things, whose values are asked for.
 struct AskedOfEach<const N: usize> {
     name: &'static str,
@@ -333,6 +371,7 @@ mod tests {
             let depth = depth.clone();
             move || depth.load(Ordering::Relaxed) as f64
         });
+        metrics.counter("replies_odd", "Replies", || 3);
         let at = Timestamp::default();
         metrics.take(at, &sample::accepted());
         metrics.take(at, &sample::delivered(true));
@@ -346,6 +385,7 @@ mod tests {
             "mailwright_delivery_latency_seconds_count 1",
             "mailwright_possible_duplicates_total 1",
             "mailwright_queue_messages 7.0",
+            "mailwright_replies_odd_total 3",
         ] {
             assert!(text.contains(line), "{line} not in\n{text}");
         }

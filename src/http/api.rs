@@ -3,6 +3,7 @@
 use super::access::{Access, guard};
 use super::body::Body;
 use super::problem::Problem;
+use super::replies;
 use super::server::PATIENCE;
 use super::traffic;
 use super::{Action, Control, Done, Listed, Order, QueueEntry, Reloaded};
@@ -32,6 +33,7 @@ pub fn router<C: Control>(control: Arc<C>, access: Access) -> Router {
         .route("/api/v1/warmup", get(traffic::warmups::<C>))
         .route("/api/v1/warmup/{name}", post(traffic::steer::<C>))
         .route("/api/v1/sources", get(traffic::sources::<C>))
+        .route("/api/v1/replies", get(replies::heard::<C>))
         .route("/api/v1/sources/lift", post(traffic::lift::<C>))
         .route("/api/v1/reputation", get(traffic::reputations::<C>))
         .route("/api/v1/reputation/release", post(traffic::release::<C>))

@@ -16,6 +16,7 @@
 //! | `POST /api/v1/sources/lift`  | suspensions end: [`Lift`] → [`Lifted`] |
 //! | `GET /api/v1/reputation`     | rates by slice: [`WhichReputation`] → a list of rows |
 //! | `POST /api/v1/reputation/release` | a slice that is held may send again: [`Release`] → [`Released`] |
+//! | `GET /api/v1/replies`       | refusals by pattern, the most frequent first: [`WhichReplies`] → a list of [`ReplyPattern`] |
 //!
 //! Orders are JSON, whatever their content type says. Errors are `{"error": "…"}` with 400, 401, 404, 405, 408, 413, 422 or 503. The daemon behind it is a [`Control`].
 
@@ -26,6 +27,7 @@ mod config;
 mod entry;
 pub mod explain;
 mod problem;
+mod replies;
 mod reputation;
 mod server;
 mod sources;
@@ -39,10 +41,12 @@ pub use config::Config;
 pub use entry::{Listed, QueueEntry, QueueRecipient};
 pub use explain::{Advice, Keys, Question, Verdict, Window};
 pub use problem::Refusal;
+pub use replies::WhichReplies;
 pub use reputation::{Release, Released, WhichReputation};
 pub use sources::{Lift, Lifted, Membership, SourceEntry};
 pub use warmup::{Pause, Resume, Set, Steer, Steered, WhichWarmup};
 
+use crate::bounce::replies::ReplyPattern;
 use crate::mail::MessageId;
 use crate::policy::reputation::Row;
 use crate::policy::warmup::Position;
@@ -114,6 +118,8 @@ pub trait Control: Send + Sync + 'static {
     /// # Errors
     /// The text names no slice.
     fn release(&self, order: &Release) -> impl Future<Output = Result<Released, Refusal>> + Send;
+    /// What refusals were heard, by pattern, the most frequent first.
+    fn replies(&self) -> Vec<ReplyPattern>;
 
     /// Ends suspensions of a source.
     ///

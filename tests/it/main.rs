@@ -1,6 +1,7 @@
 //! Stories: a world, what is done in it, and what the wire and the disk then hold.
 
 mod clients;
+mod corpora_replies;
 mod crash;
 mod daemon;
 mod dkim_peers;
@@ -23,6 +24,7 @@ mod stories_providers;
 mod stories_reputation;
 mod stories_retry;
 mod stories_return_path;
+mod stories_returns;
 mod stories_rules;
 mod stories_smuggling;
 mod stories_sources;

@@ -12,7 +12,12 @@ pub const DAY: Duration = Duration::from_secs(86_400);
 
 /// A daemon that takes what comes back, and a message of its list that was delivered to ann.
 pub async fn delivered(net: &Internet, mx: &Mx) -> (Mta, Mail) {
-    let mta = net.mta("[inbound]\n").await;
+    delivered_with(net, mx, "").await
+}
+
+/// The same with more keys.
+pub async fn delivered_with(net: &Internet, mx: &Mx, keys: &str) -> (Mta, Mail) {
+    let mta = net.mta(&format!("[inbound]\n{keys}")).await;
     let fields = "X-Mailwright-Tenant: acme\r\nX-Mailwright-List: news\r\nX-Mailwright-Stream: marketing\r\n";
     mta.inject_as(fields, "ann@example.net").await;
     mta.journal.first("delivered", "ann@example.net").await;
@@ -87,7 +92,7 @@ pub async fn ask(mta: &Mta, method: &str, path: &str, (kind, body): (&str, &str)
     answer
 }
 
-const ONE_CLICK: (&str, &str) = (
+pub const ONE_CLICK: (&str, &str) = (
     "application/x-www-form-urlencoded",
     "List-Unsubscribe=One-Click",
 );

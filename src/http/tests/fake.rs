@@ -146,6 +146,10 @@ impl Control for Daemon {
         })
     }
 
+    fn replies(&self) -> Vec<ReplyPattern> {
+        vec![sample::reply(true), sample::reply(false)]
+    }
+
     fn lift(&self, order: &Lift) -> Result<Lifted, Refusal> {
         let Lift {
             source,

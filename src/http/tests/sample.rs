@@ -1,9 +1,10 @@
 //! What a daemon might tell of its traffic.
 
+use crate::bounce::replies::ReplyPattern;
 use crate::delivery::Explained;
 use crate::http::explain::summary;
 use crate::http::{Advice, Keys, Membership, SourceEntry, Verdict, Window};
-use crate::mail::{EnhancedCode, Reply};
+use crate::mail::{BounceClass, EnhancedCode, Reply};
 use crate::policy::Held;
 use crate::policy::explain::{Candidate, Explanation, LineView};
 use crate::policy::limits::{Fill, Kind, Of};
@@ -207,5 +208,30 @@ pub(crate) fn fill(of: Of, key: &str) -> Fill {
         used: 3,
         key: key.into(),
         until: None,
+    }
+}
+
+/// A pattern of refusals that a rule knows, or one that none does.
+pub(crate) fn reply(matched: bool) -> ReplyPattern {
+    let (pattern, rule) = match matched {
+        true => (
+            "550 5.1.1 <@> user unknown",
+            Some("unknown-user".to_owned()),
+        ),
+        false => ("550 wibble {n}", None),
+    };
+    ReplyPattern {
+        pattern: pattern.into(),
+        provider: "google".into(),
+        count: 7,
+        over: 0,
+        first: NOW,
+        last: NOW,
+        example: pattern.into(),
+        class: BounceClass::Unknown,
+        subject: None,
+        matched,
+        rule,
+        help: String::new(),
     }
 }

@@ -239,6 +239,24 @@ async fn sources_are_listed_and_their_suspensions_lifted() {
     }
 }
 
+#[tokio::test]
+async fn refusals_are_listed_by_pattern() {
+    let world = World::new(Daemon::default(), Access::default()).await;
+    for (query, expected) in [
+        ("", vec![true, false]),
+        ("?limit=1", vec![true]),
+        ("?matched=false", vec![false]),
+        ("?provider=yahoo", vec![]),
+    ] {
+        let (status, body) = world.get(&format!("/api/v1/replies{query}")).await;
+        let listed: Vec<ReplyPattern> = serde_json::from_str(&body).unwrap();
+        let expected: Vec<ReplyPattern> = expected.into_iter().map(sample::reply).collect();
+        assert_eq!((status, listed), (200, expected), "{query}");
+    }
+    let (status, _) = world.get("/api/v1/replies?matched=perhaps").await;
+    assert_eq!(status, 400);
+}
+
 #[test]
 fn a_sentence_says_what_would_happen() {
     let mut explained = sample::verdict().explained;
