@@ -4,6 +4,8 @@ use crate::mail::Address;
 use crate::problem::Problems;
 use crate::units::Span;
 use serde::{Deserialize, Serialize};
+use std::net::SocketAddr;
+use std::path::PathBuf;
 
 /// `[return_path]`: the addresses that notices of failure come back to, and the tokens in them.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -27,7 +29,7 @@ pub struct Feedback {
     pub address: String,
 }
 
-/// `[unsubscribe]`: List-Unsubscribe for marketing mail that has none (RFC 2369, RFC 8058).
+/// `[unsubscribe]`: List-Unsubscribe for marketing mail that has none (RFC 2369, RFC 8058), and the page it leads to.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Unsubscribe {
@@ -35,6 +37,16 @@ pub struct Unsubscribe {
     pub url: String,
     /// Also `mailto:u-TOKEN@` this domain, whose MX leads to an inbound listener. Empty: no mailto is added.
     pub mailto_domain: String,
+    /// Address and port that the page behind `url` is served on. Absent: somebody else serves it.
+    #[schemars(with = "Option<String>")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub address: Option<SocketAddr>,
+    /// The page's certificate with its intermediates, PEM. Absent with `key`: plain HTTP, for a proxy that adds TLS.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub certificate: Option<PathBuf>,
+    /// The certificate's private key, PEM.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key: Option<PathBuf>,
 }
 
 impl Default for ReturnPath {
@@ -103,6 +115,13 @@ impl Unsubscribe {
         }
         let key = format!("{at}.mailto_domain");
         validate_domain(&self.mailto_domain, &key, problems);
+        if self.certificate.is_some() != self.key.is_some() {
+            problems.add(
+                format!("{at}.certificate"),
+                "a certificate and its key go together",
+                "write both certificate and key, or neither where a proxy adds TLS",
+            );
+        }
     }
 
     /// Something is added to mail that asks for it.
@@ -218,6 +237,7 @@ mod tests {
             let unsubscribe = Unsubscribe {
                 url: url.into(),
                 mailto_domain: "[192.0.2.1]".into(),
+                ..Unsubscribe::default()
             };
             let keys = told(|p| unsubscribe.validate("u", p));
             assert_eq!(keys, ["u.url", "u.mailto_domain"], "{url}");

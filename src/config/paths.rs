@@ -12,6 +12,8 @@ const PATHS: &[&str] = &[
     "listener[].key",
     "dkim[].key",
     "tls.ca_file",
+    "unsubscribe.certificate",
+    "unsubscribe.key",
 ];
 
 /// Every key that holds a reference to a secret, `file:PATH` or `env:NAME`.

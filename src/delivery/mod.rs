@@ -77,10 +77,10 @@ pub struct Collaborators {
     pub policy: Policy,
     pub store: Store,
     pub notices: Live<bounce::Config>,
-    pub classifier: Live<Classifier>,
-    pub replies: Replies,
     pub stamps: Live<Stamps>,
     pub books: Books,
+    pub classifier: Live<Classifier>,
+    pub replies: Replies,
     pub tenants: Live<Tenants>,
     /// Addresses at which we take mail: an MX that leads there is a loop.
     pub own_addresses: Arc<[IpAddr]>,

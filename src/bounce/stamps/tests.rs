@@ -21,6 +21,7 @@ fn stamps() -> Stamps {
         unsubscribe: &Unsubscribe {
             url: "https://u.example.com/".into(),
             mailto_domain: "bounces.example.com".into(),
+            ..Unsubscribe::default()
         },
         keys: keys(),
         tenants: vec![
