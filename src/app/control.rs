@@ -3,6 +3,7 @@
 mod advice;
 mod holds;
 mod reputation;
+mod suppression;
 mod traffic;
 mod verdict;
 
@@ -15,11 +16,13 @@ use crate::config::{Config, restart_needed};
 use crate::delivery::{self, Delivery};
 use crate::events::{Event, Events, Metrics};
 use crate::http::{
-    Action, Control, Done, Lift, Lifted, Listed, Question, QueueEntry, Refusal, Release, Released,
-    Reloaded, SourceEntry, Steer, Steered, Verdict, WhichReputation, WhichWarmup,
+    Action, Changed, Control, Done, IsSuppressed, Lift, Lifted, Listed, Question, QueueEntry,
+    Refusal, Release, Released, Reloaded, SourceEntry, Steer, Steered, Suppress, SuppressedPage,
+    Verdict, WhichReputation, WhichSuppressed, WhichWarmup,
 };
 use crate::mail::MessageId;
 use crate::policy::reputation::Row;
+use crate::policy::suppression::Record;
 use crate::policy::warmup::Position;
 use crate::policy::{Held, Policy};
 use crate::queue::{Selector, View};
@@ -200,6 +203,18 @@ impl Control for Daemon {
 
     fn sources(&self) -> Vec<SourceEntry> {
         self.source_entries()
+    }
+
+    async fn suppressed(&self, which: &WhichSuppressed) -> Result<SuppressedPage, Refusal> {
+        self.list_suppressed(which).await
+    }
+
+    async fn is_suppressed(&self, which: &IsSuppressed) -> Result<Vec<Record>, Refusal> {
+        self.check_suppressed(which).await
+    }
+
+    async fn suppress(&self, order: &Suppress) -> Result<Changed, Refusal> {
+        self.change_suppressed(order).await
     }
 
     fn reputations(&self, which: &WhichReputation) -> Result<Vec<Row>, Refusal> {

@@ -113,12 +113,11 @@ impl Batch {
 
     /// Whether there is leave for one more transaction, where recipients are left.
     pub(super) fn goes_on(&mut self, now: Timestamp) -> bool {
-        let stream = self.stored.meta.labels.stream.unwrap_or_default();
         let is_more = !self.parts.is_empty();
         let Some(going) = &mut self.going else {
             return false;
         };
-        is_more && going.lease.left() > 0 && going.lease.again(stream, now)
+        is_more && going.lease.left() > 0 && going.lease.again(now)
     }
 
     /// A transaction begins: what the lease took is spent.

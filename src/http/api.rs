@@ -5,6 +5,7 @@ use super::body::Body;
 use super::problem::Problem;
 use super::replies;
 use super::server::PATIENCE;
+use super::suppression;
 use super::traffic;
 use super::{Action, Control, Done, Listed, Order, QueueEntry, Reloaded};
 use crate::events::metrics::CONTENT_TYPE;
@@ -35,6 +36,14 @@ pub fn router<C: Control>(control: Arc<C>, access: Access) -> Router {
         .route("/api/v1/sources", get(traffic::sources::<C>))
         .route("/api/v1/replies", get(replies::heard::<C>))
         .route("/api/v1/sources/lift", post(traffic::lift::<C>))
+        .route("/api/v1/suppressions", get(suppression::list::<C>))
+        .route("/api/v1/suppressions/check", get(suppression::check::<C>))
+        .route("/api/v1/suppressions/add", post(suppression::add::<C>))
+        .route(
+            "/api/v1/suppressions/remove",
+            post(suppression::remove::<C>),
+        )
+        .route("/api/v1/suppressions/erase", post(suppression::erase::<C>))
         .route("/api/v1/reputation", get(traffic::reputations::<C>))
         .route("/api/v1/reputation/release", post(traffic::release::<C>))
         .fallback(async || Problem::not_found("there is nothing here"))

@@ -14,6 +14,9 @@
 //! | `POST /api/v1/warmup/{order}`| [`Pause`], [`Resume`] or [`Set`] → [`Steered`] |
 //! | `GET /api/v1/sources`        | our addresses: a list of [`SourceEntry`] |
 //! | `POST /api/v1/sources/lift`  | suspensions end: [`Lift`] → [`Lifted`] |
+//! | `GET /api/v1/suppressions`   | a page of the list: [`WhichSuppressed`] → [`SuppressedPage`] |
+//! | `GET /api/v1/suppressions/check` | [`IsSuppressed`] → a list of records |
+//! | `POST /api/v1/suppressions/{add,remove,erase}` | [`Additions`], [`Removal`] or [`Erasure`] → [`Changed`] |
 //! | `GET /api/v1/reputation`     | rates by slice: [`WhichReputation`] → a list of rows |
 //! | `POST /api/v1/reputation/release` | a slice that is held may send again: [`Release`] → [`Released`] |
 //! | `GET /api/v1/replies`       | refusals by pattern, the most frequent first: [`WhichReplies`] → a list of [`ReplyPattern`] |
@@ -31,6 +34,7 @@ mod replies;
 mod reputation;
 mod server;
 mod sources;
+mod suppression;
 mod traffic;
 pub mod unsubscribe;
 mod warmup;
@@ -44,11 +48,16 @@ pub use problem::Refusal;
 pub use replies::WhichReplies;
 pub use reputation::{Release, Released, WhichReputation};
 pub use sources::{Lift, Lifted, Membership, SourceEntry};
+pub use suppression::{
+    Addition, Additions, Changed, Erasure, IsSuppressed, Removal, Suppress, SuppressedPage,
+    WhichSuppressed,
+};
 pub use warmup::{Pause, Resume, Set, Steer, Steered, WhichWarmup};
 
 use crate::bounce::replies::ReplyPattern;
 use crate::mail::MessageId;
 use crate::policy::reputation::Row;
+use crate::policy::suppression::Record;
 use crate::policy::warmup::Position;
 use crate::queue::Selector;
 use serde::{Deserialize, Serialize};
@@ -106,6 +115,30 @@ pub trait Control: Send + Sync + 'static {
 
     /// Every source, by name.
     fn sources(&self) -> Vec<SourceEntry>;
+
+    /// A page of the suppression list.
+    ///
+    /// # Errors
+    /// No records are kept, or the store does not answer.
+    fn suppressed(
+        &self,
+        which: &WhichSuppressed,
+    ) -> impl Future<Output = Result<SuppressedPage, Refusal>> + Send;
+
+    /// What keeps mail from an address; empty where nothing does.
+    ///
+    /// # Errors
+    /// The store does not answer.
+    fn is_suppressed(
+        &self,
+        which: &IsSuppressed,
+    ) -> impl Future<Output = Result<Vec<Record>, Refusal>> + Send;
+
+    /// Changes the suppression list; what is done is durable.
+    ///
+    /// # Errors
+    /// The store does not answer.
+    fn suppress(&self, order: &Suppress) -> impl Future<Output = Result<Changed, Refusal>> + Send;
 
     /// Rates of slices of the mail, the worst first.
     ///

@@ -42,7 +42,7 @@ use crate::mail::{Labels, Reply, Stream};
 use crate::store::{Store, StoreError};
 use crate::units::{Live, Timestamp};
 use arc_swap::{ArcSwap, Guard};
-use limits::{Limit, Limits, Of};
+use limits::{Limit, Limits, Of, Party};
 use providers::{Provider, Rule, Scope};
 use reputation::{Hold, Reputation, Slice};
 use sources::Source;
@@ -156,11 +156,13 @@ impl Policy {
 
     /// What is said of mail with these labels, wherever it goes.
     pub fn flow(&self, labels: &Labels) -> Flow {
+        let terms = self.settings().tenant(labels.tenant.as_deref());
         Flow {
             stream: labels.stream.unwrap_or(Stream::Marketing),
+            party: Party::new(labels, terms.weight),
             has_tenant: labels.tenant.is_some(),
             pool: labels.pool.as_deref().map(Into::into),
-            terms: self.settings().tenant(labels.tenant.as_deref()),
+            terms,
             limits: Of::of_labels(labels)
                 .map(|of| self.0.limits.of(&of))
                 .collect(),

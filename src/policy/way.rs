@@ -1,7 +1,7 @@
 //! Everything that policy has to say about mail from one source to one site, gathered once for each lane.
 
 use super::hours::Hours;
-use super::limits::{Full, Limit, Seat};
+use super::limits::{Asker, Full, Limit, Party, Seat};
 use super::providers::Provider;
 use super::reputation::{Reputation, Slice};
 use super::settings::Terms;
@@ -33,6 +33,8 @@ pub struct Way {
 /// Mail that shares its turns in a line: of one tenant, campaign and stream.
 pub struct Flow {
     pub(super) stream: Stream,
+    /// Whose turns it takes at limits that many share.
+    pub(super) party: Party,
     pub(super) has_tenant: bool,
     /// The pool it leaves by, where its mail names one.
     pub pool: Option<Arc<str>>,
@@ -48,7 +50,7 @@ pub struct Flow {
 pub enum Admission {
     /// It may, for as many recipients as the lease says.
     Go(Lease),
-    /// Not its campaign now.
+    /// Not its campaign now; others may go, also where it waits for its turn at a limit that all share.
     Flow(Wait),
     /// None of its tenant.
     Tenant(Wait),
@@ -97,6 +99,7 @@ impl From<Full> for Wait {
 pub struct Lease {
     /// Recipients that may be tried.
     left: u32,
+    asker: Asker,
     /// Of the warm-up's budget.
     budget: Option<Reservation>,
     /// Cells taken, one of each.
@@ -122,13 +125,11 @@ impl Lease {
     }
 
     /// A further transaction of the same message: takes of every limit what the first one took, or nothing.
-    pub fn again(&mut self, stream: Stream, now: Timestamp) -> bool {
+    pub fn again(&mut self, now: Timestamp) -> bool {
         for (at, limit) in self.taken.iter().enumerate() {
-            if limit.message_of(stream, now).is_err() {
-                self.taken
-                    .iter()
-                    .take(at)
-                    .for_each(|limit| limit.give_back());
+            if limit.message(self.asker, now).is_err() {
+                let taken = self.taken.iter().take(at);
+                taken.for_each(|limit| limit.give_back(self.asker));
                 return false;
             }
         }
@@ -151,7 +152,8 @@ impl Lease {
 impl Drop for Lease {
     fn drop(&mut self) {
         if !self.begun {
-            self.taken.iter().for_each(|limit| limit.give_back());
+            let taken = self.taken.iter();
+            taken.for_each(|limit| limit.give_back(self.asker));
             self.seats.drain(..).for_each(Seat::give_back);
         }
     }
@@ -173,14 +175,15 @@ impl Way {
         if let Some(hold) = flow.reputation.holding(&flow.slices, now) {
             return Admission::Flow(Held::Reputation(hold).into());
         }
-        let mut lease = Lease::new();
-        if let Err(full) = flow.take(&mut lease, now) {
-            return full;
+        let mut lease = Lease::new(flow.asker());
+        if let Some(refused) = flow.take(&mut lease, now) {
+            return refused;
         }
         for limit in &self.limits {
-            if let Err(full) = limit.message_of(flow.stream, now) {
+            if let Err(full) = limit.message(lease.asker, now) {
                 return match flow.stream {
                     Stream::Transactional => Admission::Way(full.into()),
+                    Stream::Marketing if limit.is_shared() => Admission::Flow(full.into()),
                     Stream::Marketing => Admission::Marketing(full.into()),
                 };
             }
@@ -291,9 +294,10 @@ impl Drop for Seats {
 }
 
 impl Lease {
-    fn new() -> Self {
+    fn new(asker: Asker) -> Self {
         Self {
             left: u32::MAX,
+            asker,
             budget: None,
             taken: SmallVec::new(),
             seats: SmallVec::new(),
@@ -308,22 +312,37 @@ impl Flow {
         self.terms.weight
     }
 
+    fn asker(&self) -> Asker {
+        let (stream, party) = (self.stream, self.party);
+        Asker { stream, party }
+    }
+
     fn window(&self, now: Timestamp) -> Result<(), Held> {
         let hours = self.terms.hours.as_ref();
         hours.map_or(Ok(()), |hours| hours.open(self.stream, now))
     }
 
-    fn take(&self, lease: &mut Lease, now: Timestamp) -> Result<(), Admission> {
+    /// Takes what its tenant and its campaign are held to, or says who is refused.
+    fn take(&self, lease: &mut Lease, now: Timestamp) -> Option<Admission> {
         for (at, limit) in self.limits.iter().enumerate() {
             let refused = |full: Full| match at == 0 && self.has_tenant {
                 true => Admission::Tenant(full.into()),
                 false => Admission::Flow(full.into()),
             };
-            limit.message_of(self.stream, now).map_err(refused)?;
+            if let Err(full) = limit.message(lease.asker, now) {
+                let has_turns = self.stream == Stream::Marketing && limit.is_shared();
+                return Some(match has_turns {
+                    true => Admission::Flow(full.into()),
+                    false => refused(full),
+                });
+            }
             lease.taken.push(Arc::clone(limit));
-            lease.seats.push(limit.connection(now).map_err(refused)?);
+            match limit.connection(now) {
+                Ok(seat) => lease.seats.push(seat),
+                Err(full) => return Some(refused(full)),
+            }
         }
-        Ok(())
+        None
     }
 }
 

@@ -49,8 +49,10 @@ impl Event {
 
     /// The outcome of its recipient. What comes back after a delivery is no second one.
     pub fn is_terminal(&self) -> bool {
-        matches!(self.kind(), "delivered" | "bounced" | "expired" | "dropped")
-            && !self.text("why").contains("came back after")
+        matches!(
+            self.kind(),
+            "delivered" | "bounced" | "expired" | "dropped" | "suppressed"
+        ) && !self.text("why").contains("came back after")
     }
 
     pub fn is(&self, kind: &str, recipient: &str) -> bool {

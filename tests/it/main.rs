@@ -28,6 +28,7 @@ mod stories_returns;
 mod stories_rules;
 mod stories_smuggling;
 mod stories_sources;
+mod stories_suppression;
 mod stories_tls;
 mod stories_traffic;
 mod stories_warmup;

@@ -175,6 +175,15 @@ impl Mta {
         reply
     }
 
+    /// The reply that refuses this recipient.
+    pub async fn refused(&self, to: &str) -> String {
+        let mut talk = Talk::open(self.smtp).await;
+        talk.say("MAIL FROM:<s@shop.test>").await;
+        let reply = talk.say(&format!("RCPT TO:<{to}>")).await;
+        assert!(reply.starts_with(['4', '5']), "{reply}");
+        reply
+    }
+
     /// What waits, once something does and `held_by` holds all of it.
     pub async fn all_held_by(&self, held_by: &str) -> Vec<Value> {
         self.all(held_by, |entry| entry["waits"]["held_by"] == held_by)

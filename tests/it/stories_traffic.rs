@@ -164,6 +164,80 @@ async fn who_waits_for_a_turn_is_told_for_whom() {
     net.check(&mta).await;
 }
 
+/// Ten a second for a campaign to twenty sites and a small one to two, one of them the same. Gives how long the small one
+/// took: `keys` limit both together, `large` and `small` are their header fields.
+async fn small_beside_large(keys: &str, large: &str, small: &str) -> Duration {
+    let net = Internet::new().await;
+    let mx = net.mx("s0.example").start().await;
+    let domains: Vec<String> = (0..21).map(|n| format!("s{n}.example")).collect();
+    for domain in &domains[1..] {
+        let host = format!("mx.{domain}");
+        net.dns.add(&host, mx.address.into());
+        let record = mailwright::peers::dns::Record::mx(10, host);
+        net.dns.add(domain, record);
+    }
+    let mta = net.mta(&format!("[spool]\nsync = false\n{keys}")).await;
+    let to = |name: &str, domains: &[&String], count: usize| -> Vec<String> {
+        let domains = domains.iter().cycle().take(count);
+        domains.map(|domain| format!("{name}@{domain}")).collect()
+    };
+    let twenty: Vec<&String> = domains[..20].iter().collect();
+    mta.inject_all(large, &to("large", &twenty, 600)).await;
+    // The large one has the limit for itself for a while.
+    let (step, mut took) = (MINUTE / 1_200, Duration::ZERO);
+    for _ in 0..100 {
+        tick(&net, &mta, step).await;
+    }
+    let two = [&domains[0], &domains[20]];
+    mta.inject_all(small, &to("small", &two, 40)).await;
+    let before = mx.totals().messages;
+    while count(&mx.order(), "small") < 40 {
+        tick(&net, &mta, step).await;
+        took += step;
+    }
+    let came = mx.totals().messages - before;
+    let full = u64::try_from(took.as_millis() / 100).unwrap();
+    let kept = full * 95 / 100..=full + 3;
+    assert!(kept.contains(&came), "{came} in {took:?}");
+    net.check(&mta).await;
+    took
+}
+
+/// Moves the clock and waits until nothing can happen before it moves again.
+async fn tick(net: &Internet, mta: &Mta, step: Duration) {
+    net.clock.advance(step);
+    let now = net.clock.now();
+    let waits = |entry: &Value| {
+        let waits = &entry["waits"];
+        let until = serde_json::from_value::<mailwright::units::Timestamp>(waits["until"].clone());
+        waits["held_by"] == "limit" && until.is_ok_and(|until| until > now)
+    };
+    mta.all("held by a limit", waits).await;
+}
+
+/// Turns at the limit were given to each lane that asked, so that it took 58 s.
+#[tokio::test]
+async fn a_large_campaign_to_many_sites_starves_no_other_tenant_at_a_limit_of_the_source() {
+    let took = small_beside_large(
+        "[limits.source]\nmessages = \"10/s\"\n",
+        "X-Mailwright-Tenant: big\r\nX-Mailwright-Campaign: greedy\r\n",
+        "X-Mailwright-Tenant: small\r\nX-Mailwright-Campaign: news\r\n",
+    )
+    .await;
+    assert!(took <= MINUTE / 3, "{took:?}, where 8 s are fair");
+}
+
+#[tokio::test]
+async fn a_large_campaign_to_many_sites_starves_no_other_of_its_tenant_at_the_tenants_limit() {
+    let took = small_beside_large(
+        "[limits.tenant]\nmessages = \"10/s\"\n",
+        "X-Mailwright-Tenant: acme\r\nX-Mailwright-Campaign: greedy\r\n",
+        "X-Mailwright-Tenant: acme\r\nX-Mailwright-Campaign: news\r\n",
+    )
+    .await;
+    assert!(took <= MINUTE / 3, "{took:?}, where 8 s are fair");
+}
+
 /// Eight connections from the start, at a site that takes a while over each message.
 const EIGHT: &str = r#"
 [spool]

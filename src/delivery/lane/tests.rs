@@ -316,7 +316,12 @@ async fn transactional_mail_does_not_wait_for_the_turn_of_marketing() {
         source: "default".into(),
     };
     // A lane elsewhere has the first turn.
-    let elsewhere = world.policy.limit(&of).message(NOW).unwrap_err().until;
+    let asker = limits::Asker {
+        stream: crate::mail::Stream::Marketing,
+        party: limits::Party::new(&Labels::default(), 1),
+    };
+    let refused = world.policy.limit(&of).message(asker, NOW);
+    let elsewhere = refused.unwrap_err().until;
     drop(world.offer(line[1]));
     assert!(matches!(
         world.lane.next(Duration::ZERO).await,

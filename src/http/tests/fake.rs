@@ -4,6 +4,7 @@ use super::sample;
 use crate::http::*;
 use crate::policy::Held;
 use crate::policy::reputation::{Row, Slice};
+use crate::policy::suppression::Record;
 use crate::units::Timestamp;
 use parking_lot::Mutex;
 
@@ -129,6 +130,19 @@ impl Control for Daemon {
 
     fn sources(&self) -> Vec<SourceEntry> {
         vec![sample::source()]
+    }
+
+    async fn suppressed(&self, _which: &WhichSuppressed) -> Result<SuppressedPage, Refusal> {
+        Ok(SuppressedPage::default())
+    }
+
+    async fn is_suppressed(&self, _which: &IsSuppressed) -> Result<Vec<Record>, Refusal> {
+        Ok(Vec::new())
+    }
+
+    async fn suppress(&self, order: &Suppress) -> Result<Changed, Refusal> {
+        self.told.lock().push(format!("{order:?}"));
+        Ok(Changed { count: 1 })
     }
 
     fn reputations(&self, which: &WhichReputation) -> Result<Vec<Row>, Refusal> {

@@ -3,10 +3,9 @@
 use super::cells::{Cells, Moment};
 use super::count::Count;
 use super::full::{Name, State};
-use super::line::Turns;
 use super::rules::Number;
+use super::turns::{Asker, Turns};
 use super::{ByteRate, Kind, Per};
-use crate::mail::Stream;
 use crate::units::Timestamp;
 use std::num::NonZeroU32;
 
@@ -64,21 +63,30 @@ impl Debt {
         }
     }
 
-    /// Whether a message of `stream` may go: not while octets are owed.
-    pub fn ask(&mut self, stream: Stream, now: Timestamp) -> Result<(), State<Moment>> {
+    /// Whether a message of `asker` may go: not while octets are owed.
+    pub fn ask(&mut self, asker: Asker, now: Timestamp) -> Result<(), State<Moment>> {
         let at = Moment::from(now);
         self.settle(at);
-        let (cells, is_kept) = (self.due(), self.turns.is_kept_from(stream));
+        let distance = self.cells.each().saturating_mul(self.typical / CELL);
+        self.turns.come(asker, at);
+        let (cells, is_kept) = (self.due(), self.turns.is_kept_from(asker, at));
         if cells == 0 && !is_kept {
-            self.turns.came(stream);
+            self.turns.pass(asker, at, distance);
             return Ok(());
         }
-        let distance = self.cells.each().saturating_mul(self.typical / CELL);
         let until = match cells {
-            0 => self.turns.turn_behind_others(at, distance),
-            _ => self.turns.turn(stream, self.cells.free_at(cells), distance),
+            0 => self.turns.turn_behind_others(asker, at, distance),
+            _ => {
+                let earliest = self.cells.free_at(cells);
+                self.turns.turn(asker, at, earliest, distance)
+            }
         };
         Err(self.state(now, until))
+    }
+
+    /// A message of `asker` did not go.
+    pub fn give_back(&mut self, asker: Asker) {
+        self.turns.give_back(asker);
     }
 
     /// That many octets were sent.

@@ -30,7 +30,8 @@ pub struct Full {
     pub used: u64,
     /// Where the number is configured: `source[0].limits.messages`.
     pub key: Arc<str>,
-    /// When to ask again: a turn of the caller's own. Asking sooner is a further caller in the line.
+    /// When to ask again: a turn of the caller's own. Asking sooner is a further caller in the line. Where tenants and
+    /// campaigns share the limit, it goes by their shares and may be later than the limit has room.
     pub until: Timestamp,
 }
 

@@ -3,8 +3,8 @@
 use super::cells::Moment;
 use super::numbers::{Numbers, POLL};
 use super::rules::Settings;
+use super::turns::{Asker, Party};
 use super::{Fill, Full, Kind, Of};
-use crate::mail::Stream;
 use crate::units::Timestamp;
 use parking_lot::Mutex;
 use std::fmt;
@@ -64,26 +64,40 @@ impl Limit {
 
     /// Takes one of each of the message rates, all or none of them. Who is refused should come again at
     /// [`Full::until`] and not sooner: it is a turn of its own, and asking takes another.
-    pub fn message(&self, now: Timestamp) -> Result<(), Full> {
-        self.message_of(Stream::Marketing, now)
-    }
-
-    /// As [`Limit::message`], for mail of this stream: what transactional mail was told to come for is not given to
-    /// marketing that comes first.
-    pub fn message_of(&self, stream: Stream, now: Timestamp) -> Result<(), Full> {
+    ///
+    /// What transactional mail was told to come for is not given to marketing that comes first. Of marketing, parties
+    /// [share](Limit::is_shared) what there is.
+    pub fn message(&self, asker: Asker, now: Timestamp) -> Result<(), Full> {
         if !self.has(&[Kind::Messages, Kind::Bytes]) {
             return Ok(());
         }
-        let taken = self.numbers.lock().message(stream, now);
+        let taken = self.numbers.lock().message(self.seen(asker), now);
         taken.map_err(|state| state.refuse(&self.of))
     }
 
-    /// What one call of [`Limit::message`] took was not used. It can be had again at once, as far as it has not come back
-    /// by itself meanwhile.
-    pub fn give_back(&self) {
-        if self.has(&[Kind::Messages]) {
-            self.numbers.lock().give_back();
+    /// What one call of [`Limit::message`] took for `asker` was not used. It can be had again at once, as far as it has
+    /// not come back by itself meanwhile.
+    pub fn give_back(&self, asker: Asker) {
+        if self.has(&[Kind::Messages, Kind::Bytes]) {
+            self.numbers.lock().give_back(self.seen(asker));
         }
+    }
+
+    /// Whether each party has turns of its own, so that one of them is refused while another may go. Not where mail comes
+    /// from one lane alone, which sees to that itself, nor where it is all of one campaign.
+    pub fn is_shared(&self) -> bool {
+        match &self.of {
+            Of::Source { .. } | Of::Provider { .. } | Of::Tenant { .. } => true,
+            Of::Site { .. } | Of::Campaign { .. } => false,
+        }
+    }
+
+    fn seen(&self, asker: Asker) -> Asker {
+        let party = match self.is_shared() {
+            true => asker.party,
+            false => Party::all(),
+        };
+        Asker { party, ..asker }
     }
 
     /// Room for one connection, until the seat is dropped, and one of the connection rate. Where all seats are taken, who

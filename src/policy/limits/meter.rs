@@ -2,10 +2,9 @@
 
 use super::cells::{Cells, Moment};
 use super::count::Count;
-use super::line::Turns;
 use super::rules::Number;
+use super::turns::{Asker, Turns};
 use super::{Name, Rate};
-use crate::mail::Stream;
 use crate::units::Timestamp;
 use std::num::NonZeroU32;
 
@@ -139,27 +138,41 @@ impl Meter {
         self.used.at(now)
     }
 
-    /// Takes one for mail of `stream`, or says when to come again.
-    pub fn take(&mut self, stream: Stream, now: Timestamp) -> Result<(), Moment> {
-        let at = Moment::from(now);
+    /// Takes one for `asker`, or says when to come again.
+    pub fn take(&mut self, asker: Asker, now: Timestamp) -> Result<(), Moment> {
+        let (at, interval) = (Moment::from(now), self.pace.interval());
         if self.cells.missing(at) == 0 {
             self.turns.start_anew();
         }
-        if let Err(earliest) = self.pay(at) {
-            return Err(self.turns.turn(stream, earliest, self.pace.interval()));
+        self.turns.come(asker, at);
+        if let Err(earliest) = self.take_for(asker, at) {
+            return Err(match earliest > at {
+                true => self.turns.turn(asker, at, earliest, interval),
+                false => self.turns.turn_behind_others(asker, at, interval),
+            });
         }
-        if !self.has_credit(at) {
-            self.take_cells(stream, at)?;
-        } else if self.turns.is_kept_from(stream) {
-            return Err(self.turns.turn_behind_others(at, self.pace.interval()));
-        } else {
-            self.credit -= 1;
-        }
-        self.turns.came(stream);
+        self.turns.pass(asker, at, interval);
         self.last = Some(at);
         self.taken += 1;
         self.used.add(now);
         Ok(())
+    }
+
+    /// Takes what was given back, or cells. Where there are none, says when they can be had: now, where they are kept for
+    /// others.
+    fn take_for(&mut self, asker: Asker, now: Moment) -> Result<(), Moment> {
+        self.pay(now)?;
+        let weight = self.pace.weight;
+        let has_credit = self.has_credit(now);
+        let is_there = has_credit || self.cells.free_at(weight) <= now;
+        if is_there && self.turns.is_kept_from(asker, now) {
+            return Err(now);
+        }
+        if has_credit {
+            self.credit -= 1;
+            return Ok(());
+        }
+        self.cells.take(weight, now)
     }
 
     /// One is used whether it is there or not; who comes next waits the longer.
@@ -181,12 +194,13 @@ impl Meter {
         Ok(())
     }
 
-    /// One that was taken was not used.
-    pub fn give_back(&mut self) {
+    /// One that `asker` took was not used.
+    pub fn give_back(&mut self, asker: Asker) {
         if let Some(taken) = self.taken.checked_sub(1) {
             self.taken = taken;
             self.credit = self.credit.saturating_add(1).min(self.rate.burst());
             self.used.take_away();
+            self.turns.give_back(asker);
         }
     }
 
@@ -204,15 +218,6 @@ impl Meter {
             self.credit = self.credit.min(self.worth(now));
         }
         self.credit > 0
-    }
-
-    fn take_cells(&mut self, stream: Stream, now: Moment) -> Result<(), Moment> {
-        let (weight, interval) = (self.pace.weight, self.pace.interval());
-        if self.turns.is_kept_from(stream) && self.cells.free_at(weight) <= now {
-            return Err(self.turns.turn_behind_others(now, interval));
-        }
-        let taken = self.cells.take(weight, now);
-        taken.map_err(|earliest| self.turns.turn(stream, earliest, interval))
     }
 
     /// How many given back are worth something: as many as are missing from the bucket. What was given back longer ago

@@ -6,6 +6,9 @@
 //!
 //! A rate is spread evenly over its time: `"86400/d"` is a message a second, not a day's messages at midnight. Nothing is
 //! saved up beyond a tenth of a second's worth ([`Rate::burst`]), and nothing is handed out at the start.
+//!
+//! Who is refused is told a turn. Where mail of many sites wants the same limit, tenants and their campaigns ([`Party`])
+//! have turns by their shares, however many lanes they wait in.
 
 mod cells;
 pub mod config;
@@ -13,7 +16,6 @@ mod count;
 mod debt;
 mod full;
 mod limit;
-mod line;
 mod meter;
 mod numbers;
 mod of;
@@ -22,6 +24,7 @@ mod rules;
 mod table;
 #[cfg(test)]
 mod tests;
+mod turns;
 
 pub use config::{Config, Defaults};
 pub use full::{Fill, Full, Kind};
@@ -30,5 +33,6 @@ pub use of::Of;
 pub use rate::{ByteRate, Per, Rate, Rates};
 pub use rules::{Rules, Scope};
 pub use table::Limits;
+pub use turns::{Asker, Party};
 
 use full::Name;

@@ -5,6 +5,7 @@ use super::debt::Debt;
 use super::full::{Name, State};
 use super::meter::Meter;
 use super::rules::{Number, Settings};
+use super::turns::{Asker, Party};
 use super::{Kind, Rate};
 use crate::mail::Stream;
 use crate::units::Timestamp;
@@ -27,6 +28,12 @@ struct Seats {
 
 /// How long who finds no seat waits before asking again: a seat is free when a connection ends, and nobody knows when.
 pub const POLL: Duration = Duration::from_secs(1);
+
+/// Connections carry mail of every stream and of everybody.
+const OF_A_CONNECTION: Asker = Asker {
+    stream: Stream::Marketing,
+    party: Party::all(),
+};
 
 impl Numbers {
     /// Takes over what is configured. A number that has not changed keeps its state.
@@ -60,22 +67,30 @@ impl Numbers {
     }
 
     /// Takes one of each message rate, all or none.
-    pub fn message(&mut self, stream: Stream, now: Timestamp) -> Result<(), State<Moment>> {
+    pub fn message(&mut self, asker: Asker, now: Timestamp) -> Result<(), State<Moment>> {
         if let Some(bytes) = &mut self.bytes {
-            bytes.ask(stream, now)?;
+            bytes.ask(asker, now)?;
         }
         let mut takes = self.messages.iter_mut().enumerate();
-        let refused = takes.find_map(|(i, meter)| Some((i, meter.take(stream, now).err()?)));
+        let refused = takes.find_map(|(i, meter)| Some((i, meter.take(asker, now).err()?)));
         let Some((i, until)) = refused else {
             return Ok(());
         };
-        self.messages.iter_mut().take(i).for_each(Meter::give_back);
+        let taken = self.messages.iter_mut().take(i);
+        taken.for_each(|meter| meter.give_back(asker));
+        if let Some(bytes) = &mut self.bytes {
+            bytes.give_back(asker);
+        }
         let state = |meter: &Meter| metered(Kind::Messages, meter, now, until);
         self.messages.get(i).map(state).map_or(Ok(()), Err)
     }
 
-    pub fn give_back(&mut self) {
-        self.messages.iter_mut().for_each(Meter::give_back);
+    pub fn give_back(&mut self, asker: Asker) {
+        let messages = self.messages.iter_mut();
+        messages.for_each(|meter| meter.give_back(asker));
+        if let Some(bytes) = &mut self.bytes {
+            bytes.give_back(asker);
+        }
     }
 
     /// Whether there may be one connection more than `open`; takes one of the connection rate. Who finds no seat asks
@@ -93,8 +108,7 @@ impl Numbers {
         let Some(meter) = &mut self.connection_rate else {
             return Ok(());
         };
-        // Connections carry mail of every stream.
-        let taken = meter.take(Stream::Marketing, now);
+        let taken = meter.take(OF_A_CONNECTION, now);
         taken.map_err(|until| metered(Kind::ConnectionRate, meter, now, until))
     }
 
@@ -108,7 +122,7 @@ impl Numbers {
     /// The connection rate's part of a connection that was not opened.
     pub fn give_back_connection(&mut self) {
         if let Some(meter) = &mut self.connection_rate {
-            meter.give_back();
+            meter.give_back(OF_A_CONNECTION);
         }
     }
 

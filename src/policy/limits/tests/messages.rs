@@ -6,11 +6,11 @@ use super::*;
 fn what_is_not_configured_is_not_limited() {
     let (world, limit) = World::with("");
     for _ in 0..10_000 {
-        assert_eq!(limit.message(world.now()), Ok(()));
+        assert_eq!(limit.message(ANYBODY, world.now()), Ok(()));
     }
-    limit.give_back();
+    limit.give_back(ANYBODY);
     limit.charge(1 << 40, world.now());
-    assert_eq!(limit.message(world.now()), Ok(()));
+    assert_eq!(limit.message(ANYBODY, world.now()), Ok(()));
     assert_eq!(limit.fill(world.now()), []);
 }
 
@@ -54,8 +54,8 @@ fn the_burst_is_a_tenth_of_a_second_and_at_least_one() {
 #[test]
 fn a_refusal_says_which_number_of_which_line_and_when_to_come_again() {
     let (world, limit) = World::with("messages = \"2/min\"");
-    assert_eq!(limit.message(world.now()), Ok(()));
-    let full = limit.message(world.now()).unwrap_err();
+    assert_eq!(limit.message(ANYBODY, world.now()), Ok(()));
+    let full = limit.message(ANYBODY, world.now()).unwrap_err();
     let expected = Full {
         kind: Kind::Messages,
         of: source("ip-a"),
@@ -72,7 +72,7 @@ fn of_several_rates_all_hold_and_a_refused_message_takes_nothing() {
     let (world, limit) = World::with("messages = [\"1/s\", \"60/h\"]");
     assert_eq!(world.passing(&limit), 1);
     world.wait(SECOND);
-    let full = limit.message(world.now()).unwrap_err();
+    let full = limit.message(ANYBODY, world.now()).unwrap_err();
     assert_eq!(&*full.limit, "60/h");
     assert_eq!(full.until.since(world.now()), MINUTE - SECOND);
     let used: Vec<u64> = limit.fill(world.now()).iter().map(|f| f.used).collect();
@@ -88,7 +88,7 @@ fn what_the_slower_rate_gave_for_a_message_the_faster_refused_is_not_lost() {
     // Ten a second have two ready, and twelve a second, just configured, begin with one.
     world.configure("messages = [\"10/s\", \"720/min\"]");
     assert_eq!(world.passing(&limit), 1);
-    let full = limit.message(world.now()).unwrap_err();
+    let full = limit.message(ANYBODY, world.now()).unwrap_err();
     assert_eq!(&*full.limit, "720/min");
     assert_eq!(limit.fill(world.now())[0].used, 1);
     world.wait(SECOND / 12 + Duration::from_millis(1));
@@ -100,7 +100,7 @@ fn what_is_given_back_can_be_had_again_at_once() {
     let (world, limit) = World::with("messages = \"1/min\"");
     for _ in 0..5 {
         assert_eq!(world.passing(&limit), 1);
-        limit.give_back();
+        limit.give_back(ANYBODY);
     }
     assert_eq!(world.passing(&limit), 1);
     assert_eq!(limit.fill(world.now())[0].used, 1);
@@ -111,7 +111,7 @@ fn what_is_given_back_after_it_came_back_by_itself_is_worth_nothing() {
     let (world, limit) = World::with("messages = \"1/min\"");
     assert_eq!(world.passing(&limit), 1);
     world.wait(MINUTE);
-    limit.give_back();
+    limit.give_back(ANYBODY);
     assert_eq!(world.passing(&limit), 1);
 }
 
@@ -119,7 +119,7 @@ fn what_is_given_back_after_it_came_back_by_itself_is_worth_nothing() {
 fn nobody_can_give_back_what_was_never_taken() {
     let (world, limit) = World::with("messages = \"10/s\"");
     for _ in 0..10 {
-        limit.give_back();
+        limit.give_back(ANYBODY);
     }
     assert_eq!(world.passing(&limit), 1);
     assert_eq!(limit.fill(world.now())[0].used, 1);
@@ -129,7 +129,7 @@ fn nobody_can_give_back_what_was_never_taken() {
 fn what_is_used_is_counted_by_the_clock() {
     let (world, limit) = World::with("messages = [\"10/s\", \"1000/min\"]");
     for _ in 0..10 {
-        assert_eq!(limit.message(world.now()), Ok(()));
+        assert_eq!(limit.message(ANYBODY, world.now()), Ok(()));
         world.wait(SECOND / 2);
     }
     let used: Vec<u64> = limit.fill(world.now()).iter().map(|f| f.used).collect();
@@ -148,7 +148,7 @@ fn a_fill_says_when_something_is_free_without_taking_a_turn() {
         assert_eq!(until, Some(world.now() + SECOND));
     }
     assert_eq!(world.told_to_wait(&limit), 2 * SECOND);
-    limit.give_back();
+    limit.give_back(ANYBODY);
     assert_eq!(limit.fill(world.now())[0].until, None);
 }
 
@@ -185,7 +185,7 @@ fn many_threads_take_no_more_than_there_is() {
     let mut passed = 0;
     for _ in 0..50 {
         passed += from_threads(|| {
-            let taken = (0..50).filter(|_| limit.message(world.now()).is_ok());
+            let taken = (0..50).filter(|_| limit.message(ANYBODY, world.now()).is_ok());
             taken.count()
         });
         world.wait(Duration::from_millis(100));
@@ -200,8 +200,8 @@ fn threads_that_give_all_back_have_taken_nothing() {
     world.wait(MINUTE);
     from_threads(|| {
         for _ in 0..500 {
-            if limit.message(world.now()).is_ok() {
-                limit.give_back();
+            if limit.message(ANYBODY, world.now()).is_ok() {
+                limit.give_back(ANYBODY);
             }
         }
         0

@@ -6,11 +6,13 @@ mod octets;
 mod pace;
 mod properties;
 mod reload;
+mod sharing;
 mod streams;
 mod table;
 
 use super::*;
 use crate::clock::Clock;
+use crate::mail::Stream;
 use crate::units::Timestamp;
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,6 +20,15 @@ use std::time::Duration;
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3_600);
+
+const ANYBODY: Asker = Asker {
+    stream: Stream::Marketing,
+    party: Party::all(),
+};
+const URGENT: Asker = Asker {
+    stream: Stream::Transactional,
+    ..ANYBODY
+};
 
 /// Limits and the time they live in, with one source that the tests are about.
 struct World {
@@ -61,14 +72,14 @@ impl World {
 
     /// How many messages pass one after another, now. The one that does not is told a turn.
     fn passing(&self, limit: &Limit) -> u32 {
-        let passed = std::iter::repeat_with(|| limit.message(self.now()));
+        let passed = std::iter::repeat_with(|| limit.message(ANYBODY, self.now()));
         let passed = passed.take_while(Result::is_ok).count();
         u32::try_from(passed).unwrap()
     }
 
     /// How long the caller who asks now is told to wait; it must be refused.
     fn told_to_wait(&self, limit: &Limit) -> Duration {
-        let full = limit.message(self.now()).unwrap_err();
+        let full = limit.message(ANYBODY, self.now()).unwrap_err();
         full.until.since(self.now())
     }
 }

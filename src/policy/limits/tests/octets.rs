@@ -7,18 +7,18 @@ const MB: u64 = 1_000_000;
 #[test]
 fn a_large_message_goes_and_the_next_waits_until_it_is_paid_for() {
     let (world, limit) = World::with("bytes = \"1MB/s\"");
-    assert_eq!(limit.message(world.now()), Ok(()));
+    assert_eq!(limit.message(ANYBODY, world.now()), Ok(()));
     limit.charge(5 * MB, world.now());
-    let full = limit.message(world.now()).unwrap_err();
+    let full = limit.message(ANYBODY, world.now()).unwrap_err();
     assert_eq!(full.kind, Kind::Bytes);
     assert_eq!((&*full.limit, &*full.key), ("1MB/s", "limits.source.bytes"));
     assert!(full.used.abs_diff(5 * MB) < 2_000, "{}", full.used);
     let wait = full.until.since(world.now());
     assert!(wait.abs_diff(5 * SECOND) < SECOND / 100, "{wait:?}");
     world.wait(wait - Duration::from_millis(2));
-    limit.message(world.now()).unwrap_err();
+    limit.message(ANYBODY, world.now()).unwrap_err();
     world.wait(Duration::from_millis(2));
-    assert_eq!(limit.message(world.now()), Ok(()));
+    assert_eq!(limit.message(ANYBODY, world.now()), Ok(()));
 }
 
 #[test]
@@ -26,7 +26,7 @@ fn a_debt_is_paid_while_nobody_asks() {
     let (world, limit) = World::with("bytes = \"1MB/s\"");
     limit.charge(60 * MB, world.now());
     world.wait(MINUTE);
-    assert_eq!(limit.message(world.now()), Ok(()));
+    assert_eq!(limit.message(ANYBODY, world.now()), Ok(()));
 }
 
 #[test]
@@ -45,7 +45,7 @@ fn small_messages_are_paid_for_together() {
     let mut sent = 0;
     let end = world.now() + 10 * MINUTE;
     while world.now() < end {
-        match limit.message(world.now()) {
+        match limit.message(ANYBODY, world.now()) {
             Ok(()) => {
                 limit.charge(300, world.now());
                 sent += 300;
@@ -68,7 +68,7 @@ fn many_callers_keep_the_rate_without_all_coming_at_once() {
     while let Some((at, caller)) = wakes.pop_first().filter(|(at, _)| *at < end) {
         world.wait(at.since(world.now()));
         woken += 1;
-        let again = match limit.message(world.now()) {
+        let again = match limit.message(ANYBODY, world.now()) {
             Ok(()) => {
                 limit.charge(size, world.now());
                 sent += size;
@@ -94,7 +94,7 @@ fn who_finds_that_others_did_not_come_starts_the_line_anew() {
     assert!(turns[8].abs_diff(turns[0] + 8 * SECOND) < SECOND / 10);
     // None of them comes but a newcomer.
     world.wait(turns[7]);
-    assert_eq!(limit.message(world.now()), Ok(()));
+    assert_eq!(limit.message(ANYBODY, world.now()), Ok(()));
     limit.charge(MB, world.now());
     assert!(world.told_to_wait(&limit) < SECOND);
 }

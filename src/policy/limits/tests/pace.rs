@@ -49,7 +49,7 @@ fn send(world: &World, limit: &Limit, callers: &Callers, span: Duration) -> Run 
         woken += 1;
         let late = Duration::from_millis(rng.random_range(0..=callers.late));
         let again = loop {
-            match limit.message(world.now()) {
+            match limit.message(ANYBODY, world.now()) {
                 Ok(()) => sent += 1,
                 Err(full) => break full.until + late,
             }

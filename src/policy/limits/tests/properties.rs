@@ -34,9 +34,9 @@ fn run(rate: Rate, acts: &[Act]) -> Vec<(Timestamp, i64)> {
         let wait = interval.as_nanos() as u64 * act.after / 1_000;
         world.wait(Duration::from_nanos(wait));
         if act.gives_back {
-            limit.give_back();
+            limit.give_back(ANYBODY);
             happened.push((world.now(), -1));
-        } else if limit.message(world.now()).is_ok() {
+        } else if limit.message(ANYBODY, world.now()).is_ok() {
             happened.push((world.now(), 1));
         }
     }
@@ -98,12 +98,12 @@ proptest! {
             let wait = interval.as_nanos() as u64 * act.after / 1_000;
             world.wait(Duration::from_nanos(wait));
             idle_world.wait(Duration::from_nanos(wait));
-            if limit.message(world.now()).is_ok() {
-                limit.give_back();
+            if limit.message(ANYBODY, world.now()).is_ok() {
+                limit.give_back(ANYBODY);
             }
         }
         for _ in 0..extra {
-            limit.give_back();
+            limit.give_back(ANYBODY);
         }
         let (got, had) = (world.passing(&limit), idle_world.passing(&idle));
         prop_assert!(got <= had, "{got} of {had}");
@@ -118,7 +118,7 @@ proptest! {
             let interval = rate.per.duration() / rate.count.get();
             world.wait(Duration::from_nanos(interval.as_nanos() as u64 * act.after / 1_000));
             let free_at = limit.fill(world.now())[0].until;
-            let taken = limit.message(world.now());
+            let taken = limit.message(ANYBODY, world.now());
             prop_assert_eq!(free_at.is_none(), taken.is_ok());
             if let (Some(free_at), Err(full)) = (free_at, taken) {
                 prop_assert!(full.until >= free_at && free_at > world.now());
@@ -136,7 +136,7 @@ proptest! {
         let mut sent = 0;
         for (wait, octets) in sends {
             world.wait(Duration::from_millis(wait));
-            if limit.message(world.now()).is_ok() {
+            if limit.message(ANYBODY, world.now()).is_ok() {
                 let paid = world.now().since(start).as_millis() as u64 * 100;
                 prop_assert!(sent <= paid + 12_000, "{sent} of {paid}");
                 limit.charge(octets, world.now());

@@ -12,7 +12,7 @@ fn a_handle_takes_the_new_numbers_at_once() {
     world.wait(SECOND / 10);
     assert_eq!(world.passing(&limit), 1);
     world.configure("");
-    assert_eq!(limit.message(world.now()), Ok(()));
+    assert_eq!(limit.message(ANYBODY, world.now()), Ok(()));
     assert_eq!(limit.fill(world.now()), []);
     world.configure("connections = 1");
     let _seat = limit.connection(world.now()).unwrap();
@@ -32,7 +32,10 @@ fn unchanged_numbers_keep_their_state() {
     after.retain(|fill| fill.kind != Kind::Connections);
     assert_eq!(after, before);
     world.wait(11 * SECOND);
-    assert_eq!(&*limit.message(world.now()).unwrap_err().limit, "1/min");
+    assert_eq!(
+        &*limit.message(ANYBODY, world.now()).unwrap_err().limit,
+        "1/min"
+    );
 }
 
 #[test]
@@ -45,7 +48,7 @@ fn the_same_number_from_another_line_keeps_its_state_and_says_so() {
     };
     rules.add(scope, "source[0].limits", &config("messages = \"1/min\""));
     world.limits.configure(rules);
-    let full = limit.message(world.now()).unwrap_err();
+    let full = limit.message(ANYBODY, world.now()).unwrap_err();
     assert_eq!(&*full.key, "source[0].limits.messages");
 }
 
@@ -75,7 +78,7 @@ fn changes_however_frequent_let_nothing_through() {
 fn the_count_of_the_day_survives_a_change_of_its_number() {
     let (world, limit) = World::with("messages = [\"10/s\", \"200000/d\"]");
     for _ in 0..7 {
-        assert_eq!(limit.message(world.now()), Ok(()));
+        assert_eq!(limit.message(ANYBODY, world.now()), Ok(()));
         world.wait(SECOND);
     }
     world.configure("messages = [\"20/s\", \"300000/d\"]");
@@ -97,11 +100,11 @@ fn what_is_owed_stays_owed_when_the_rate_changes() {
 fn what_was_taken_before_there_was_a_limit_cannot_be_given_back_to_it() {
     let (world, limit) = World::with("");
     for _ in 0..10 {
-        assert_eq!(limit.message(world.now()), Ok(()));
+        assert_eq!(limit.message(ANYBODY, world.now()), Ok(()));
     }
     world.configure("messages = \"10/s\"");
     for _ in 0..10 {
-        limit.give_back();
+        limit.give_back(ANYBODY);
     }
     assert_eq!(world.passing(&limit), 1);
 }

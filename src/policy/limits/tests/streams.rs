@@ -1,7 +1,6 @@
 //! Transactional mail beside marketing that waits for the same limit in many places.
 
 use super::*;
-use crate::mail::Stream;
 use std::collections::BTreeSet;
 
 /// What came of it.
@@ -28,7 +27,7 @@ fn run(text: &str, others: &[Duration], span: Duration) -> Run {
         world.wait(at.since(world.now()));
         let Some(other) = caller.checked_sub(MARKETING) else {
             let again = loop {
-                match limit.message(at) {
+                match limit.message(ANYBODY, at) {
                     Ok(()) => run.marketing += 1,
                     Err(full) => break full.until,
                 }
@@ -36,7 +35,7 @@ fn run(text: &str, others: &[Duration], span: Duration) -> Run {
             wakes.insert((again, caller));
             continue;
         };
-        let again = match limit.message_of(Stream::Transactional, at) {
+        let again = match limit.message(URGENT, at) {
             Ok(()) => {
                 run.transactional += 1;
                 run.longest = run.longest.max(at.since(came[other]));
@@ -70,11 +69,11 @@ fn transactional_mail_does_not_wait_for_a_turn_behind_marketing_elsewhere() {
     let octets = {
         let (world, limit) = World::with("bytes = \"100KiB/s\"");
         limit.charge(102_400, world.now());
-        let marketing = limit.message(world.now()).unwrap_err().until;
-        let urgent = limit.message_of(Stream::Transactional, world.now());
+        let marketing = limit.message(ANYBODY, world.now()).unwrap_err().until;
+        let urgent = limit.message(URGENT, world.now());
         world.wait(urgent.unwrap_err().until.since(world.now()));
-        assert!(marketing <= world.now() && limit.message(world.now()).is_err());
-        limit.message_of(Stream::Transactional, world.now())
+        assert!(marketing <= world.now() && limit.message(ANYBODY, world.now()).is_err());
+        limit.message(URGENT, world.now())
     };
     assert_eq!(octets, Ok(()));
 }
@@ -93,11 +92,11 @@ fn marketing_has_what_transactional_mail_leaves_of_a_rate() {
 fn transactional_mail_that_never_comes_again_costs_marketing_a_tenth_of_a_second() {
     for (rate, gap) in [("1/min", 60_000), ("10/s", 100), ("1000/s", 1)] {
         let (world, limit) = World::with(&format!("messages = \"{rate}\""));
-        while limit.message(world.now()).is_ok() {}
-        let gone = limit.message_of(Stream::Transactional, world.now());
+        while limit.message(ANYBODY, world.now()).is_ok() {}
+        let gone = limit.message(URGENT, world.now());
         assert!(gone.is_err());
         let mut now = world.now();
-        while let Err(full) = limit.message(now) {
+        while let Err(full) = limit.message(ANYBODY, now) {
             now = full.until;
         }
         let waited = now.since(world.now());

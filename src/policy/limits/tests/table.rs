@@ -19,7 +19,7 @@ fn limits_that_nobody_holds_are_let_go() {
     let held = world.limits.of(&source("held"));
     for i in 0..10_000 {
         let limit = world.limits.of(&source(&i.to_string()));
-        assert_eq!(limit.message(world.now()), Ok(()));
+        assert_eq!(limit.message(ANYBODY, world.now()), Ok(()));
         world.wait(Duration::from_millis(1));
     }
     assert!(world.limits.all().len() < 2_100);
@@ -31,14 +31,20 @@ fn a_limit_that_remembers_something_stays() {
     let world = World::new();
     world.configure("messages = \"1/h\"\nbytes = \"1KiB/s\"");
     let spent = world.limits.of(&source("spent"));
-    assert_eq!(spent.message(world.now()), Ok(()));
+    assert_eq!(spent.message(ANYBODY, world.now()), Ok(()));
     let owing = world.limits.of(&source("owing"));
     owing.charge(3_600 << 10, world.now());
     drop((spent, owing));
     for i in 0..5_000 {
         world.limits.of(&source(&i.to_string()));
     }
-    let refused = |name: &str| world.limits.of(&source(name)).message(world.now()).is_err();
+    let refused = |name: &str| {
+        world
+            .limits
+            .of(&source(name))
+            .message(ANYBODY, world.now())
+            .is_err()
+    };
     assert!(refused("spent") && refused("owing"));
 }
 
