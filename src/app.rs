@@ -114,8 +114,8 @@ struct Ground {
     spool: Spool,
     store: Store,
     policy: Policy,
-    books: Books,
     replies: Replies,
+    books: Books,
 }
 
 impl Bound {
@@ -205,8 +205,8 @@ impl App {
             certificates: certificates.all(),
             delivery,
             policy: ground.policy,
-            books: ground.books,
             replies: ground.replies,
+            books: ground.books,
             store: ground.store,
             spool: ground.spool,
             events: ground.events,
@@ -346,8 +346,8 @@ impl Ground {
             spool,
             store,
             policy,
-            books,
             replies: Replies::default(),
+            books,
         })
     }
 
@@ -423,10 +423,10 @@ impl Ground {
             policy: self.policy.clone(),
             store: self.store.clone(),
             notices: Arc::clone(&self.lives.bounce),
-            stamps: Arc::clone(&self.lives.stamps),
-            books: self.books.clone(),
             classifier: Arc::clone(&self.lives.classifier),
             replies: self.replies.clone(),
+            stamps: Arc::clone(&self.lives.stamps),
+            books: self.books.clone(),
             tenants: Arc::clone(&self.lives.tenants),
             own_addresses: own.into(),
             hostname: config.hostname.as_str().into(),
@@ -462,17 +462,17 @@ impl Ground {
             "Outbound connections, open or opening",
             delivery.open_connections(),
         );
-        let books = self.books.clone();
-        self.metrics.gauge(
-            "books_dropped",
-            "Delivered messages that were not written down for what comes back, because the books were behind",
-            move || books.dropped() as f64,
-        );
         let replies = self.replies.clone();
         self.metrics.counter(
             "replies_unmatched",
             "Refusals that no bounce rule knows, once a recipient",
             move || replies.unmatched_total(),
+        );
+        let books = self.books.clone();
+        self.metrics.gauge(
+            "books_dropped",
+            "Delivered messages that were not written down for what comes back, because the books were behind",
+            move || books.dropped() as f64,
         );
         self.traffic_gauges();
     }

@@ -26,8 +26,8 @@ pub struct Compiled {
     tenants: Tenants,
     intake: intake::Config,
     bounce: bounce::Config,
-    stamps: Stamps,
     classifier: Classifier,
+    stamps: Stamps,
     limits: Limits,
     inbound: inbound::Config,
     inbound_limits: Limits,
@@ -42,8 +42,8 @@ pub struct Lives {
     pub tenants: Live<Tenants>,
     pub intake: Live<intake::Config>,
     pub bounce: Live<bounce::Config>,
-    pub stamps: Live<Stamps>,
     pub classifier: Live<Classifier>,
+    pub stamps: Live<Stamps>,
     pub limits: Live<Limits>,
     pub inbound: Live<inbound::Config>,
     pub inbound_limits: Live<Limits>,
@@ -61,14 +61,14 @@ impl Compiled {
         let signers = Signers::load(&config.dkim, base);
         let tenants = Tenants::load(&config.tenant, base);
         let settings = config.policy();
-        let keys = token_keys::load(&config.return_path, &config.data_dir, base);
         let classifier = Classifier::with(&config.bounce_rule);
-        let (signers, tenants, settings, keys, classifier) =
-            match (signers, tenants, settings, keys, classifier) {
-                (Ok(signers), Ok(tenants), Ok(settings), Ok(keys), Ok(classifier)) => {
-                    (signers, tenants, settings, keys, classifier)
+        let keys = token_keys::load(&config.return_path, &config.data_dir, base);
+        let (signers, tenants, classifier, settings, keys) =
+            match (signers, tenants, classifier, settings, keys) {
+                (Ok(signers), Ok(tenants), Ok(classifier), Ok(settings), Ok(keys)) => {
+                    (signers, tenants, classifier, settings, keys)
                 }
-                (signers, tenants, settings, keys, classifier) => {
+                (signers, tenants, classifier, settings, keys) => {
                     let mut problems = signers.err().unwrap_or_default();
                     problems.0.extend(tenants.err().unwrap_or_default().0);
                     problems.0.extend(classifier.err().unwrap_or_default().0);
@@ -87,8 +87,8 @@ impl Compiled {
             tenants,
             intake: config.intake.clone(),
             bounce: config.bounce.clone(),
-            stamps: config.stamps(keys),
             classifier,
+            stamps: config.stamps(keys),
             limits: Limits {
                 max_message_size: config.intake.max_message,
                 ..config.smtp.clone()
@@ -112,8 +112,8 @@ impl Lives {
             tenants: live(compiled.tenants),
             intake: live(compiled.intake),
             bounce: live(compiled.bounce),
-            stamps: live(compiled.stamps),
             classifier: live(compiled.classifier),
+            stamps: live(compiled.stamps),
             limits: live(compiled.limits),
             inbound: live(compiled.inbound),
             inbound_limits: live(compiled.inbound_limits),
@@ -128,8 +128,8 @@ impl Lives {
         self.tenants.store(Arc::new(compiled.tenants));
         self.intake.store(Arc::new(compiled.intake));
         self.bounce.store(Arc::new(compiled.bounce));
-        self.stamps.store(Arc::new(compiled.stamps));
         self.classifier.store(Arc::new(compiled.classifier));
+        self.stamps.store(Arc::new(compiled.stamps));
         self.limits.store(Arc::new(compiled.limits));
         self.inbound.store(Arc::new(compiled.inbound));
         self.inbound_limits.store(Arc::new(compiled.inbound_limits));

@@ -78,14 +78,14 @@ pub struct Config {
     pub retry: queue::Config,
     /// What is done when mail fails.
     pub bounce: bounce::Config,
+    /// What refusals mean, beside what is known already.
+    pub bounce_rule: Vec<bounce::rules::RuleConfig>,
     /// Where notices of failure come back to, and the keys of tokens.
     pub return_path: ReturnPath,
     /// Where complaints are sent to.
     pub feedback: Feedback,
     /// How recipients of marketing mail unsubscribe.
     pub unsubscribe: Unsubscribe,
-    /// What refusals mean, beside what is known already.
-    pub bounce_rule: Vec<bounce::rules::RuleConfig>,
     /// Which certificates of next hops are trusted.
     pub tls: tls::client::Config,
     /// The HTTP face: metrics, health and the API.
@@ -121,10 +121,10 @@ impl Default for Config {
             delivery: delivery::Config::default(),
             retry: queue::Config::default(),
             bounce: bounce::Config::default(),
+            bounce_rule: Vec::new(),
             return_path: ReturnPath::default(),
             feedback: Feedback::default(),
             unsubscribe: Unsubscribe::default(),
-            bounce_rule: Vec::new(),
             tls: tls::client::Config::default(),
             http: http::Config::default(),
             events: events::Config::default(),
@@ -172,11 +172,11 @@ impl Config {
         self.delivery.validate("delivery", problems);
         self.retry.validate("retry", problems);
         self.bounce.validate("bounce", problems);
+        bounce::rules::validate(&self.bounce_rule, problems);
         self.return_path.validate("return_path", problems);
         self.feedback.validate("feedback", problems);
         self.unsubscribe.validate("unsubscribe", problems);
         self.validate_unsubscribing(problems);
-        bounce::rules::validate(&self.bounce_rule, problems);
         self.tls.validate("tls", problems);
         self.http.validate("http", problems);
         self.events.validate("events", problems);

@@ -77,10 +77,10 @@ pub struct Collaborators {
     pub policy: Policy,
     pub store: Store,
     pub notices: Live<bounce::Config>,
-    pub stamps: Live<Stamps>,
-    pub books: Books,
     pub classifier: Live<Classifier>,
     pub replies: Replies,
+    pub stamps: Live<Stamps>,
+    pub books: Books,
     pub tenants: Live<Tenants>,
     /// Addresses at which we take mail: an MX that leads there is a loop.
     pub own_addresses: Arc<[IpAddr]>,
@@ -322,14 +322,17 @@ impl Delivery {
     /// A connection that has had its share closes, and another lines up for its room behind all who wait for some. So
     /// does one that was lost: its successor asks for leave to connect.
     fn should_part(&self, lane: &Lane, link: &Link) -> bool {
+        link.is_lost() || self.has_had_its_share(lane, link)
+    }
+
+    fn has_had_its_share(&self, lane: &Lane, link: &Link) -> bool {
         let (config, now) = (
             &self.0.with.routing.load().delivery,
             self.0.with.clock.now(),
         );
         let way = lane.way();
         let is_wanted = self.0.room.is_wanted() || way.is_wanted(now);
-        link.is_lost()
-            || link.has_served_enough(config, way.provider.messages_per_connection, now)
+        link.has_served_enough(config, way.provider.messages_per_connection, now)
             || (is_wanted && link.messages() >= FAIR_SHARE)
     }
 
@@ -350,6 +353,11 @@ impl Delivery {
             batch.parts.extend(settled.left);
             self.heed(lane, link, settled.heard).await;
             if !lane.goes_on() || !batch.goes_on(self.0.with.clock.now()) {
+                break;
+            }
+            // With a transaction each, the recipients of one message may be more than a connection takes: the next asks
+            // for leave to connect.
+            if self.has_had_its_share(lane, link) {
                 break;
             }
         }

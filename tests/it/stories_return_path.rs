@@ -376,3 +376,29 @@ async fn where_nothing_comes_back_to_us_mail_is_as_it_was_and_no_books_are_kept(
     let books = std::fs::read_dir(dir.join("data/books")).expect("a directory");
     assert_eq!(books.count(), 0);
 }
+
+/// Once a message with more recipients than a connection takes messages opened the next connection unasked.
+#[tokio::test]
+async fn a_message_to_many_opens_connections_no_faster_than_configured() {
+    let net = Internet::new().await;
+    let mx = net.mx("example.net").start().await;
+    let keys = format!(
+        "{DOMAIN}[delivery]\nmax_messages_per_connection = 2\n[limits.site]\nconnection_rate = \"1/min\"\n"
+    );
+    let mta = net.mta(&keys).await;
+    let all: Vec<String> = (0..5).map(|n| format!("r{n}@example.net")).collect();
+    let to: Vec<&str> = all.iter().map(String::as_str).collect();
+    mta.inject("news@shop.test", &to).await;
+    for minute in 0..2 {
+        mta.all_held_by("limit").await;
+        let totals = mx.totals();
+        assert_eq!(
+            (totals.connections, totals.messages),
+            (minute + 1, 2 * (minute + 1))
+        );
+        net.clock.advance(Duration::from_secs(60));
+    }
+    mta.empty().await;
+    assert_eq!(mx.totals().messages, 5);
+    net.check(&mta).await;
+}
