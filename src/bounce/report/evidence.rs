@@ -2,7 +2,7 @@
 
 use super::Action;
 use super::fields::cut;
-use crate::bounce::rules::{Classifier, Ruling, Seen, softened};
+use crate::bounce::rules::{Classifier, Ruling, Said, Seen, softened};
 use crate::mail::{BounceClass, EnhancedCode, Finding};
 
 /// What is known of one failure.
@@ -51,7 +51,10 @@ impl Evidence {
             return found.judgement(self);
         }
         if specific.is_some() && coded.is_none() {
-            let seen = self.seen("");
+            let seen = self.seen(&Piece {
+                code: None,
+                text: "",
+            });
             let weighed = Weighed::of("", &seen, classifier.ruling(&seen));
             if weighed.is_known {
                 return Judgement {
@@ -80,18 +83,29 @@ impl Evidence {
     fn rulings<'t>(&self, texts: &'t [String], classifier: &Classifier) -> Vec<Weighed<'t>> {
         let pieces = texts.iter().flat_map(|text| replies(text));
         let weighed = pieces.map(|piece| {
-            let seen = self.seen(piece);
-            Weighed::of(piece, &seen, classifier.ruling(&seen))
+            let seen = self.seen(&piece);
+            Weighed::of(piece.text, &seen, classifier.ruling(&seen))
         });
         weighed.collect()
     }
 
     /// A text, with the status of the field where it has none of its own.
-    fn seen<'t>(&self, text: &'t str) -> Seen<'t> {
-        let mut seen = Seen::read(text, "", None);
+    fn seen<'t>(&self, piece: &Piece<'t>) -> Seen<'t> {
+        let mut seen = Seen::of(&Said {
+            code: piece.code,
+            text: piece.text,
+            ..Said::default()
+        });
         seen.enhanced = seen.enhanced.or(self.status);
         seen
     }
+}
+
+/// A text, or a reply within one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Piece<'t> {
+    code: Option<u16>,
+    text: &'t str,
 }
 
 #[derive(Debug)]
@@ -141,21 +155,37 @@ fn for_action(action: Action, finding: Finding) -> Finding {
 }
 
 /// The replies of servers within a text, then the text.
-fn replies(text: &str) -> Vec<&str> {
+fn replies(text: &str) -> Vec<Piece<'_>> {
     let starts: Vec<usize> = reply_starts(text).take(MOST_REPLIES).collect();
     let ends = starts.iter().skip(1).copied().chain([text.len()]);
     let pieces = starts
         .iter()
         .zip(ends)
-        .filter_map(|(start, end)| text.get(*start..end));
-    let mut pieces: Vec<_> = pieces
-        .map(str::trim)
-        .filter(|piece| piece.len() > 4)
-        .collect();
+        .filter_map(|(start, end)| piece(text.get(*start..end)?));
+    let mut pieces: Vec<_> = pieces.collect();
     if starts.first() != Some(&0) || starts.len() > 1 {
-        pieces.push(text);
+        pieces.push(Piece {
+            code: None,
+            text: without_farewell(text),
+        });
     }
     pieces
+}
+
+/// A reply up to the end of its paragraph; `None` where it is a bare code.
+fn piece(text: &str) -> Option<Piece<'_>> {
+    let text = text.split("\n\n").next()?;
+    let text = without_farewell(text).trim();
+    let code = text.get(..3)?.parse().ok();
+    (text.len() > 4).then_some(Piece { code, text })
+}
+
+/// qmail adds that it gives up, whatever the reason is.
+fn without_farewell(text: &str) -> &str {
+    match text.find("Giving up on ") {
+        Some(at) if at > 0 => text.get(..at).unwrap_or(text),
+        _ => text,
+    }
 }
 
 /// Where a reply code stands. The further lines of one reply (`550-`, `550 `) begin none.
@@ -176,7 +206,7 @@ fn reply_starts(text: &str) -> impl Iterator<Item = usize> {
         let behind = text.get(end..)?.chars().next();
         let is_code = code.len() == 3 && code.starts_with(['4', '5']) && code.get(1..2)? <= "5";
         let stands_alone = before.is_none_or(|c| c.is_whitespace() || "([:\"'<>;=,-".contains(c))
-            && behind.is_none_or(|c| c.is_whitespace() || c == '-');
+            && behind.is_none_or(|c| c.is_whitespace() || "-,:;>".contains(c));
         if !is_code || !stands_alone {
             return None;
         }
@@ -249,14 +279,22 @@ mod tests {
     fn replies_stand_out_of_a_text() {
         let text =
             "host mx[192.0.2.55] said: 550-5.1.1 no such 550 5.1.1 user, then 452 4.2.2 full";
+        let texts = |text| {
+            replies(text)
+                .iter()
+                .map(|piece| piece.text)
+                .collect::<Vec<_>>()
+        };
         assert_eq!(
-            replies(text),
+            texts(text),
             [
                 "550-5.1.1 no such 550 5.1.1 user, then",
                 "452 4.2.2 full",
                 text
             ]
         );
-        assert_eq!(replies("no codes 5500 10.550"), ["no codes 5500 10.550"]);
+        assert_eq!(texts("no codes 5500 10.550"), ["no codes 5500 10.550"]);
+        assert_eq!(replies("CODE :421, no")[0].code, Some(421));
+        assert_eq!(texts("550 no such user\n\nthe end")[0], "550 no such user");
     }
 }

@@ -105,7 +105,7 @@ impl<'t> Sections<'t> {
             .collect();
         let words = |lines: &[&str]| {
             let lines = lines.iter().filter(|line| !is_command(line));
-            lines.copied().collect::<Vec<_>>().join(" ")
+            lines.map(|line| line.trim()).collect::<Vec<_>>().join("\n")
         };
         if let Some(behind) = from.and_then(|from| self.notice.get(from + 1..)) {
             texts.push(words(behind));
@@ -153,45 +153,72 @@ fn announces(line: &str) -> bool {
     if text.len() < 8 || text.len() > 120 {
         return false;
     }
-    let is_ruled = text.starts_with("--") || text.starts_with("==") || text.starts_with("__");
-    let is_opening = text.ends_with(['.', ':', '-', '=', '_']);
+    let is_ruled = ["--", "==", "__", "**"]
+        .iter()
+        .any(|rule| text.starts_with(rule));
     let text = text.to_lowercase();
+    let words = text.trim_matches(|c: char| !c.is_alphanumeric());
+    let opens = OPENINGS.iter().any(|end| words.ends_with(end)) || words.starts_with("below ");
     let has = |words: &[&str]| words.iter().any(|word| text.contains(word));
-    let of_message = has(&[
-        "message",
-        "mail",
-        "header",
-        "headers",
-        "text",
-        "nachricht",
-        "письм",
-        "メール",
-        "邮件",
-    ]);
-    let given_back = has(&[
-        "original",
-        "returned",
-        "unsent",
-        "bounced",
-        "undelivered",
-        "copy of",
-        "your message",
-        "headers follow",
-        "header follow",
-        "is following",
-        "non-delivered",
-        "ursprüngliche",
-        "исходн",
-        "元の",
-        "原",
-    ]);
-    // The start of many a transcript.
-    let is_trace = has(&["received at", "was received", "transcript", "to:", "reason"]);
-    of_message
-        && given_back
-        && !is_trace
-        && (is_ruled || (is_opening && has(&["follow", "below", "copy", "bounced", "original"])))
+    has(MESSAGES) && has(GIVEN_BACK) && !has(TRACES) && (is_ruled || opens)
 }
+
+/// What is given back, in words.
+const MESSAGES: &[&str] = &[
+    "message",
+    "mail",
+    "header",
+    "headers",
+    "text",
+    "nachricht",
+    "письм",
+    "сообщени",
+    "メール",
+    "邮件",
+];
+
+const GIVEN_BACK: &[&str] = &[
+    "original",
+    "returned",
+    "unsent",
+    "bounced",
+    "undelivered",
+    "copy of",
+    "headers follow",
+    "header follow",
+    "is following",
+    "non-delivered",
+    "ursprüngliche",
+    "исходн",
+    "копия",
+    "元の",
+    "原",
+];
+
+/// Lines without a rule end with one of them.
+const OPENINGS: &[&str] = &[
+    "follow",
+    "follows",
+    "following",
+    "below",
+    "message",
+    "e-mail",
+    "mail",
+    "header",
+    "headers",
+    "nachricht",
+];
+
+/// The words of a transcript or of a reason, which sound alike.
+const TRACES: &[&str] = &[
+    "received at",
+    "was received",
+    "transcript",
+    "to:",
+    "reason",
+    "deliver your",
+    "attached below",
+];
 
 /// Fields up to an empty line that only a message has.
 fn is_header_section(lines: &[&str]) -> bool {
