@@ -2,7 +2,7 @@
 
 use super::settle::{Record, Via};
 use super::{Batch, Delivery};
-use crate::bounce;
+use crate::bounce::rules::Said;
 use crate::events::About;
 use crate::mail::{BounceClass, Disposition, EnhancedCode, Finding, Reply, Stream};
 use crate::policy::Held;
@@ -111,7 +111,9 @@ impl Delivery {
     /// Tells the list what became of mail: addresses that are bad, that fail, that work again.
     pub(super) async fn hear(&self, record: &Record, progress: &[Progress]) {
         for (position, _, disposition) in &record.outcomes {
-            let Some(told) = Told::of(record, *position, disposition, progress) else {
+            let last = progress.get(usize::from(*position));
+            let last = || Some(self.found_of(record, last?.last.as_ref()?));
+            let Some(told) = Told::of(record, *position, disposition, last) else {
                 continue;
             };
             if let Err(error) = self.tell_list(&told).await {
@@ -120,6 +122,13 @@ impl Delivery {
                 self.spawn(async move { delivery.tell_again(told).await });
             }
         }
+    }
+
+    /// What a refusal of an earlier attempt meant.
+    fn found_of(&self, record: &Record, reply: &Reply) -> Finding {
+        let classifier = self.0.with.classifier.load();
+        let said = Said::of(reply, record.via.provider.as_deref());
+        classifier.judge(&said)
     }
 
     async fn tell_list(&self, told: &Told) -> Result<(), StoreError> {
@@ -156,16 +165,14 @@ impl Told {
         record: &Record,
         position: u16,
         disposition: &Disposition,
-        progress: &[Progress],
+        last: impl FnOnce() -> Option<Finding>,
     ) -> Option<Self> {
         let refused = match disposition {
             Disposition::Delivered(_) if record.failing.contains(&position) => None,
             Disposition::Delivered(_) | Disposition::Deferred { .. } => return None,
             Disposition::Bounced { finding, why } if finding.class == BounceClass::Expired => {
                 // What it was put off for again and again.
-                let last = progress.get(usize::from(position))?.last.as_ref()?;
-                let (bounce::Fate::Defer(found) | bounce::Fate::Bounce(found)) =
-                    bounce::classify(last);
+                let found = last()?;
                 found.counts_against().then(|| Some((found, why.clone())))?
             }
             Disposition::Bounced { finding, why } => {

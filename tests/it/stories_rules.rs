@@ -433,3 +433,71 @@ async fn a_reload_changes_what_the_replies_of_an_open_connection_mean() {
     mta.journal.first("bounced", "bob@m.example").await;
     net.check(&mta).await;
 }
+
+const WIBBLE: &str = r#"
+[[bounce_rule]]
+name = "wibble"
+text = ['\bwibble\b']
+class = "block"
+subject = "sender-domain"
+help = "Ask them what it means."
+examples = ["550 wibble"]
+not = ["550 wobble"]
+"#;
+
+#[tokio::test]
+async fn refusals_are_told_by_whose_failure_they_are_and_counted_by_pattern() {
+    let net = Internet::new().await;
+    let mx = net
+        .mx("example.net")
+        .on(
+            "RCPT",
+            "nobody@* 550 5.1.1 <nobody@example.net>... User unknown",
+        )
+        .on(
+            "RCPT",
+            "spam@* 550 5.1.1 <spam@example.net>: a virus was found, user unknown",
+        )
+        .on("RCPT", "odd@* 550 wibble 4711")
+        .start()
+        .await;
+    let mta = net.mta("").await;
+    let bounced = async |to: &str| {
+        mta.inject_as("", to).await;
+        let bounced = mta.journal.first("bounced", to).await;
+        let subject = bounced.0["subject"].as_str().unwrap_or_default();
+        (bounced.text("class").to_owned(), subject.to_owned())
+    };
+    let is = |class: &str, subject: &str| (class.to_owned(), subject.to_owned());
+    assert_eq!(bounced("nobody@example.net").await, is("hard", "recipient"));
+    assert_eq!(bounced("spam@example.net").await, is("block", "message"));
+    assert_eq!(bounced("odd@example.net").await, is("unknown", ""));
+
+    let missed = mta.get("/api/v1/replies?matched=false").await;
+    assert_eq!(missed[0]["pattern"], "550 wibble {n}", "{missed}");
+    assert_eq!(missed.as_array().map(Vec::len), Some(1), "{missed}");
+    let known = mta.get("/api/v1/replies?matched=true").await;
+    let patterns: Vec<&Value> = known.as_array().unwrap().iter().collect();
+    let rules: Vec<&str> = patterns.iter().filter_map(|p| p["rule"].as_str()).collect();
+    assert_eq!(rules.len(), 2, "{known}");
+    assert!(rules.contains(&"unknown-user") && rules.contains(&"virus"));
+    assert!(!known.to_string().contains("nobody@"), "{known}");
+
+    assert_eq!(mta.reload(WIBBLE).await.0, 200);
+    mx.on("RCPT", "even@* 550 wibble 12");
+    assert_eq!(
+        bounced("even@example.net").await,
+        is("block", "sender-domain")
+    );
+    assert_eq!(
+        mta.get("/api/v1/replies?matched=false").await,
+        serde_json::json!([])
+    );
+    let bad = WIBBLE.replace("550 wobble", "550 wibble");
+    let (status, body) = mta.reload(&bad).await;
+    assert!(
+        status == 422 && body.contains("bounce_rule[0].not[0]"),
+        "{body}"
+    );
+    net.check(&mta).await;
+}

@@ -276,8 +276,9 @@ fn note_faults(written: &[Placed<'_>], of_the_set: &regex::Error, problems: &mut
 pub fn note_faults_of(rule: &RuleConfig, at: &str, problems: &mut Problems) {
     for (i, text) in rule.text.iter().enumerate() {
         // As they stand together: an expression may not close the group of its neighbour.
-        let alone = set([text.clone()].into_iter());
-        if let Err(error) = alone.and_then(|_| set([joined(&[text.clone()])].into_iter())) {
+        let alone = set(std::iter::once(text.clone()));
+        let together = |_| set(std::iter::once(joined(std::slice::from_ref(text))));
+        if let Err(error) = alone.and_then(together) {
             note_fault(format!("{at}.text[{i}]"), &error, problems);
         }
     }
