@@ -41,7 +41,7 @@ impl Evidence {
 
     /// A text that a rule knows counts, the nearest first; then codes that say something; then any code.
     fn weigh(&self, classifier: &Classifier) -> Judgement {
-        let specific = self.status.filter(|code| (code.1, code.2) != (0, 0));
+        let specific = self.status.filter(is_specific);
         let near = self.rulings(&self.said, classifier);
         if let Some(found) = near.iter().find(|weighed| weighed.is_matched) {
             return found.judgement(self);
@@ -56,7 +56,7 @@ impl Evidence {
                 text: "",
             });
             let weighed = Weighed::of("", &seen, classifier.ruling(&seen));
-            if weighed.is_known {
+            if weighed.is_matched {
                 return Judgement {
                     said: self.said.first().cloned(),
                     ..weighed.judgement(self)
@@ -129,7 +129,7 @@ impl<'t> Weighed<'t> {
             status: seen.enhanced,
             is_matched: ruling.is_matched(),
             is_known: ruling.rule.is_some(),
-            is_coded: seen.enhanced.is_some_and(|code| (code.1, code.2) != (0, 0)),
+            is_coded: seen.enhanced.as_ref().is_some_and(is_specific),
         }
     }
 
@@ -140,6 +140,11 @@ impl<'t> Weighed<'t> {
             said: (!self.text.is_empty()).then(|| shortened(self.text)),
         }
     }
+}
+
+/// `5.0.0` says nothing, and neither do the codes of protocol that are written where there is no better one.
+fn is_specific(code: &EnhancedCode) -> bool {
+    (code.1, code.2) != (0, 0) && code.1 != 5
 }
 
 /// Success says nothing of a failure; what is tried again condemns nobody.
@@ -162,10 +167,11 @@ fn replies(text: &str) -> Vec<Piece<'_>> {
         .iter()
         .zip(ends)
         .filter_map(|(start, end)| piece(text.get(*start..end)?));
-    let mut pieces: Vec<_> = pieces.collect();
+    let mut pieces: Vec<Piece<'_>> = pieces.collect();
     if starts.first() != Some(&0) || starts.len() > 1 {
+        let code = pieces.first().and_then(|piece| piece.code);
         pieces.push(Piece {
-            code: None,
+            code,
             text: without_farewell(text),
         });
     }

@@ -123,11 +123,11 @@ fn chosen(named: &[Named], known: &Known, order: [Place; 3]) -> Vec<(String, Opt
     let own = named
         .iter()
         .filter(|named| is_sender(named) && named.place != Place::Bare);
-    let own: Vec<&Named> = own.filter(is_known).collect();
-    match (own.is_empty(), &known.recipients[..]) {
-        (false, _) => once(own),
+    let known_own: Vec<&Named> = own.clone().filter(is_known).collect();
+    match (known_own.is_empty(), &known.recipients[..]) {
+        (false, _) => once(known_own),
         (true, [only]) => vec![(only.clone(), None)],
-        (true, _) => Vec::new(),
+        (true, _) => once(own.filter(|named| named.place == Place::Listed).collect()),
     }
 }
 
