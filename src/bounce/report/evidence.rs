@@ -2,7 +2,7 @@
 
 use super::Action;
 use super::fields::cut;
-use crate::bounce::rules::{Classifier, Ruling, Seen, softened};
+use crate::bounce::rules::{Classifier, Ruling, Said, Seen, softened};
 use crate::mail::{BounceClass, EnhancedCode, Finding};
 
 /// What is known of one failure.
@@ -41,7 +41,7 @@ impl Evidence {
 
     /// A text that a rule knows counts, the nearest first; then codes that say something; then any code.
     fn weigh(&self, classifier: &Classifier) -> Judgement {
-        let specific = self.status.filter(|code| (code.1, code.2) != (0, 0));
+        let specific = self.status.filter(is_specific);
         let near = self.rulings(&self.said, classifier);
         if let Some(found) = near.iter().find(|weighed| weighed.is_matched) {
             return found.judgement(self);
@@ -51,9 +51,12 @@ impl Evidence {
             return found.judgement(self);
         }
         if specific.is_some() && coded.is_none() {
-            let seen = self.seen("");
+            let seen = self.seen(&Piece {
+                code: None,
+                text: "",
+            });
             let weighed = Weighed::of("", &seen, classifier.ruling(&seen));
-            if weighed.is_known {
+            if weighed.is_matched {
                 return Judgement {
                     said: self.said.first().cloned(),
                     ..weighed.judgement(self)
@@ -80,18 +83,29 @@ impl Evidence {
     fn rulings<'t>(&self, texts: &'t [String], classifier: &Classifier) -> Vec<Weighed<'t>> {
         let pieces = texts.iter().flat_map(|text| replies(text));
         let weighed = pieces.map(|piece| {
-            let seen = self.seen(piece);
-            Weighed::of(piece, &seen, classifier.ruling(&seen))
+            let seen = self.seen(&piece);
+            Weighed::of(piece.text, &seen, classifier.ruling(&seen))
         });
         weighed.collect()
     }
 
     /// A text, with the status of the field where it has none of its own.
-    fn seen<'t>(&self, text: &'t str) -> Seen<'t> {
-        let mut seen = Seen::read(text, "", None);
+    fn seen<'t>(&self, piece: &Piece<'t>) -> Seen<'t> {
+        let mut seen = Seen::of(&Said {
+            code: piece.code,
+            text: piece.text,
+            ..Said::default()
+        });
         seen.enhanced = seen.enhanced.or(self.status);
         seen
     }
+}
+
+/// A text, or a reply within one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Piece<'t> {
+    code: Option<u16>,
+    text: &'t str,
 }
 
 #[derive(Debug)]
@@ -115,7 +129,7 @@ impl<'t> Weighed<'t> {
             status: seen.enhanced,
             is_matched: ruling.is_matched(),
             is_known: ruling.rule.is_some(),
-            is_coded: seen.enhanced.is_some_and(|code| (code.1, code.2) != (0, 0)),
+            is_coded: seen.enhanced.as_ref().is_some_and(is_specific),
         }
     }
 
@@ -126,6 +140,11 @@ impl<'t> Weighed<'t> {
             said: (!self.text.is_empty()).then(|| shortened(self.text)),
         }
     }
+}
+
+/// `5.0.0` says nothing, and neither do the codes of protocol that are written where there is no better one.
+fn is_specific(code: &EnhancedCode) -> bool {
+    (code.1, code.2) != (0, 0) && code.1 != 5
 }
 
 /// Success says nothing of a failure; what is tried again condemns nobody.
@@ -141,21 +160,38 @@ fn for_action(action: Action, finding: Finding) -> Finding {
 }
 
 /// The replies of servers within a text, then the text.
-fn replies(text: &str) -> Vec<&str> {
+fn replies(text: &str) -> Vec<Piece<'_>> {
     let starts: Vec<usize> = reply_starts(text).take(MOST_REPLIES).collect();
     let ends = starts.iter().skip(1).copied().chain([text.len()]);
     let pieces = starts
         .iter()
         .zip(ends)
-        .filter_map(|(start, end)| text.get(*start..end));
-    let mut pieces: Vec<_> = pieces
-        .map(str::trim)
-        .filter(|piece| piece.len() > 4)
-        .collect();
+        .filter_map(|(start, end)| piece(text.get(*start..end)?));
+    let mut pieces: Vec<Piece<'_>> = pieces.collect();
     if starts.first() != Some(&0) || starts.len() > 1 {
-        pieces.push(text);
+        let code = pieces.first().and_then(|piece| piece.code);
+        pieces.push(Piece {
+            code,
+            text: without_farewell(text),
+        });
     }
     pieces
+}
+
+/// A reply up to the end of its paragraph; `None` where it is a bare code.
+fn piece(text: &str) -> Option<Piece<'_>> {
+    let text = text.split("\n\n").next()?;
+    let text = without_farewell(text).trim();
+    let code = text.get(..3)?.parse().ok();
+    (text.len() > 4).then_some(Piece { code, text })
+}
+
+/// qmail adds that it gives up, whatever the reason is.
+fn without_farewell(text: &str) -> &str {
+    match text.find("Giving up on ") {
+        Some(at) if at > 0 => text.get(..at).unwrap_or(text),
+        _ => text,
+    }
 }
 
 /// Where a reply code stands. The further lines of one reply (`550-`, `550 `) begin none.
@@ -176,7 +212,7 @@ fn reply_starts(text: &str) -> impl Iterator<Item = usize> {
         let behind = text.get(end..)?.chars().next();
         let is_code = code.len() == 3 && code.starts_with(['4', '5']) && code.get(1..2)? <= "5";
         let stands_alone = before.is_none_or(|c| c.is_whitespace() || "([:\"'<>;=,-".contains(c))
-            && behind.is_none_or(|c| c.is_whitespace() || c == '-');
+            && behind.is_none_or(|c| c.is_whitespace() || "-,:;>".contains(c));
         if !is_code || !stands_alone {
             return None;
         }
@@ -249,14 +285,22 @@ mod tests {
     fn replies_stand_out_of_a_text() {
         let text =
             "host mx[192.0.2.55] said: 550-5.1.1 no such 550 5.1.1 user, then 452 4.2.2 full";
+        let texts = |text| {
+            replies(text)
+                .iter()
+                .map(|piece| piece.text)
+                .collect::<Vec<_>>()
+        };
         assert_eq!(
-            replies(text),
+            texts(text),
             [
                 "550-5.1.1 no such 550 5.1.1 user, then",
                 "452 4.2.2 full",
                 text
             ]
         );
-        assert_eq!(replies("no codes 5500 10.550"), ["no codes 5500 10.550"]);
+        assert_eq!(texts("no codes 5500 10.550"), ["no codes 5500 10.550"]);
+        assert_eq!(replies("CODE :421, no")[0].code, Some(421));
+        assert_eq!(texts("550 no such user\n\nthe end")[0], "550 no such user");
     }
 }

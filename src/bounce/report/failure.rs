@@ -92,7 +92,7 @@ impl Reading<'_> {
             };
             for mut failure in failures {
                 failure.evidence.status = entry.code();
-                failure.evidence.said.splice(0..0, entry.said());
+                failure.evidence.said.extend(entry.said());
                 let found = returned(failure, entry.action(), entry.remote(), self.classifier);
                 add(&mut recipients, found);
             }
@@ -103,16 +103,17 @@ impl Reading<'_> {
     /// What the words say of an address that fields name.
     fn failure(&self, address: String, is_only: bool) -> Failure {
         let mut around = self.sections.mentions(&address, None);
+        let mut said = Vec::new();
         if is_only {
             around.extend(self.sections.everything(None));
+            said.extend(self.sections.answered(&address));
         }
-        Failure {
-            address,
-            evidence: Evidence {
-                around,
-                ..Evidence::default()
-            },
-        }
+        let evidence = Evidence {
+            around,
+            said,
+            ..Evidence::default()
+        };
+        Failure { address, evidence }
     }
 
     fn by_words(&self) -> Vec<Returned> {
@@ -212,8 +213,13 @@ fn known(message: &Message, given_back: &GivenBack) -> Known {
         &given_back.fields,
         &["from", "return-path", "sender", "reply-to"],
     ));
+    // A notice that is given back was to the sender.
+    let is_notice = given_back.fields.first("from").is_some_and(is_daemon);
     Known {
-        recipients: given_back.recipients(),
+        recipients: match is_notice {
+            true => Vec::new(),
+            false => given_back.recipients(),
+        },
         failed: all(&message.fields, &["x-failed-recipients"]),
         senders,
     }

@@ -22,6 +22,13 @@ pub struct Bounced {
     pub original: Original,
 }
 
+/// What the notification may be wrapped in.
+#[derive(Deserialize)]
+struct Envelope {
+    #[serde(rename = "Message")]
+    message: String,
+}
+
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Written {
@@ -85,8 +92,10 @@ pub fn read(message: &Message) -> Option<Notification> {
         _ => None,
     })?;
     let unfolded = text.replace("\r\n ", " ").replace("\n ", " ");
-    let mut written = serde_json::Deserializer::from_str(&unfolded).into_iter::<Written>();
-    let written = written.next()?.ok()?;
+    let written: Written = match first_value::<Envelope>(&unfolded) {
+        Some(envelope) => first_value(&envelope.message)?,
+        None => first_value(&unfolded)?,
+    };
     let original = Original {
         message_id: written
             .mail
@@ -111,6 +120,12 @@ pub fn read(message: &Message) -> Option<Notification> {
         )),
         _ => None,
     }
+}
+
+/// The JSON value at the start of a text; something is often added behind.
+fn first_value<T: serde::de::DeserializeOwned>(text: &str) -> Option<T> {
+    let mut values = serde_json::Deserializer::from_str(text).into_iter::<T>();
+    values.next()?.ok()
 }
 
 impl Bounce {

@@ -52,6 +52,8 @@ impl Returned {
             };
             found.extend(first_address(whom).map(str::to_owned));
         }
+        let mut seen = std::collections::HashSet::new();
+        found.retain(|address| seen.insert(address.to_ascii_lowercase()));
         found.truncate(MOST_RECIPIENTS);
         found
     }

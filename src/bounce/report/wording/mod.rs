@@ -37,7 +37,12 @@ pub struct Failure {
 /// The addresses that failed, and what is said of each.
 pub fn failures(text: &Sections<'_>, subject: &str, known: &Known) -> Vec<Failure> {
     let named = named::all(&text.notice);
-    let chosen = chosen(&named, known);
+    // A list names itself, and then addresses that one may write to.
+    let order = match is_list_refusal(&text.joined()) {
+        true => [Place::Marked, Place::Listed, Place::Bare],
+        false => [Place::Listed, Place::Marked, Place::Bare],
+    };
+    let chosen = chosen(&named, known, order);
     let evidence = |place: Option<&Named>, others: &[Named]| {
         let mut evidence = place.map_or_else(Evidence::default, |place| text.beside(place, others));
         // With several recipients, what is said in general may be said of another one.
@@ -72,7 +77,7 @@ pub fn action(text: &Sections<'_>, subject: &str) -> Action {
 }
 
 /// Each address once, with the place that names it best.
-fn chosen(named: &[Named], known: &Known) -> Vec<(String, Option<Named>)> {
+fn chosen(named: &[Named], known: &Known, order: [Place; 3]) -> Vec<(String, Option<Named>)> {
     if !known.failed.is_empty() {
         let place = |address: &String| {
             let mut places = named.iter().filter(|named| same(&named.address, address));
@@ -101,7 +106,7 @@ fn chosen(named: &[Named], known: &Known) -> Vec<(String, Option<Named>)> {
             .any(|known| same(known, &named.address))
     };
     let candidates: Vec<&Named> = named.iter().filter(|named| !is_sender(named)).collect();
-    for place in [Place::Listed, Place::Marked, Place::Bare] {
+    for place in order {
         let at_place = candidates
             .iter()
             .copied()
@@ -118,11 +123,11 @@ fn chosen(named: &[Named], known: &Known) -> Vec<(String, Option<Named>)> {
     let own = named
         .iter()
         .filter(|named| is_sender(named) && named.place != Place::Bare);
-    let own: Vec<&Named> = own.filter(is_known).collect();
-    match (own.is_empty(), &known.recipients[..]) {
-        (false, _) => once(own),
+    let known_own: Vec<&Named> = own.clone().filter(is_known).collect();
+    match (known_own.is_empty(), &known.recipients[..]) {
+        (false, _) => once(known_own),
         (true, [only]) => vec![(only.clone(), None)],
-        (true, _) => Vec::new(),
+        (true, _) => once(own.filter(|named| named.place == Place::Listed).collect()),
     }
 }
 

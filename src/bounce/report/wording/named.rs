@@ -1,5 +1,6 @@
 //! The addresses in the words of a notice, and what role each has there.
 
+use super::phrases::is_failure;
 use crate::bounce::report::address::{Found, addresses};
 
 /// How an address is named.
@@ -37,13 +38,16 @@ pub fn all(lines: &[&str]) -> Vec<Named> {
         if named.len() >= MOST {
             break;
         }
-        before = line;
+        if !line.trim().is_empty() {
+            before = line;
+        }
     }
     named
 }
 
 fn in_line(line: &str, line_before: &str, number: usize) -> Vec<Named> {
     let found = addresses(line);
+    let alone = found.len() == 1;
     let mut named: Vec<Named> = Vec::new();
     for (position, found) in found.iter().enumerate() {
         let before = line.get(..found.start).unwrap_or_default();
@@ -51,6 +55,8 @@ fn in_line(line: &str, line_before: &str, number: usize) -> Vec<Named> {
         let place = match place(before, line_before) {
             // `ann@example.net, bob@example.net`, but not `<ann@example.net>: sent from bob@example.net`.
             Some(Place::Bare) if in_list && is_between(line, position, found) => Place::Listed,
+            // A line that speaks of a failure and names one address speaks of that one.
+            Some(Place::Bare) if alone && is_failure(line) => Place::Marked,
             Some(place) => place,
             None => continue,
         };
@@ -130,6 +136,8 @@ const RECIPIENT: &[&str] = &[
     "addresses",
     "address(es)",
     "user",
+    "userid",
+    "user id",
     "mailbox",
     "account",
     "failed",

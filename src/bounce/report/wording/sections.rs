@@ -9,6 +9,8 @@ use crate::bounce::report::fields::{Fields, name_and_value};
 pub struct Sections<'t> {
     /// The words of the notice.
     pub notice: Vec<&'t str>,
+    /// The same in lower case.
+    lower: Vec<String>,
     /// The header section of the message behind it.
     pub original: Option<Fields>,
 }
@@ -21,6 +23,8 @@ const NEAR: usize = 4;
 const BESIDE: usize = 40;
 /// Lines elsewhere that have it.
 const MENTIONS: usize = 10;
+/// Paragraphs that are looked at.
+const MOST_PARAGRAPHS: usize = 24;
 
 impl<'t> Sections<'t> {
     pub fn of(text: &'t str) -> Self {
@@ -38,6 +42,10 @@ impl<'t> Sections<'t> {
         let original = Fields::read(header);
         Self {
             notice: notice.to_vec(),
+            lower: notice
+                .iter()
+                .map(|line| line.to_ascii_lowercase())
+                .collect(),
             original: (!original.is_empty()).then_some(original),
         }
     }
@@ -56,18 +64,18 @@ impl<'t> Sections<'t> {
         let end = next.unwrap_or(self.notice.len()).min(place.line + BESIDE);
         let following = self.notice.get(place.line + 1..end).unwrap_or_default();
         let own = following.iter().take_while(|line| !line.trim().is_empty());
-        let mut own: Vec<&str> = own.copied().collect();
-        own.insert(
-            0,
-            place
+        let mut own: Vec<&str> = own.map(|line| line.trim()).collect();
+        let first = match place.place {
+            Place::Listed => place
                 .behind
                 .trim_start_matches(['>', ':', ')', '"', '\'', ',', ';']),
-        );
-        let own = own.join(" ");
-        let mut said = vec![own.trim().to_owned()];
-        let all = following.join(" ");
+            // The words before the address are of the reason too.
+            Place::Marked | Place::Bare => self.notice.get(place.line).copied().unwrap_or_default(),
+        };
+        own.insert(0, first.trim());
+        let mut said = vec![own.join(" ")];
         if next.is_some() && place.place == Place::Listed {
-            said.push(all.trim().to_owned());
+            said.push(paragraphs(following).join(" "));
         }
         said.retain(|text| text.chars().any(char::is_alphabetic));
         Evidence {
@@ -76,12 +84,25 @@ impl<'t> Sections<'t> {
         }
     }
 
+    /// What a server said of an address, with the command that it answered, where a paragraph tells both.
+    pub fn answered(&self, address: &str) -> Option<String> {
+        let told = paragraphs(&self.notice).into_iter();
+        let mut told = told.filter(|text| text.contains("(in reply to ") && text.contains(address));
+        let text = told.next()?;
+        let said = text.split_once(" said: ").map_or(&*text, |(_, said)| said);
+        Some(said.to_owned())
+    }
+
     /// Other lines that have the address, each with the line before it where that is what a server said.
     pub fn mentions(&self, address: &str, listed: Option<usize>) -> Vec<String> {
         let address = address.to_ascii_lowercase();
         let lines = self.notice.iter().enumerate();
         let has = lines.filter(|(at, line)| {
-            Some(*at) != listed && line.to_ascii_lowercase().contains(&address) && !is_command(line)
+            let has = self
+                .lower
+                .get(*at)
+                .is_some_and(|line| line.contains(&address));
+            has && Some(*at) != listed && !is_command(line)
         });
         let with_server = has.map(|(at, line)| {
             let before = at.checked_sub(1).and_then(|at| self.notice.get(at));
@@ -94,7 +115,7 @@ impl<'t> Sections<'t> {
         with_server.take(MENTIONS).collect()
     }
 
-    /// What servers said anywhere, then all behind a line, then all.
+    /// What servers said anywhere, then the paragraphs behind a line, then all of them, then the whole.
     pub fn everything(&self, from: Option<usize>) -> Vec<String> {
         let servers = self
             .notice
@@ -103,16 +124,27 @@ impl<'t> Sections<'t> {
         let mut texts: Vec<String> = servers
             .map(|line| said_by_server(line).to_owned())
             .collect();
-        let words = |lines: &[&str]| {
-            let lines = lines.iter().filter(|line| !is_command(line));
-            lines.copied().collect::<Vec<_>>().join(" ")
-        };
-        if let Some(behind) = from.and_then(|from| self.notice.get(from + 1..)) {
-            texts.push(words(behind));
-        }
-        texts.push(words(&self.notice));
+        let behind = from.and_then(|from| self.notice.get(from + 1..));
+        texts.extend(paragraphs(behind.unwrap_or_default()));
+        let all = paragraphs(&self.notice);
+        let whole = all.join(" ");
+        texts.extend(all);
+        texts.push(whole);
         texts
     }
+}
+
+/// Lines up to empty ones, each paragraph on one line; what we had said in a transcript is passed over.
+fn paragraphs(lines: &[&str]) -> Vec<String> {
+    let paragraphs = lines.split(|line| line.trim().is_empty());
+    let joined = paragraphs.map(|lines| {
+        let lines = lines.iter().filter(|line| !is_command(line));
+        lines.map(|line| line.trim()).collect::<Vec<_>>().join(" ")
+    });
+    joined
+        .filter(|text| !text.is_empty())
+        .take(MOST_PARAGRAPHS)
+        .collect()
 }
 
 fn said_by_server(line: &str) -> &str {
@@ -153,45 +185,72 @@ fn announces(line: &str) -> bool {
     if text.len() < 8 || text.len() > 120 {
         return false;
     }
-    let is_ruled = text.starts_with("--") || text.starts_with("==") || text.starts_with("__");
-    let is_opening = text.ends_with(['.', ':', '-', '=', '_']);
+    let is_ruled = ["--", "==", "__", "**"]
+        .iter()
+        .any(|rule| text.starts_with(rule));
     let text = text.to_lowercase();
+    let words = text.trim_matches(|c: char| !c.is_alphanumeric());
+    let opens = OPENINGS.iter().any(|end| words.ends_with(end)) || words.starts_with("below ");
     let has = |words: &[&str]| words.iter().any(|word| text.contains(word));
-    let of_message = has(&[
-        "message",
-        "mail",
-        "header",
-        "headers",
-        "text",
-        "nachricht",
-        "письм",
-        "メール",
-        "邮件",
-    ]);
-    let given_back = has(&[
-        "original",
-        "returned",
-        "unsent",
-        "bounced",
-        "undelivered",
-        "copy of",
-        "your message",
-        "headers follow",
-        "header follow",
-        "is following",
-        "non-delivered",
-        "ursprüngliche",
-        "исходн",
-        "元の",
-        "原",
-    ]);
-    // The start of many a transcript.
-    let is_trace = has(&["received at", "was received", "transcript", "to:", "reason"]);
-    of_message
-        && given_back
-        && !is_trace
-        && (is_ruled || (is_opening && has(&["follow", "below", "copy", "bounced", "original"])))
+    has(MESSAGES) && has(GIVEN_BACK) && !has(TRACES) && (is_ruled || opens)
 }
+
+/// What is given back, in words.
+const MESSAGES: &[&str] = &[
+    "message",
+    "mail",
+    "header",
+    "headers",
+    "text",
+    "nachricht",
+    "письм",
+    "сообщени",
+    "メール",
+    "邮件",
+];
+
+const GIVEN_BACK: &[&str] = &[
+    "original",
+    "returned",
+    "unsent",
+    "bounced",
+    "undelivered",
+    "copy of",
+    "headers follow",
+    "header follow",
+    "is following",
+    "non-delivered",
+    "ursprüngliche",
+    "исходн",
+    "копия",
+    "元の",
+    "原",
+];
+
+/// Lines without a rule end with one of them.
+const OPENINGS: &[&str] = &[
+    "follow",
+    "follows",
+    "following",
+    "below",
+    "message",
+    "e-mail",
+    "mail",
+    "header",
+    "headers",
+    "nachricht",
+];
+
+/// The words of a transcript or of a reason, which sound alike.
+const TRACES: &[&str] = &[
+    "received at",
+    "was received",
+    "transcript",
+    "to:",
+    "reason",
+    "deliver your",
+    "attached below",
+];
 
 /// Fields up to an empty line that only a message has.
 fn is_header_section(lines: &[&str]) -> bool {
