@@ -407,6 +407,11 @@ impl Delivery {
         let (routing, stamps) = (with.routing.load_full(), with.stamps.load_full());
         match with.spool.stored(first.id).await {
             Ok(stored) => {
+                let now = with.clock.now();
+                let mut going = going;
+                if let Some(going) = &mut going {
+                    going.lease.weigh(stored.size, now);
+                }
                 let most = match return_path::is_own(&stamps, &stored.meta) {
                     true => 1,
                     false => most_recipients(&routing, going.as_ref()),
