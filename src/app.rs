@@ -4,6 +4,7 @@
 //! then stops them in the order of the mail's way: listeners first, deliveries next, spool and event log last.
 
 mod control;
+mod doors;
 mod live;
 mod recover;
 
@@ -11,6 +12,8 @@ pub use control::Daemon;
 pub use live::Compiled;
 
 use crate::auth::credentials::Gate;
+use crate::auth::token_keys;
+use crate::books::{Books, BooksError};
 use crate::bounce::replies::Replies;
 use crate::clock::Clock;
 use crate::config::{Config, Refused};
@@ -18,17 +21,17 @@ use crate::delivery::{Collaborators, Delivery, Routing};
 use crate::dns::Resolver;
 use crate::events::{Event, EventLog, Events, Metrics, Operators, Sink};
 use crate::http;
+use crate::inbound::{self, Inbound, Unread};
 use crate::intake::{self, Intake};
 use crate::policy::reputation::Reputation;
 use crate::policy::warmup::{Budget, Position};
 use crate::policy::{self, Policy};
 use crate::queue::Queue;
-use crate::smtp::listener::{self, Listener, Seats, TlsMode};
 use crate::spool::{self, Spool, Stored};
 use crate::store::{self, Store, StoreError};
 use crate::tls::client::ClientTls;
-use crate::tls::server::{Identity, ServerTls};
 use crate::units::{Live, Timestamp};
+use doors::{Certificates, Doors, Making};
 use live::Lives;
 use parking_lot::Mutex;
 use std::net::{IpAddr, SocketAddr, TcpListener};
@@ -57,6 +60,8 @@ pub struct Bound {
     /// One for each `[[listener]]`, in order.
     pub smtp: Vec<TcpListener>,
     pub http: TcpListener,
+    /// Where `[unsubscribe]` has an address.
+    pub unsubscribe: Option<TcpListener>,
 }
 
 /// What a daemon is made of.
@@ -81,6 +86,8 @@ pub enum StartError {
     Spool(#[from] spool::OpenError),
     #[error(transparent)]
     Store(#[from] store::OpenError),
+    #[error(transparent)]
+    Books(#[from] BooksError),
     /// It is there, and cannot be read.
     #[error(transparent)]
     State(#[from] StoreError),
@@ -91,7 +98,7 @@ pub enum StartError {
 /// A built daemon that does not run yet.
 pub struct App {
     daemon: Arc<Daemon>,
-    listeners: Vec<(TcpListener, listener::Parts<Intake>)>,
+    doors: Doors,
     http: (TcpListener, http::Access),
     log: EventLog,
 }
@@ -107,6 +114,7 @@ struct Ground {
     spool: Spool,
     store: Store,
     policy: Policy,
+    books: Books,
     replies: Replies,
 }
 
@@ -123,6 +131,7 @@ impl Bound {
         Ok(Self {
             smtp: listeners.collect::<Result<_, _>>()?,
             http: bind(config.http.address)?,
+            unsubscribe: config.unsubscribe.address.map(bind).transpose()?,
         })
     }
 }
@@ -160,44 +169,43 @@ impl App {
             sinks,
         } = setup;
         let refuse = |problems| StartError::Config(Refused::located(file.as_deref(), problems));
+        token_keys::provide(&config.return_path, &config.data_dir)
+            .map_err(failed("the key of tokens in data_dir/keys"))?;
         let (compiled, settings) = Compiled::new(&config).map_err(refuse)?;
         let lives = Lives::new(compiled);
         let access = http::Access::load(&config.http)
             .map_err(|error| failed("http.tokens")(std::io::Error::other(error)))?;
         let ground = Ground::lay(&config, (lives, settings), clock, sinks)?;
-        let certificates = certificates(&config)?;
+        let certificates = Certificates::load(&config)?;
         let intake = ground.intake(&config);
         let delivery = ground.delivery(&config, resolver, Arc::new(intake.clone()))?;
-        let seats = Arc::new(Seats::default());
-        let gate = Arc::new(Gate::new(
+        let inbound = ground.inbound(&config)?;
+        let gate = Gate::new(
             Arc::clone(&ground.lives.tenants),
             &config.auth,
             ground.clock.clone(),
-        ));
-        let parts = config
-            .listener
-            .iter()
-            .zip(&certificates)
-            .map(|(listener, tls)| listener::Parts {
-                config: listener.clone(),
-                limits: Arc::clone(&ground.lives.limits),
-                hostname: config.hostname.as_str().into(),
-                tls: tls.clone(),
-                gate: Arc::clone(&gate),
-                seats: Arc::clone(&seats),
-                door: Arc::new(intake.clone()),
-                events: ground.events.clone(),
-            });
-        let listeners = bound.smtp.into_iter().zip(parts).collect();
+        );
+        let doors = Doors::new(
+            (bound.smtp, bound.unsubscribe),
+            Making {
+                config: &config,
+                certificates: &certificates,
+                gate,
+                events: &ground.events,
+                intake: (Arc::new(intake), Arc::clone(&ground.lives.limits)),
+                inbound: (inbound, Arc::clone(&ground.lives.inbound_limits)),
+            },
+        );
         ground.gauges(&delivery);
         let daemon = Daemon {
             clock: ground.clock,
             file,
             config: Mutex::new(config),
             lives: ground.lives,
-            certificates: certificates.into_iter().flatten().collect(),
+            certificates: certificates.all(),
             delivery,
             policy: ground.policy,
+            books: ground.books,
             replies: ground.replies,
             store: ground.store,
             spool: ground.spool,
@@ -207,7 +215,7 @@ impl App {
         };
         Ok(Self {
             daemon: Arc::new(daemon),
-            listeners,
+            doors,
             http: (bound.http, access),
             log: ground.log,
         })
@@ -225,16 +233,13 @@ impl App {
     pub async fn run(self, stop: CancellationToken) -> Result<(), StartError> {
         let Self {
             daemon,
-            listeners,
+            doors,
             http,
             log,
         } = self;
         let (closing, faces) = (CancellationToken::new(), TaskTracker::new());
         let sessions = TaskTracker::new();
-        for (socket, parts) in listeners {
-            let listener = Listener::new(into_tokio(socket)?, parts);
-            sessions.spawn(listener.run(stop.clone()));
-        }
+        doors.open(&stop, &sessions)?;
         let api = http::serve(
             into_tokio(http.0)?,
             Arc::clone(&daemon),
@@ -270,6 +275,7 @@ impl App {
         sessions.close();
         sessions.wait().await;
         daemon.delivery.stop(PATIENCE).await;
+        daemon.books.close().await;
         moving.abort();
         policing.cancel();
         let kept = keeping.await;
@@ -320,6 +326,10 @@ impl Ground {
             clock.clone(),
             waiting,
         )?;
+        // Behind the spool, whose lock says that no other daemon has the directory.
+        let stamps = Arc::clone(&lives.stamps);
+        let kept_for = Box::new(move || stamps.load().keys().valid_for());
+        let books = Books::open(&config.books_dir(), clock.clone(), kept_for)?;
         recover::tell(&report);
         recover::tell_owed(&report, &directory, &events)
             .map_err(failed("reading the event log back"))?;
@@ -336,6 +346,7 @@ impl Ground {
             spool,
             store,
             policy,
+            books,
             replies: Replies::default(),
         })
     }
@@ -348,6 +359,7 @@ impl Ground {
             hostname: config.hostname.as_str().into(),
             signers: Arc::clone(&self.lives.signers),
             tenants: Arc::clone(&self.lives.tenants),
+            stamps: Arc::clone(&self.lives.stamps),
             spool: self.spool.clone(),
             events: self.events.clone(),
             clock: self.clock.clone(),
@@ -357,6 +369,35 @@ impl Ground {
             }),
             handoff: Box::new(move |stored| enqueue(&queue, &routing, &stored)),
         })
+    }
+
+    fn inbound(&self, config: &Config) -> Result<Inbound, StartError> {
+        let dir = config.data_dir.join("inbound").join("unread");
+        let unread = Unread::open(dir.clone());
+        let unread = unread.map_err(failed(format!("{}", dir.display())))?;
+        let counted = unread.clone();
+        self.metrics.gauge(
+            "inbound_unread",
+            "Messages kept for a person in data_dir/inbound/unread",
+            move || counted.count() as f64,
+        );
+        Ok(Inbound::new(inbound::Parts {
+            clock: self.clock.clone(),
+            config: Arc::clone(&self.lives.inbound),
+            addresses: Arc::clone(&self.lives.addresses),
+            stamps: Arc::clone(&self.lives.stamps),
+            classifier: Arc::clone(&self.lives.classifier),
+            read: crate::bounce::report::read,
+            books: self.books.clone(),
+            policy: self.policy.clone(),
+            unread,
+            events: self.events.clone(),
+            counts: self.metrics.counters(
+                "inbound",
+                "What came back by mail, by what it is",
+                "what",
+            ),
+        }))
     }
 
     fn delivery(
@@ -382,6 +423,8 @@ impl Ground {
             policy: self.policy.clone(),
             store: self.store.clone(),
             notices: Arc::clone(&self.lives.bounce),
+            stamps: Arc::clone(&self.lives.stamps),
+            books: self.books.clone(),
             classifier: Arc::clone(&self.lives.classifier),
             replies: self.replies.clone(),
             tenants: Arc::clone(&self.lives.tenants),
@@ -418,6 +461,12 @@ impl Ground {
             "connections_out",
             "Outbound connections, open or opening",
             delivery.open_connections(),
+        );
+        let books = self.books.clone();
+        self.metrics.gauge(
+            "books_dropped",
+            "Delivered messages that were not written down for what comes back, because the books were behind",
+            move || books.dropped() as f64,
         );
         let replies = self.replies.clone();
         self.metrics.counter(
@@ -500,36 +549,6 @@ fn enqueue(queue: &Queue, routing: &Live<Routing>, stored: &Stored) {
         stored.meta.expires.unwrap_or_else(scheduled)
     };
     queue.insert(stored, expiry);
-}
-
-/// What each listener shows: its own certificate, or a self-signed one that all others share.
-fn certificates(config: &Config) -> Result<Vec<Option<Arc<ServerTls>>>, StartError> {
-    let mut own = None;
-    let mut shown = Vec::new();
-    for listener in &config.listener {
-        let tls = match (&listener.tls, &listener.certificate, &listener.key) {
-            (TlsMode::Off, _, _) => None,
-            (_, Some(certificate), Some(key)) => {
-                let identity = Identity {
-                    certificate: certificate.clone(),
-                    key: key.clone(),
-                };
-                Some(ServerTls::load(identity).map(Arc::new))
-            }
-            _ => Some(match &own {
-                Some(own) => Ok(Arc::clone(own)),
-                None => ServerTls::self_signed(&config.data_dir, &config.hostname).map(Arc::new),
-            }),
-        };
-        let tls = tls
-            .transpose()
-            .map_err(|error| failed("listener.certificate")(std::io::Error::other(error)))?;
-        if listener.certificate.is_none() {
-            own = own.or_else(|| tls.clone());
-        }
-        shown.push(tls);
-    }
-    Ok(shown)
 }
 
 fn into_tokio(socket: TcpListener) -> Result<tokio::net::TcpListener, StartError> {

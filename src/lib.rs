@@ -66,6 +66,7 @@ pub mod delivery;
 pub mod dns;
 pub mod events;
 pub mod http;
+pub mod inbound;
 pub mod intake;
 pub mod mail;
 pub mod peers;

@@ -9,6 +9,7 @@ pub mod movement;
 pub mod policy;
 pub mod spool;
 pub mod telling;
+pub mod tokens;
 
 use std::task::{Context, Poll, Waker};
 
@@ -44,6 +45,7 @@ macro_rules! every_case {
             dkim_body_1k: $crate::cases::auth::BodyHash<1>,
             dkim_body_10k: $crate::cases::auth::BodyHash<10>,
             dkim_sign_ed25519: $crate::cases::auth::SignEd25519,
+            token_seal: $crate::cases::tokens::Seal,
             spool_accept_1k: $crate::cases::spool::Accept<1>,
             spool_accept_10k: $crate::cases::spool::Accept<10>,
             spool_recover: $crate::cases::spool::Recover,

@@ -3,10 +3,12 @@
 use super::policy::{self, campaign};
 use super::spool::{NOW, meta, open, stored};
 use super::telling::labels;
+use super::tokens::keys;
 use super::{Case, at_once, first_step};
 use arc_swap::ArcSwap;
 use mailwright::auth::{credentials::Tenants, dkim::Signers};
-use mailwright::bounce;
+use mailwright::books::Books;
+use mailwright::bounce::{self, stamps::Stamps};
 use mailwright::clock::Clock;
 use mailwright::delivery::line::{Admit, FlowKey, Share, Taken, Waiter};
 use mailwright::delivery::{Collaborators, Config, Delivery, Parts, RouteConfig, Routing, line};
@@ -275,12 +277,16 @@ async fn delivery(dir: &Path, queue: Queue) -> Delivery {
     let tenants = live(Tenants::load(&[], dir).expect("no tenants"));
     let store = Store::in_memory();
     let policy = policy::policy(settings(), store.clone()).await;
+    let stamps = live(Stamps::none(keys()));
+    let books = dir.join("books");
+    let books = Books::open(&books, clock.clone(), Box::new(|| Duration::ZERO));
     let intake = Intake::new(intake::Parts {
         policy: policy.clone(),
         config: live(intake::Config::default()),
         hostname: HOSTNAME.into(),
         signers: live(Signers::none()),
         tenants: Arc::clone(&tenants),
+        stamps: Arc::clone(&stamps),
         spool: spool.clone(),
         events: events.clone(),
         clock: clock.clone(),
@@ -294,6 +300,8 @@ async fn delivery(dir: &Path, queue: Queue) -> Delivery {
         policy,
         store,
         notices: live(bounce::Config::default()),
+        stamps,
+        books: books.expect("the books"),
         classifier: live(bounce::rules::Classifier::new().expect("the shipped rules")),
         replies: bounce::replies::Replies::default(),
         own_addresses: Arc::new([]),

@@ -8,6 +8,8 @@ mod traffic;
 mod verdict;
 
 use super::live::{Compiled, Lives};
+use crate::auth::token_keys;
+use crate::books::Books;
 use crate::bounce::replies::{Replies, ReplyPattern};
 use crate::clock::Clock;
 use crate::config::{Config, restart_needed};
@@ -47,6 +49,7 @@ pub struct Daemon {
     pub(super) certificates: Vec<Arc<ServerTls>>,
     pub(super) delivery: Delivery,
     pub(super) policy: Policy,
+    pub(super) books: Books,
     pub(super) replies: Replies,
     pub(super) store: Store,
     pub(super) spool: Spool,
@@ -80,6 +83,8 @@ impl Daemon {
 
     fn take_over(&self) -> Result<Reloaded, String> {
         let config = Config::load(self.file.as_deref()).map_err(|refused| refused.to_string())?;
+        token_keys::provide(&config.return_path, &config.data_dir)
+            .map_err(|error| format!("the key of tokens in data_dir/keys: {error}"))?;
         let (compiled, settings) = Compiled::new(&config).map_err(|problems| {
             crate::config::Refused::located(self.file.as_deref(), problems).to_string()
         })?;

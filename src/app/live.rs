@@ -2,13 +2,17 @@
 
 use crate::auth::credentials::Tenants;
 use crate::auth::dkim::Signers;
+use crate::auth::token_keys;
 use crate::bounce;
 use crate::bounce::rules::Classifier;
+use crate::bounce::stamps::Stamps;
 use crate::config::Config;
 use crate::delivery::{Parts, Routing};
+use crate::inbound::{self, Addresses};
 use crate::intake;
 use crate::policy;
 use crate::problem::Problems;
+use crate::smtp::codec::LineEndings;
 use crate::smtp::session::Limits;
 use crate::units::Live;
 use arc_swap::ArcSwap;
@@ -22,8 +26,12 @@ pub struct Compiled {
     tenants: Tenants,
     intake: intake::Config,
     bounce: bounce::Config,
+    stamps: Stamps,
     classifier: Classifier,
     limits: Limits,
+    inbound: inbound::Config,
+    inbound_limits: Limits,
+    addresses: Addresses,
 }
 
 /// The same parts as the running daemon shares them.
@@ -34,8 +42,12 @@ pub struct Lives {
     pub tenants: Live<Tenants>,
     pub intake: Live<intake::Config>,
     pub bounce: Live<bounce::Config>,
+    pub stamps: Live<Stamps>,
     pub classifier: Live<Classifier>,
     pub limits: Live<Limits>,
+    pub inbound: Live<inbound::Config>,
+    pub inbound_limits: Live<Limits>,
+    pub addresses: Live<Addresses>,
 }
 
 impl Compiled {
@@ -49,17 +61,19 @@ impl Compiled {
         let signers = Signers::load(&config.dkim, base);
         let tenants = Tenants::load(&config.tenant, base);
         let settings = config.policy();
+        let keys = token_keys::load(&config.return_path, &config.data_dir, base);
         let classifier = Classifier::with(&config.bounce_rule);
-        let (signers, tenants, classifier, settings) =
-            match (signers, tenants, classifier, settings) {
-                (Ok(signers), Ok(tenants), Ok(classifier), Ok(settings)) => {
-                    (signers, tenants, classifier, settings)
+        let (signers, tenants, settings, keys, classifier) =
+            match (signers, tenants, settings, keys, classifier) {
+                (Ok(signers), Ok(tenants), Ok(settings), Ok(keys), Ok(classifier)) => {
+                    (signers, tenants, settings, keys, classifier)
                 }
-                (signers, tenants, classifier, settings) => {
+                (signers, tenants, settings, keys, classifier) => {
                     let mut problems = signers.err().unwrap_or_default();
                     problems.0.extend(tenants.err().unwrap_or_default().0);
                     problems.0.extend(classifier.err().unwrap_or_default().0);
                     problems.0.extend(settings.err().unwrap_or_default().0);
+                    problems.0.extend(keys.err().unwrap_or_default().0);
                     return Err(problems);
                 }
             };
@@ -73,11 +87,15 @@ impl Compiled {
             tenants,
             intake: config.intake.clone(),
             bounce: config.bounce.clone(),
+            stamps: config.stamps(keys),
             classifier,
             limits: Limits {
                 max_message_size: config.intake.max_message,
                 ..config.smtp.clone()
             },
+            inbound: config.inbound.clone(),
+            inbound_limits: inbound_limits(config),
+            addresses: config.addresses(),
         };
         Ok((compiled, settings))
     }
@@ -94,8 +112,12 @@ impl Lives {
             tenants: live(compiled.tenants),
             intake: live(compiled.intake),
             bounce: live(compiled.bounce),
+            stamps: live(compiled.stamps),
             classifier: live(compiled.classifier),
             limits: live(compiled.limits),
+            inbound: live(compiled.inbound),
+            inbound_limits: live(compiled.inbound_limits),
+            addresses: live(compiled.addresses),
         }
     }
 
@@ -106,7 +128,25 @@ impl Lives {
         self.tenants.store(Arc::new(compiled.tenants));
         self.intake.store(Arc::new(compiled.intake));
         self.bounce.store(Arc::new(compiled.bounce));
+        self.stamps.store(Arc::new(compiled.stamps));
         self.classifier.store(Arc::new(compiled.classifier));
         self.limits.store(Arc::new(compiled.limits));
+        self.inbound.store(Arc::new(compiled.inbound));
+        self.inbound_limits.store(Arc::new(compiled.inbound_limits));
+        self.addresses.store(Arc::new(compiled.addresses));
+    }
+}
+
+/// Limits of who brings back mail. Its content is read and never sent on, so that what is broken in it may be mended.
+fn inbound_limits(config: &Config) -> Limits {
+    let inbound = &config.inbound;
+    Limits {
+        max_message_size: inbound.max_message,
+        max_recipients: inbound.max_recipients,
+        max_connections: inbound.max_connections,
+        max_connections_per_address: inbound.max_connections_per_address,
+        line_endings: LineEndings::Fix,
+        accept_undeclared_8bit: true,
+        ..config.smtp.clone()
     }
 }

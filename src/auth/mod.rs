@@ -3,5 +3,6 @@
 mod client;
 pub mod credentials;
 pub mod dkim;
+pub mod token_keys;
 
 pub use client::ClientInfo;

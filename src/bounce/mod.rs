@@ -1,9 +1,11 @@
-//! What receivers say when they refuse, and the notices we write (RFC 3464).
+//! What receivers say when they refuse, the notices we write (RFC 3464), and what lets answers find their message.
 
 pub mod notice;
 pub mod replies;
 pub mod report;
+pub mod return_path;
 pub mod rules;
+pub mod stamps;
 pub mod token;
 
 use crate::mail::{Finding, Reply};

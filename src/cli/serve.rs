@@ -99,9 +99,10 @@ impl From<StartError> for Failure {
     fn from(error: StartError) -> Self {
         let exit = match &error {
             StartError::Config(_) => Exit::Config,
-            StartError::Spool(_) | StartError::Store(_) | StartError::State(_) => {
-                Exit::TemporaryFailure
-            }
+            StartError::Spool(_)
+            | StartError::Store(_)
+            | StartError::Books(_)
+            | StartError::State(_) => Exit::TemporaryFailure,
             StartError::Io { .. } => Exit::Unavailable,
         };
         Failure::new(exit, error.to_string())

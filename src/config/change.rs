@@ -14,6 +14,9 @@ const RESTART: &[&str] = &[
     "delivery.max_connections",
     "tls",
     "http",
+    "unsubscribe.address",
+    "unsubscribe.certificate",
+    "unsubscribe.key",
     "events",
 ];
 

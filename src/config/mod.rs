@@ -13,10 +13,13 @@ mod paths;
 pub use change::restart_needed;
 pub use load::{Finding, Refused};
 
+use crate::bounce::return_path::{Feedback, ReturnPath, Unsubscribe};
+use crate::bounce::stamps::{self, Own, Stamps};
+use crate::bounce::token::Keys;
 use crate::policy::{self, limits, providers, reputation, sources, suppression, warmup};
 use crate::problem::Problems;
 use crate::smtp::{listener, session};
-use crate::{auth, bounce, delivery, dns, events, http, intake, queue, spool, store, tls};
+use crate::{auth, bounce, delivery, dns, events, http, inbound, intake, queue, spool, store, tls};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
@@ -47,6 +50,8 @@ pub struct Config {
     pub auth: auth::credentials::Limits,
     /// What a message may look like, and what is done to it on its way in.
     pub intake: intake::Config,
+    /// Limits of what comes back, at listeners with role = "inbound".
+    pub inbound: inbound::Config,
     /// The keys that sign, one entry each.
     pub dkim: Vec<auth::dkim::Config>,
     /// Our addresses that mail leaves from.
@@ -73,6 +78,12 @@ pub struct Config {
     pub retry: queue::Config,
     /// What is done when mail fails.
     pub bounce: bounce::Config,
+    /// Where notices of failure come back to, and the keys of tokens.
+    pub return_path: ReturnPath,
+    /// Where complaints are sent to.
+    pub feedback: Feedback,
+    /// How recipients of marketing mail unsubscribe.
+    pub unsubscribe: Unsubscribe,
     /// What refusals mean, beside what is known already.
     pub bounce_rule: Vec<bounce::rules::RuleConfig>,
     /// Which certificates of next hops are trusted.
@@ -96,6 +107,7 @@ impl Default for Config {
             tenant: Vec::new(),
             auth: auth::credentials::Limits::default(),
             intake: intake::Config::default(),
+            inbound: inbound::Config::default(),
             dkim: Vec::new(),
             source: Vec::new(),
             pool: Vec::new(),
@@ -109,6 +121,9 @@ impl Default for Config {
             delivery: delivery::Config::default(),
             retry: queue::Config::default(),
             bounce: bounce::Config::default(),
+            return_path: ReturnPath::default(),
+            feedback: Feedback::default(),
+            unsubscribe: Unsubscribe::default(),
             bounce_rule: Vec::new(),
             tls: tls::client::Config::default(),
             http: http::Config::default(),
@@ -141,6 +156,8 @@ impl Config {
         auth::credentials::validate_all(&self.tenant, "tenant", problems);
         self.auth.validate("auth", problems);
         self.intake.validate("intake", problems);
+        self.inbound.validate("inbound", problems);
+        self.validate_inbound(problems);
         auth::dkim::validate_all(&self.dkim, "dkim", problems);
         sources::validate(&self.source, &self.pool, &self.warmup, problems);
         self.state.validate("state", problems);
@@ -155,6 +172,10 @@ impl Config {
         self.delivery.validate("delivery", problems);
         self.retry.validate("retry", problems);
         self.bounce.validate("bounce", problems);
+        self.return_path.validate("return_path", problems);
+        self.feedback.validate("feedback", problems);
+        self.unsubscribe.validate("unsubscribe", problems);
+        self.validate_unsubscribing(problems);
         bounce::rules::validate(&self.bounce_rule, problems);
         self.tls.validate("tls", problems);
         self.http.validate("http", problems);
@@ -197,6 +218,43 @@ impl Config {
         }
     }
 
+    /// A tenant that wants links needs a place that they lead to.
+    fn validate_unsubscribing(&self, problems: &mut Problems) {
+        let wanting = self.tenant.iter().enumerate();
+        for (i, _) in wanting.filter(|(_, tenant)| tenant.list_unsubscribe == Some(true)) {
+            if !self.unsubscribe.is_on() {
+                problems.add(
+                    format!("tenant[{i}].list_unsubscribe"),
+                    "there is nowhere to unsubscribe",
+                    "write [unsubscribe] url, or leave the key out",
+                );
+            }
+        }
+    }
+
+    /// How mail is stamped, with the keys of `[return_path]`.
+    pub fn stamps(&self, keys: Keys) -> Stamps {
+        let tenants = self.tenant.iter().map(|tenant| {
+            let own = Own {
+                return_path_domain: tenant.return_path_domain.as_deref(),
+                list_unsubscribe: tenant.list_unsubscribe,
+            };
+            (tenant.name.as_str(), own)
+        });
+        Stamps::new(stamps::Parts {
+            return_path: &self.return_path,
+            feedback: &self.feedback,
+            unsubscribe: &self.unsubscribe,
+            keys,
+            tenants: tenants.collect(),
+        })
+    }
+
+    /// Where the books are.
+    pub fn books_dir(&self) -> PathBuf {
+        self.data_dir.join("books")
+    }
+
     /// What policy decides by.
     ///
     /// # Errors
@@ -215,6 +273,45 @@ impl Config {
             suppression: &self.suppression,
             tenants: &tenants,
         })
+    }
+
+    /// Our addresses for what comes back.
+    ///
+    /// Every domain that tokens are sent out with, and the address of `[feedback]`.
+    pub fn addresses(&self) -> inbound::Addresses {
+        let of_tenants = self
+            .tenant
+            .iter()
+            .filter_map(|tenant| tenant.return_path_domain.as_deref());
+        let own = [
+            self.return_path.domain.as_str(),
+            self.unsubscribe.mailto_domain.as_str(),
+        ];
+        let domains = own
+            .into_iter()
+            .chain(of_tenants)
+            .filter(|domain| !domain.is_empty());
+        let feedback = self.feedback.address.parse().ok();
+        inbound::Addresses::new(domains, &feedback)
+    }
+
+    /// A listener that knows no address takes nothing.
+    fn validate_inbound(&self, problems: &mut Problems) {
+        if !self.addresses().is_empty() {
+            return;
+        }
+        let roles = self
+            .listener
+            .iter()
+            .map(|listener| listener.role)
+            .enumerate();
+        for (i, _) in roles.filter(|(_, role)| *role == listener::Role::Inbound) {
+            problems.add(
+                format!("listener[{i}].role"),
+                "nothing can come back: there is no address for it",
+                "write [return_path] domain or [feedback] address",
+            );
+        }
     }
 
     /// Where the event log is.

@@ -12,10 +12,12 @@ const PATHS: &[&str] = &[
     "listener[].key",
     "dkim[].key",
     "tls.ca_file",
+    "unsubscribe.certificate",
+    "unsubscribe.key",
 ];
 
 /// Every key that holds a reference to a secret, `file:PATH` or `env:NAME`.
-const REFERENCES: &[&str] = &["http.tokens", "tenant[].credentials"];
+const REFERENCES: &[&str] = &["http.tokens", "tenant[].credentials", "return_path.keys[]"];
 
 /// Joins the relative paths of `document` with `base`.
 pub fn anchor(document: &mut Document<'_>, base: &Path) {

@@ -155,3 +155,17 @@ fn a_file_that_cannot_be_read_is_a_finding() {
             .contains("/nowhere/mailwright.toml:1: cannot be read")
     );
 }
+
+#[test]
+fn keys_of_tokens_count_from_the_file_and_links_need_a_place() {
+    let text = "[return_path]\nkeys = [\"file:token.key\", \"env:KEY\"]\n";
+    let config = Config::parse(text, Path::new("/etc/mailwright/mailwright.toml")).unwrap();
+    let keys = ["file:/etc/mailwright/token.key", "env:KEY"];
+    assert_eq!(config.return_path.keys, keys);
+
+    let tenant = "[[tenant]]\nname = \"a\"\nlist_unsubscribe = true\n";
+    let refused = refusal(tenant);
+    assert_eq!(refused.findings[0].key, "tenant[0].list_unsubscribe");
+    let with = format!("{tenant}[unsubscribe]\nurl = \"https://u.example.com\"\n");
+    assert!(Config::parse(&with, Path::new("mailwright.toml")).is_ok());
+}

@@ -303,7 +303,11 @@ impl Delivery {
         };
         let recipients = part.recipients.iter();
         let recipients = recipients.filter_map(|at| meta.envelope.recipients.get(usize::from(*at)));
-        let transaction = Transaction::new(meta, recipients.collect());
+        let return_path = batch.return_path(part);
+        let transaction = Transaction {
+            sender: return_path.as_ref().or(meta.envelope.sender.as_ref()),
+            ..Transaction::new(meta, recipients.collect())
+        };
         let journal = spool.in_doubt(meta.id, &part.recipients, part.attempt);
         open.messages += 1;
         batch.begin(part, self.0.with.clock.now());

@@ -16,6 +16,7 @@ mod link;
 mod notify;
 mod operate;
 mod pace;
+mod return_path;
 mod room;
 mod routing;
 mod settle;
@@ -29,9 +30,11 @@ pub use pace::{Bounds, Pace};
 pub use routing::{NextHop, Parts, Route, Routing, Terms};
 
 use crate::auth::credentials::Tenants;
+use crate::books::Books;
 use crate::bounce;
 use crate::bounce::replies::Replies;
 use crate::bounce::rules::Classifier;
+use crate::bounce::stamps::Stamps;
 use crate::clock::Clock;
 use crate::dns::Resolver;
 use crate::events::Events;
@@ -74,6 +77,8 @@ pub struct Collaborators {
     pub policy: Policy,
     pub store: Store,
     pub notices: Live<bounce::Config>,
+    pub stamps: Live<Stamps>,
+    pub books: Books,
     pub classifier: Live<Classifier>,
     pub replies: Replies,
     pub tenants: Live<Tenants>,
@@ -124,6 +129,7 @@ struct Batch {
     parts: VecDeque<Part>,
     stored: Arc<Stored>,
     routing: Arc<Routing>,
+    stamps: Arc<Stamps>,
     /// From where to where, with leave to go; `None` for what is ended without an attempt.
     going: Option<Going>,
     /// What the recipients came to so far.
@@ -316,14 +322,17 @@ impl Delivery {
     /// A connection that has had its share closes, and another lines up for its room behind all who wait for some. So
     /// does one that was lost: its successor asks for leave to connect.
     fn should_part(&self, lane: &Lane, link: &Link) -> bool {
+        link.is_lost() || self.has_had_its_share(lane, link)
+    }
+
+    fn has_had_its_share(&self, lane: &Lane, link: &Link) -> bool {
         let (config, now) = (
             &self.0.with.routing.load().delivery,
             self.0.with.clock.now(),
         );
         let way = lane.way();
         let is_wanted = self.0.room.is_wanted() || way.is_wanted(now);
-        link.is_lost()
-            || link.has_served_enough(config, way.provider.messages_per_connection, now)
+        link.has_served_enough(config, way.provider.messages_per_connection, now)
             || (is_wanted && link.messages() >= FAIR_SHARE)
     }
 
@@ -344,6 +353,11 @@ impl Delivery {
             batch.parts.extend(settled.left);
             self.heed(lane, link, settled.heard).await;
             if !lane.goes_on() || !batch.goes_on(self.0.with.clock.now()) {
+                break;
+            }
+            // With a transaction each, the recipients of one message may be more than a connection takes: the next asks
+            // for leave to connect.
+            if self.has_had_its_share(lane, link) {
                 break;
             }
         }
@@ -389,18 +403,31 @@ impl Delivery {
     /// What the spool knows of the message whose entries were taken.
     async fn load(&self, jobs: Vec<Job>, going: Option<Going>) -> Option<Batch> {
         let first = jobs.first()?;
-        let routing = self.0.with.routing.load_full();
-        match self.0.with.spool.stored(first.id).await {
-            Ok(stored) => Some(Batch {
-                delivery: self.clone(),
-                parts: Part::split(&jobs, most_recipients(&routing, going.as_ref())),
-                jobs,
-                stored: Arc::new(stored),
-                routing,
-                going,
-                outcomes: Vec::new(),
-                failing: Vec::new(),
-            }),
+        let with = &self.0.with;
+        let (routing, stamps) = (with.routing.load_full(), with.stamps.load_full());
+        match with.spool.stored(first.id).await {
+            Ok(stored) => {
+                let now = with.clock.now();
+                let mut going = going;
+                if let Some(going) = &mut going {
+                    going.lease.weigh(stored.size, now);
+                }
+                let most = match return_path::is_own(&stamps, &stored.meta) {
+                    true => 1,
+                    false => most_recipients(&routing, going.as_ref()),
+                };
+                Some(Batch {
+                    delivery: self.clone(),
+                    parts: Part::split(&jobs, most),
+                    jobs,
+                    stored: Arc::new(stored),
+                    routing,
+                    stamps,
+                    going,
+                    outcomes: Vec::new(),
+                    failing: Vec::new(),
+                })
+            }
             Err(error) => {
                 self.unreadable(&jobs, &error);
                 None

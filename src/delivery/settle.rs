@@ -2,7 +2,7 @@
 //!
 //! Order matters. A failure notice is accepted before the failure is marked, so that a crash between the two repeats
 //! the notice rather than losing it; the mark is durable before the event is told, so that an event is never taken
-//! back.
+//! back. The books that let what comes back find its message are noted before the event, for who reads it may ask.
 
 use super::heed::Heard;
 use super::notify::Notice;
@@ -328,6 +328,7 @@ impl Delivery {
                 }
             }
         }
+        self.keep_books(&record);
         self.hear(&record, &progress).await;
         record
             .events(&progress)

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::auth::{credentials::Tenants, dkim::Signers};
+use crate::bounce::token::Keys;
 use crate::mail::{BodyType, Envelope, Recipient, Reply};
 use crate::policy::reputation::Reputation;
 use crate::queue::{Depth, Selector};
@@ -42,12 +43,20 @@ async fn delivery(dir: &std::path::Path) -> Delivery {
         (events.clone(), Reputation::default()),
     );
     let policy = policy.await.unwrap();
+    let keys = Keys::new(&[[7; 32]], Duration::from_secs(3600)).unwrap();
+    let stamps = live(Stamps::none(keys));
+    let books = Books::open(
+        &dir.join("books"),
+        clock.clone(),
+        Box::new(|| Duration::ZERO),
+    );
     let intake = Intake::new(intake::Parts {
         policy: policy.clone(),
         config: live(intake::Config::default()),
         hostname: "mta.test".into(),
         signers: live(Signers::default()),
         tenants: live(Tenants::load(&[], dir).unwrap()),
+        stamps: Arc::clone(&stamps),
         spool: spool.clone(),
         events: events.clone(),
         clock: clock.clone(),
@@ -62,6 +71,8 @@ async fn delivery(dir: &std::path::Path) -> Delivery {
         policy,
         store,
         notices: live(bounce::Config::default()),
+        stamps,
+        books: books.unwrap(),
         classifier: live(Classifier::new().unwrap()),
         replies: Replies::default(),
         tenants: live(Tenants::load(&[], dir).unwrap()),

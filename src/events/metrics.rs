@@ -113,6 +113,19 @@ impl Metrics {
         registry.register_collector(Box::new(asked));
     }
 
+    /// A counter `mailwright_NAME_total` for each value of one label.
+    pub fn counters(
+        &self,
+        name: &'static str,
+        help: &'static str,
+        label: &'static str,
+    ) -> Counters {
+        let family = Family::default();
+        let mut registry = self.0.registry.lock();
+        registry.register(name, help, family.clone());
+        Counters { label, family }
+    }
+
     /// The OpenMetrics text.
     pub fn render(&self) -> String {
         let mut text = String::new();
@@ -121,6 +134,25 @@ impl Metrics {
             tracing::error!(%error, "metrics could not be rendered");
         }
         text
+    }
+}
+
+/// Counts of what is no event. Cheap to clone.
+#[derive(Clone)]
+pub struct Counters {
+    label: &'static str,
+    family: Family<Vec<(&'static str, &'static str)>, Counter>,
+}
+
+impl Counters {
+    /// One more of these; the values are of bounded number, being written in our code.
+    pub fn count(&self, value: &'static str) {
+        self.family.get_or_create(&vec![(self.label, value)]).inc();
+    }
+
+    /// How many there were.
+    pub fn get(&self, value: &'static str) -> u64 {
+        self.family.get_or_create(&vec![(self.label, value)]).get()
     }
 }
 

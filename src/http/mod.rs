@@ -36,6 +36,7 @@ mod server;
 mod sources;
 mod suppression;
 mod traffic;
+pub mod unsubscribe;
 mod warmup;
 
 pub use access::{Access, TokenError};
@@ -207,7 +208,7 @@ pub async fn serve<C: Control>(
     access: Access,
     stop: CancellationToken,
 ) {
-    server::run(listener, api::router(control, access), stop).await;
+    server::run(listener, None, api::router(control, access), stop).await;
 }
 
 #[cfg(test)]

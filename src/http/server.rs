@@ -2,6 +2,7 @@
 //!
 //! axum's own server waits for ever for a request that was begun, even where it is told to stop.
 
+use crate::tls::server::ServerTls;
 use axum::Router;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -11,6 +12,7 @@ use std::io;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -26,13 +28,19 @@ const GRACE: Duration = Duration::from_secs(3);
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Answers with `router` until `stop`, then finishes what is under way for a while.
-pub(super) async fn run(listener: TcpListener, router: Router, stop: CancellationToken) {
+/// Where there is a certificate to show, in TLS alone.
+pub(super) async fn run(
+    listener: TcpListener,
+    tls: Option<Arc<ServerTls>>,
+    router: Router,
+    stop: CancellationToken,
+) {
     let (connections, abort) = (TaskTracker::new(), CancellationToken::new());
     let seats = Arc::new(Semaphore::new(MOST));
     while let Some(accepted) = stop.run_until_cancelled(listener.accept()).await {
         match (accepted, Arc::clone(&seats).try_acquire_owned()) {
             (Ok((socket, _)), Ok(seat)) => {
-                let served = serve(socket, router.clone(), stop.clone());
+                let served = serve(socket, tls.clone(), router.clone(), stop.clone());
                 let abort = abort.clone();
                 connections.spawn(async move {
                     let _seat = seat;
@@ -62,8 +70,24 @@ async fn pause_after(error: io::Error) {
 }
 
 /// One connection, to its end or to the end of the request it is at when `stop` comes.
-fn serve(
+async fn serve(
     socket: TcpStream,
+    tls: Option<Arc<ServerTls>>,
+    router: Router,
+    stop: CancellationToken,
+) {
+    let Some(tls) = tls else {
+        return answer(socket, router, stop).await;
+    };
+    let shaken = tokio::time::timeout(PATIENCE, tls.acceptor().accept(socket)).await;
+    // Who cannot finish a handshake has nothing to ask.
+    if let Ok(Ok(secure)) = shaken {
+        answer(secure, router, stop).await;
+    }
+}
+
+fn answer<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
+    socket: S,
     router: Router,
     stop: CancellationToken,
 ) -> impl Future<Output = ()> + Send {

@@ -97,6 +97,8 @@ pub(super) struct Arrival<'a> {
     pub hostname: &'a str,
     pub client: &'a ClientInfo,
     pub meta: &'a Meta,
+    /// Leads answers back to the message.
+    pub token: Option<&'a str>,
 }
 
 /// Puts Received in front, and behind it Message-ID and Date where the message has none (RFC 6409 §8).
@@ -108,7 +110,12 @@ pub(super) fn complete(head: &mut HeaderSection, arrival: &Arrival<'_>) {
         head.prepend("Date", &now.to_rfc5322());
     }
     if head.first("Message-ID").is_none() {
-        head.prepend("Message-ID", &format!("<{id}@{}>", arrival.hostname));
+        let hostname = arrival.hostname;
+        let name = match arrival.token {
+            Some(token) => format!("<{token}@{hostname}>"),
+            None => format!("<{id}@{hostname}>"),
+        };
+        head.prepend("Message-ID", &name);
     }
     head.prepend("Received", &received(arrival));
 }
@@ -119,6 +126,7 @@ fn received(arrival: &Arrival<'_>) -> String {
         hostname,
         client,
         meta,
+        ..
     } = arrival;
     let Meta {
         id,
@@ -225,6 +233,7 @@ mod tests {
             hostname: "mta.test",
             client,
             meta,
+            token: None,
         };
         complete(&mut head, &arrival);
         String::from_utf8(head.to_octets(b"")).unwrap()

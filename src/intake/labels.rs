@@ -25,6 +25,9 @@ const KNOWN: [&str; 9] = [
     "Tag",
 ];
 
+/// What another node of ours has put in: it says nothing, and is stripped.
+const REF: &str = "Ref";
+
 /// Everything the fields say.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Said {
@@ -89,7 +92,8 @@ fn list_id(head: &HeaderSection) -> Option<Box<str>> {
 fn refuse_unknown(head: &HeaderSection) -> Result<(), Reply> {
     let label = |name: &'_ str| -> Option<String> {
         let (start, label) = name.split_at_checked(PREFIX.len())?;
-        let unknown = !KNOWN.iter().any(|known| known.eq_ignore_ascii_case(label));
+        let mut known = KNOWN.iter().chain([&REF]);
+        let unknown = !known.any(|known| known.eq_ignore_ascii_case(label));
         (start.eq_ignore_ascii_case(PREFIX) && unknown).then(|| label.to_owned())
     };
     let unknown = head.fields().find_map(|field| label(field.name()));

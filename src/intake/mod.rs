@@ -6,7 +6,7 @@
 //!
 //! 1. `DKIM-Signature`, one a key;
 //! 2. `Received`, ours, not signed;
-//! 3. `Message-ID` and `Date` where they were missing;
+//! 3. `Message-ID` and `Date` where they were missing, and what leads answers back to the message (see `stamp`);
 //! 4. the fields as they came, octet for octet, without `Bcc`, `Return-Path` and `X-Mailwright-*`;
 //! 5. the body as it came (but see `eight_bit`).
 //!
@@ -17,6 +17,7 @@ mod compose;
 mod config;
 mod eight_bit;
 mod labels;
+mod stamp;
 mod to_the_end;
 
 pub use config::{Config, EightBit};
@@ -25,6 +26,7 @@ pub use labels::Said;
 use crate::auth::ClientInfo;
 use crate::auth::credentials::{Tenant, Tenants};
 use crate::auth::dkim::{Order, Signers};
+use crate::bounce::stamps::Stamps;
 use crate::clock::Clock;
 use crate::events::{About, Event, Events};
 use crate::mail::headers::HeaderSection;
@@ -51,6 +53,7 @@ pub struct Parts {
     pub hostname: Arc<str>,
     pub signers: Live<Signers>,
     pub tenants: Live<Tenants>,
+    pub stamps: Live<Stamps>,
     pub spool: Spool,
     pub events: Events,
     pub clock: Clock,
@@ -210,10 +213,14 @@ impl Reception {
         let body = body.seal(&mut head).await?;
 
         let meta = parts.meta(self.envelope, said);
+        // What comes back about mail of our own making interests nobody.
+        let stamps = (!is_ours).then(|| parts.stamps.load());
+        let token = stamps.and_then(|stamps| stamp::stamp(&mut head, &stamps, &meta));
         let arrival = compose::Arrival {
             hostname: &parts.hostname,
             client: &self.client,
             meta: &meta,
+            token: token.as_deref(),
         };
         compose::complete(&mut head, &arrival);
         let meta = Meta {

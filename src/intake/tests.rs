@@ -3,6 +3,7 @@
 use super::*;
 use crate::auth::credentials;
 use crate::auth::dkim::{self, Algorithm, Key, generate};
+use crate::bounce::token::Keys;
 use crate::mail::{BodyType, Recipient};
 use crate::policy::Settings;
 use crate::policy::reputation::Reputation;
@@ -69,6 +70,7 @@ impl World {
             hostname: "mta.test".into(),
             signers: Arc::new(ArcSwap::from_pointee(signers(dir.path()))),
             tenants: Arc::new(ArcSwap::from_pointee(tenants())),
+            stamps: Arc::new(ArcSwap::from_pointee(Stamps::none(keys()))),
             spool: spool.clone(),
             events,
             clock,
@@ -116,6 +118,10 @@ impl World {
     fn is_untouched(&self) -> bool {
         self.seen.events.lock().is_empty() && self.seen.stored.lock().is_empty()
     }
+}
+
+fn keys() -> Keys {
+    Keys::new(&[[7; 32]], std::time::Duration::from_secs(3600)).unwrap()
 }
 
 /// A key for `signed.test`.

@@ -51,7 +51,7 @@ use suppression::Suppression;
 use suspension::{At, Suspension, Suspensions};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
-use warmup::{Freed, Warmup};
+use warmup::{Freed, Outcome, Warmup};
 use watch::Watch;
 
 /// All of it. Cheap to clone.
@@ -223,6 +223,13 @@ impl Policy {
         let lifted = self.0.suspensions.lift(source, at, why)?;
         self.0.changed.notify_one();
         Some(lifted)
+    }
+
+    /// A recipient at `provider` complained of mail from `source`; the warm-up's health gate counts it.
+    pub fn complained(&self, source: &str, provider: &str, now: Timestamp) {
+        if let Some(pair) = self.warmup().pair(source, provider) {
+            pair.observe(Outcome::Complained, 1, now);
+        }
     }
 
     /// A person lets go what is held for its reputation. `None`: it is not held.

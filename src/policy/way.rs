@@ -107,6 +107,8 @@ pub struct Lease {
     /// Messages in flight.
     seats: SmallVec<[Seat; 2]>,
     begun: bool,
+    /// The octets of the first transaction are charged.
+    weighed: bool,
 }
 
 impl Lease {
@@ -115,13 +117,25 @@ impl Lease {
         self.left
     }
 
+    /// How many octets the first transaction has: charged at once, because others ask for leave before it begins.
+    pub fn weigh(&mut self, octets: u64, now: Timestamp) {
+        if !std::mem::replace(&mut self.weighed, true) {
+            self.charge(octets, now);
+        }
+    }
+
     /// A transaction of `octets` to so many recipients begins: what was taken for it is spent.
     pub fn begin(&mut self, recipients: usize, octets: u64, now: Timestamp) {
         self.left = self.left.saturating_sub(clamped(recipients));
-        self.begun = true;
-        self.taken
-            .iter()
-            .for_each(|limit| limit.charge(octets, now));
+        let is_first = !std::mem::replace(&mut self.begun, true);
+        if !(is_first && self.weighed) {
+            self.charge(octets, now);
+        }
+    }
+
+    fn charge(&self, octets: u64, now: Timestamp) {
+        let limits = self.taken.iter();
+        limits.for_each(|limit| limit.charge(octets, now));
     }
 
     /// A further transaction of the same message: takes of every limit what the first one took, or nothing.
@@ -302,6 +316,7 @@ impl Lease {
             taken: SmallVec::new(),
             seats: SmallVec::new(),
             begun: false,
+            weighed: false,
         }
     }
 }

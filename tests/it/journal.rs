@@ -47,11 +47,10 @@ impl Event {
         self.text("why").contains("possible duplicate")
     }
 
+    /// The outcome of its recipient. What comes back after a delivery is no second one.
     pub fn is_terminal(&self) -> bool {
-        matches!(
-            self.kind(),
-            "delivered" | "bounced" | "expired" | "dropped" | "suppressed"
-        )
+        let ends = ["delivered", "bounced", "expired", "dropped", "suppressed"];
+        ends.contains(&self.kind()) && !self.text("why").contains("came back after")
     }
 
     pub fn is(&self, kind: &str, recipient: &str) -> bool {

@@ -40,7 +40,7 @@ const LAYERS: &[(usize, &[&str])] = &[
     // The door.
     (5, &["intake"]),
     // Movement.
-    (6, &["delivery"]),
+    (6, &["delivery", "inbound"]),
     // Faces.
     (7, &["smtp", "http", "peers"]),
     // Assembly.

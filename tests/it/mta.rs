@@ -22,6 +22,8 @@ pub struct Mta {
     pub journal: Journal,
     pub dir: PathBuf,
     http: SocketAddr,
+    inbound: Option<SocketAddr>,
+    page: Option<SocketAddr>,
     world: World,
     keys: String,
     sent: AtomicUsize,
@@ -39,10 +41,20 @@ impl Mta {
     /// Builds and starts a daemon in `dir`; `keys` are laid over those that bind it to `world`.
     pub async fn start(world: World, dir: PathBuf, keys: &str) -> Mta {
         std::fs::create_dir_all(&dir).expect("a directory");
-        let bound = Bound {
+        let mut bound = Bound {
             smtp: vec![listen()],
             http: listen(),
+            unsubscribe: None,
         };
+        // Stories of what comes back say so by their keys.
+        let (mut inbound, mut page) = (None, None);
+        if keys.contains("[inbound]") {
+            let (socket, of_page) = (listen(), listen());
+            inbound = socket.local_addr().ok();
+            page = of_page.local_addr().ok();
+            bound.smtp.push(socket);
+            bound.unsubscribe = Some(of_page);
+        }
         let local = |socket: &TcpListener| socket.local_addr().expect("a bound socket");
         let (smtp, http) = (local(&bound.smtp[0]), local(&bound.http));
         let stop = CancellationToken::new();
@@ -50,6 +62,8 @@ impl Mta {
             smtp,
             journal: Journal(dir.join("data/events")),
             http,
+            inbound,
+            page,
             world,
             dir,
             keys: keys.to_owned(),
@@ -92,7 +106,29 @@ impl Mta {
             self.smtp,
             ca.display()
         );
-        overlay(&base, keys)
+        overlay(&(base + &self.returning()), keys)
+    }
+
+    /// The part of the settings that takes what comes back.
+    fn returning(&self) -> String {
+        let (Some(inbound), Some(page)) = (self.inbound, self.page) else {
+            return String::new();
+        };
+        format!(
+            "[[listener]]\naddress = \"{inbound}\"\nrole = \"inbound\"\ntls = \"off\"\n\
+             [return_path]\ndomain = \"bounce.test\"\n[feedback]\naddress = \"fbl@bounce.test\"\n\
+             [unsubscribe]\naddress = \"{page}\"\nurl = \"https://u.shop.test\"\nmailto_domain = \"bounce.test\"\n"
+        )
+    }
+
+    /// Where what comes back goes to.
+    pub fn inbound(&self) -> SocketAddr {
+        self.inbound.expect("keys with [inbound]")
+    }
+
+    /// The public page.
+    pub fn page(&self) -> SocketAddr {
+        self.page.expect("keys with [inbound]")
     }
 
     /// Hands in a message of its own to these recipients; it must be accepted. Gives its id.

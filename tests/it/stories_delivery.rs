@@ -49,7 +49,7 @@ async fn a_first_message_arrives_signed_with_its_headers_and_body_whole() {
 }
 
 /// Has dkimpy verify what arrived, with `published` for the key's TXT record.
-fn verify(file: &std::path::Path, content: &[u8], published: &str) {
+pub fn verify(file: &std::path::Path, content: &[u8], published: &str) {
     std::fs::write(file, content).expect("a file");
     let program = "import sys, dkim\n\
         txt = sys.argv[2].encode()\n\

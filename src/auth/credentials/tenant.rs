@@ -1,6 +1,7 @@
 //! `[[tenant]]`: a platform, a brand, a stream; its domains, its users.
 
 use crate::bounce::Notices;
+use crate::bounce::return_path::validate_domain;
 use crate::mail::Address;
 use crate::policy::limits::config as limits;
 use crate::policy::reputation::config as reputation;
@@ -30,6 +31,10 @@ pub struct Config {
     pub credentials: Option<String>,
     /// Notices by mail to its senders, in place of `[bounce] notices`.
     pub notices: Option<Notices>,
+    /// The domain of its return paths, in place of `[return_path] domain`; empty: its own return paths are kept.
+    pub return_path_domain: Option<String>,
+    /// Whether its marketing mail gets List-Unsubscribe; absent: where `[unsubscribe]` is set.
+    pub list_unsubscribe: Option<bool>,
     /// Its share where tenants take turns at a site, relative to the others.
     pub weight: u32,
     /// What it may send, wherever it goes, in place of `[limits.tenant]`.
@@ -53,6 +58,8 @@ impl Default for Config {
             domains: Vec::new(),
             credentials: None,
             notices: None,
+            return_path_domain: None,
+            list_unsubscribe: None,
             weight: 1,
             limits: limits::Config::default(),
             campaign_limits: limits::Config::default(),
@@ -80,6 +87,9 @@ impl Config {
                 );
             }
         }
+        let own_domain = self.return_path_domain.as_deref().unwrap_or_default();
+        let key = format!("{at}.return_path_domain");
+        validate_domain(own_domain, &key, problems);
         if self.weight == 0 {
             let remedy = "write 1, or more for a larger share";
             problems.add(

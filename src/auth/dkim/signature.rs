@@ -33,6 +33,8 @@ const COVERED: &[(&str, Cover)] = &[
     // RFC 8058 §3.1: there is exactly one of each, and both are signed.
     ("list-unsubscribe", Cover::SealedIfPresent),
     ("list-unsubscribe-post", Cover::SealedIfPresent),
+    // Ours: the client's are stripped, so there is at most one.
+    ("x-mailwright-ref", Cover::SealedIfPresent),
     ("feedback-id", Cover::Present),
     ("cfbl-address", Cover::Present),
     ("cfbl-feedback-id", Cover::Present),

@@ -13,7 +13,7 @@ pub struct Config {
     /// Address and port to listen on.
     #[schemars(with = "String")]
     pub address: SocketAddr,
-    /// "submission" takes mail to send. ("inbound", for bounces and reports, comes later.)
+    /// "submission" takes mail to send; "inbound" takes what comes back, from anybody and for our own addresses alone.
     pub role: Role,
     /// "starttls" offers encryption, "implicit" begins with it (port 465), "off" has none.
     pub tls: TlsMode,
@@ -21,7 +21,7 @@ pub struct Config {
     pub certificate: Option<PathBuf>,
     /// The certificate's private key, PEM.
     pub key: Option<PathBuf>,
-    /// Networks that may send without AUTH; anyone else must authenticate as a tenant.
+    /// Networks that may send without AUTH; anyone else must authenticate as a tenant. Of no use with role = "inbound".
     pub relay_from: Vec<Network>,
     /// Load balancers: their connections must begin with a PROXY header (version 1 or 2), which is believed.
     pub proxy_from: Vec<Network>,
@@ -70,13 +70,6 @@ impl Default for Config {
 
 impl Config {
     pub fn validate(&self, at: &str, problems: &mut Problems) {
-        if self.role == Role::Inbound {
-            problems.add(
-                format!("{at}.role"),
-                "listeners for bounces and reports are not part of this version",
-                "write role = \"submission\"",
-            );
-        }
         if self.certificate.is_some() != self.key.is_some() {
             problems.add(
                 format!("{at}.certificate"),
@@ -132,12 +125,11 @@ mod tests {
     }
 
     #[test]
-    fn an_open_relay_and_a_later_role_are_refused() {
-        let bad: Config = toml::from_str(
-            "role = \"inbound\"\ntls = \"off\"\ncertificate = \"x\"\nrelay_from = [\"0.0.0.0/0\"]",
-        )
-        .unwrap();
-        let keys = ["role", "certificate", "tls", "relay_from"].map(|k| format!("listener[0].{k}"));
+    fn an_open_relay_and_a_certificate_of_nothing_are_refused() {
+        let bad: Config =
+            toml::from_str("tls = \"off\"\ncertificate = \"x\"\nrelay_from = [\"0.0.0.0/0\"]")
+                .unwrap();
+        let keys = ["certificate", "tls", "relay_from"].map(|k| format!("listener[0].{k}"));
         assert_eq!(faults(&bad), keys);
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::auth::ClientInfo;
 use crate::auth::credentials::Tenant;
+use crate::inbound::{self, Inbound};
 use crate::intake::{self, Intake};
 use crate::mail::{Address, Envelope, MessageId, Reply};
 use std::future::Future;
@@ -60,5 +61,32 @@ impl Reception for intake::Reception {
 
     async fn finish(self) -> Result<MessageId, Reply> {
         intake::Reception::finish(self).await
+    }
+}
+
+impl Door for Inbound {
+    type Reception = inbound::Reception;
+
+    fn accepting(&self) -> Result<(), Reply> {
+        Inbound::accepting(self)
+    }
+
+    async fn recipient(&self, recipient: &Address, _: Option<&Tenant>) -> Result<(), Reply> {
+        Inbound::recipient(self, recipient)
+    }
+
+    fn begin(&self, client: ClientInfo, envelope: Envelope) -> Result<Self::Reception, Reply> {
+        Inbound::begin(self, &client, envelope)
+    }
+}
+
+impl Reception for inbound::Reception {
+    async fn push(&mut self, octets: &[u8]) -> Result<(), Reply> {
+        inbound::Reception::push(self, octets);
+        Ok(())
+    }
+
+    async fn finish(self) -> Result<MessageId, Reply> {
+        inbound::Reception::finish(self).await
     }
 }

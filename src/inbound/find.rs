@@ -1,0 +1,212 @@
+//! Which recipients of our message a report is about.
+
+use crate::books::{Entry, Sent};
+use crate::bounce::report::{Action, Notice, Returned};
+use crate::bounce::token::Token;
+use crate::mail::Address;
+
+/// The recipients that a notice says failed, each with what it says of them.
+///
+/// A return path is one recipient's. A notice that names others was written behind a forwarder; it is believed where all
+/// of them failed, and the mildest of what it says is taken.
+pub fn failed<'a>(
+    entry: &'a Entry,
+    token: &Token,
+    notice: &'a Notice,
+) -> Vec<(&'a Sent, &'a Returned)> {
+    if let Some(sent) = one(entry, token) {
+        return of_one(sent, &notice.recipients).into_iter().collect();
+    }
+    if token.recipient.is_some() {
+        return Vec::new();
+    }
+    let said = notice.recipients.iter().filter(|said| has_failed(said));
+    let known = said.filter_map(|said| Some((by_address(entry, &said.address)?, said)));
+    known.collect()
+}
+
+/// Whom a report with this token is about; `original` is the recipient it names.
+pub fn recipient<'a>(entry: &'a Entry, token: &Token, original: Option<&str>) -> Option<&'a Sent> {
+    if token.recipient.is_some() {
+        return one(entry, token);
+    }
+    let named = original.and_then(|address| by_address(entry, address));
+    named.or_else(|| one(entry, token))
+}
+
+/// The recipient that the token names, or the only one.
+pub fn one<'a>(entry: &'a Entry, token: &Token) -> Option<&'a Sent> {
+    match (token.recipient, entry.recipients.as_slice()) {
+        (Some(position), all) => all.iter().find(|sent| sent.position == position),
+        (None, [only]) => Some(only),
+        (None, _) => None,
+    }
+}
+
+fn of_one<'a>(sent: &'a Sent, said: &'a [Returned]) -> Option<(&'a Sent, &'a Returned)> {
+    let mut own = said
+        .iter()
+        .filter(|said| is_mailbox(&sent.address, &said.address))
+        .peekable();
+    if own.peek().is_some() {
+        return own.find(|said| has_failed(said)).map(|said| (sent, said));
+    }
+    if !said.iter().all(has_failed) {
+        return None;
+    }
+    let mild = said.iter().find(|said| !said.finding.condemns());
+    mild.or(said.first()).map(|said| (sent, said))
+}
+
+fn by_address<'a>(entry: &'a Entry, text: &str) -> Option<&'a Sent> {
+    let mut all = entry.recipients.iter();
+    all.find(|sent| is_mailbox(&sent.address, text))
+}
+
+fn has_failed(said: &Returned) -> bool {
+    said.action == Action::Failed
+}
+
+/// Whether a text names the mailbox, whose local part may have been written in another case on its way.
+fn is_mailbox(address: &Address, text: &str) -> bool {
+    let text = text.trim().trim_start_matches('<').trim_end_matches('>');
+    text.parse().is_ok_and(|other: Address| {
+        other.ascii_domain() == address.ascii_domain()
+            && other.local().eq_ignore_ascii_case(address.local())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mail::{BounceClass, MessageId};
+    use crate::units::Timestamp;
+
+    fn entry(addresses: &[&str]) -> Entry {
+        let sent = |(position, address): (u16, &&str)| Sent {
+            position,
+            address: address.parse().unwrap(),
+            site: None,
+            source: None,
+            provider: None,
+            attempt: 1,
+            at: Timestamp::default(),
+            returned: false,
+            complained: false,
+            unsubscribed: false,
+        };
+        Entry {
+            labels: Default::default(),
+            sender: None,
+            size: 1,
+            recipients: (1..).zip(addresses).map(sent).collect(),
+        }
+    }
+
+    fn token(recipient: Option<u16>) -> Token {
+        Token {
+            id: MessageId(1),
+            recipient,
+            tenant: 0,
+        }
+    }
+
+    fn said(address: &str, action: Action, class: BounceClass) -> Returned {
+        Returned {
+            address: address.into(),
+            action,
+            status: None,
+            diagnostic: None,
+            remote_mta: None,
+            finding: class.into(),
+        }
+    }
+
+    fn found(entry: &Entry, token: &Token, said: Vec<Returned>) -> Vec<(String, BounceClass)> {
+        let notice = Notice {
+            recipients: said,
+            ..Notice::default()
+        };
+        let found = failed(entry, token, &notice).into_iter();
+        found
+            .map(|(sent, said)| (sent.address.as_str().to_owned(), said.finding.class))
+            .collect()
+    }
+
+    use Action::{Delayed, Delivered, Failed};
+    use BounceClass::{Hard, Soft};
+
+    #[test]
+    fn the_tokens_recipient_fails_where_the_notice_says_so() {
+        let entry = entry(&["Ann@a.test", "bob@a.test"]);
+        let of = |said| found(&entry, &token(Some(1)), said);
+        let ann = || vec![("Ann@a.test".to_owned(), Hard)];
+        assert_eq!(of(vec![said("ann@A.test", Failed, Hard)]), ann());
+        assert_eq!(of(vec![said("ann@a.test", Delayed, Hard)]), []);
+        let both = vec![
+            said("bob@a.test", Failed, Soft),
+            said("ann@a.test", Failed, Hard),
+        ];
+        assert_eq!(of(both), ann());
+        let other_failed = vec![
+            said("bob@a.test", Failed, Soft),
+            said("ann@a.test", Delivered, Hard),
+        ];
+        assert_eq!(of(other_failed), []);
+        assert_eq!(of(Vec::new()), []);
+    }
+
+    #[test]
+    fn behind_a_forwarder_all_must_have_failed_and_the_mildest_counts() {
+        let entry = entry(&["ann@a.test"]);
+        let of = |said| found(&entry, &token(Some(1)), said);
+        assert_eq!(of(vec![said("x@far.test", Failed, Hard)]).len(), 1);
+        let mixed = vec![
+            said("x@far.test", Failed, Hard),
+            said("y@far.test", Failed, Soft),
+        ];
+        assert_eq!(of(mixed), [("ann@a.test".to_owned(), Soft)]);
+        let one_lives = vec![
+            said("x@far.test", Failed, Hard),
+            said("y@far.test", Delivered, Soft),
+        ];
+        assert_eq!(of(one_lives), []);
+    }
+
+    #[test]
+    fn a_token_of_the_whole_message_needs_the_address_of_a_recipient() {
+        let both = entry(&["ann@a.test", "bob@a.test"]);
+        let of = |said| found(&both, &token(None), said);
+        assert_eq!(of(vec![said("x@far.test", Failed, Hard)]), []);
+        let named = vec![
+            said("bob@a.test", Failed, Hard),
+            said("x@far.test", Failed, Hard),
+        ];
+        assert_eq!(of(named), [("bob@a.test".to_owned(), Hard)]);
+        let none = found(
+            &both,
+            &token(Some(7)),
+            vec![said("bob@a.test", Failed, Hard)],
+        );
+        assert_eq!(none, []);
+        let alone = entry(&["ann@a.test"]);
+        let of_alone = found(&alone, &token(None), vec![said("x@far.test", Failed, Hard)]);
+        assert_eq!(of_alone.len(), 1);
+    }
+
+    #[test]
+    fn a_report_is_about_whom_the_token_names_and_else_whom_it_names_itself() {
+        let both = entry(&["ann@a.test", "bob@a.test"]);
+        let who = |position, original| {
+            let sent = recipient(&both, &token(position), original);
+            sent.map(|sent| sent.address.as_str())
+        };
+        assert_eq!(who(Some(2), Some("ann@a.test")), Some("bob@a.test"));
+        assert_eq!(who(None, Some("<ann@a.test>")), Some("ann@a.test"));
+        assert_eq!(who(None, Some("redacted@a.test")), None);
+        assert_eq!(who(None, None), None);
+        let alone = entry(&["ann@a.test"]);
+        let sent = recipient(&alone, &token(None), Some("redacted"));
+        assert_eq!(sent.unwrap().position, 1);
+    }
+}
