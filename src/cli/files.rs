@@ -79,3 +79,66 @@ pub fn shipped_rules() -> Result<Classifier, Failure> {
         Failure::new(Exit::Software, problems.join("\n"))
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::cli::Exit;
+    use crate::cli::tests::mailwright;
+    use serde_json::Value;
+
+    const NOTICE: &str = "From: MAILER-DAEMON@mx.example.org\nSubject: failure notice\n\n<ann@example.net>:\n\
+                          550 5.1.1 User unknown\n";
+    const COMPLAINT: &str = "From: loop@example.org\nContent-Type: multipart/report; boundary=x\n\n--x\n\
+                             Content-Type: message/feedback-report\n\nFeedback-Type: not-spam\n--x--\n";
+
+    #[test]
+    fn every_file_has_a_line_and_one_that_is_missing_keeps_no_other_from_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = |name: &str, text: &str| {
+            let path = dir.path().join(name);
+            std::fs::write(&path, text).unwrap();
+            path.to_str().unwrap().to_owned()
+        };
+        let (notice, complaint) = (path("n.eml", NOTICE), path("c.eml", COMPLAINT));
+        let (noise, missing) = (path("x.eml", "\0\0"), format!("{notice}.missing"));
+        let parse = |what| {
+            let (exit, out) = mailwright(&[what, "parse", &notice, &missing, &complaint, &noise]);
+            let lines = out
+                .lines()
+                .map(|line| serde_json::from_str::<Value>(line).unwrap());
+            (exit, lines.collect::<Vec<_>>())
+        };
+
+        let (exit, lines) = parse("bounce");
+        assert_eq!((exit, lines.len()), (Exit::Data, 3));
+        assert_eq!(lines[0]["file"], notice);
+        let kinds: Vec<_> = lines
+            .iter()
+            .map(|line| line["kind"].as_str().unwrap())
+            .collect();
+        assert_eq!(kinds, ["dsn", "feedback", "unknown"]);
+        let ann = &lines[0]["recipients"][0];
+        assert_eq!(
+            (&ann["address"], &ann["action"]),
+            (&"ann@example.net".into(), &"failed".into())
+        );
+        assert_eq!(
+            (&ann["class"], &ann["subject"]),
+            (&"hard".into(), &"recipient".into())
+        );
+        assert_eq!(
+            (&ann["severity"], &ann["remote_mta"]),
+            (&"hard".into(), &Value::Null)
+        );
+        assert_eq!(lines[0]["original"]["token"], Value::Null);
+
+        let (_, lines) = parse("feedback");
+        let kinds: Vec<_> = lines
+            .iter()
+            .map(|line| line["kind"].as_str().unwrap())
+            .collect();
+        assert_eq!(kinds, ["message", "feedback", "unknown"]);
+        assert_eq!(lines[1]["feedback_type"], "not-spam");
+        assert_eq!(lines[0]["feedback_type"], Value::Null);
+    }
+}

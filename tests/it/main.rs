@@ -1,6 +1,7 @@
 //! Stories: a world, what is done in it, and what the wire and the disk then hold.
 
 mod clients;
+mod corpora_bounces;
 mod corpora_replies;
 mod crash;
 mod daemon;

@@ -99,8 +99,8 @@ fn forwarded(message: &Message, returned: &Returned) -> Option<Feedback> {
         .any(|known| sender.to_ascii_lowercase().contains(known));
     let complains = COMPLAINTS.iter().any(|words| subject.contains(words));
     let is_complaint = returned.fields.has("x-hmxmroriginalrecipient")
-        || is_loop && (complains || marked.is_some())
-        || complains;
+        || complains
+        || (is_loop && marked.is_some());
     is_complaint.then(|| Feedback {
         feedback_type: "abuse".into(),
         original_recipient: marked.map(str::to_owned),

@@ -151,7 +151,18 @@ impl Walk {
             true => (Fields::default(), octets),
             false => section(octets),
         };
-        self.entity(&fields, body, depth);
+        // Some programs put the message there without saying that it is one.
+        let is_message = fields.has("received") && fields.has("message-id");
+        match is_message && self.left > 0 {
+            true => self.message(octets),
+            false => self.entity(&fields, body, depth),
+        }
+    }
+
+    fn message(&mut self, octets: &[u8]) {
+        self.left -= 1;
+        let octets = octets.get(..LARGEST_PART).unwrap_or(octets);
+        self.parts.push(Part::Original(octets.to_vec()));
     }
 
     /// Some programs write the notice before the first part.

@@ -24,6 +24,8 @@ pub struct Named {
     pub behind: String,
     /// Postmasters and help desks: seldom whom we wrote to.
     pub is_role: bool,
+    /// Its line speaks of a failure, or has a reply code.
+    pub fails: bool,
 }
 
 /// Addresses of a text that are looked at.
@@ -66,6 +68,7 @@ fn in_line(line: &str, line_before: &str, number: usize) -> Vec<Named> {
             line: number,
             behind: line.get(found.end..).unwrap_or_default().to_owned(),
             is_role: is_role(found.address),
+            fails: is_failure(line) || has_code(line),
         });
     }
     named
@@ -102,6 +105,13 @@ fn place(before: &str, line_before: &str) -> Option<Place> {
         true => Some(Place::Marked),
         false => Some(Place::Bare),
     }
+}
+
+fn has_code(line: &str) -> bool {
+    let mut words = line.split(|c: char| !c.is_ascii_alphanumeric());
+    words.any(|word| {
+        word.len() == 3 && word.starts_with(['4', '5']) && word.bytes().all(|b| b.is_ascii_digit())
+    })
 }
 
 fn is_foreign(words: &str) -> bool {

@@ -31,14 +31,11 @@ impl<'t> Sections<'t> {
         let lines: Vec<&str> = text.lines().take(MOST_LINES).collect();
         let begin = (0..lines.len()).find(|at| begins_original(&lines, *at));
         let (notice, behind) = lines.split_at(begin.unwrap_or(lines.len()));
-        let first = behind
+        let mut header = behind
             .iter()
-            .position(|line| is_message_field(line.trim_start()));
-        let header = first
-            .and_then(|first| behind.get(first..))
-            .unwrap_or_default();
-        let indent = header.first().map_or(0, |line| indent(line));
-        let header = header.iter();
+            .skip_while(|line| !is_message_field(line.trim_start()))
+            .peekable();
+        let indent = header.peek().map_or(0, |line| indent(line));
         let header = header.map(|line| line.get(indent..).unwrap_or_else(|| line.trim_start()));
         let original = Fields::read(header);
         Self {
