@@ -19,13 +19,15 @@ const RECEIPTS: &str = "X-Mailwright-Tenant: acme\r\nX-Mailwright-Campaign: bad\
 /// `a.example`, where nobody is called `gone`.
 async fn site(net: &Internet) -> Mx {
     net.mx("a.example")
-        .on("RCPT", "gone@* 550 5.1.1 no such user")
+        .on("RCPT", "gone*@* 550 5.1.1 no such user")
         .start()
         .await
 }
 
 async fn hand_in(mta: &Mta, fields: &str, name: &str, count: usize) {
-    let to: Vec<String> = (0..count).map(|_| format!("{name}@a.example")).collect();
+    let to: Vec<String> = (0..count)
+        .map(|n| format!("{name}-{n}@a.example"))
+        .collect();
     mta.inject_all(fields, &to).await;
 }
 
@@ -36,7 +38,7 @@ fn held(entry: &Value) -> bool {
 /// A campaign of which one in five bounces, ten messages a minute, until it is held; the minutes that took.
 async fn until_held(net: &Internet, mta: &Mta) -> u32 {
     for minute in 1..=30 {
-        hand_in(mta, BAD, "gone", 2).await;
+        hand_in(mta, BAD, &format!("gone{minute}"), 2).await;
         hand_in(mta, BAD, "ann", 8).await;
         hand_in(mta, GOOD, "ann", 10).await;
         let waiting = mta.at_rest().await;
