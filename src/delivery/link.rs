@@ -300,7 +300,7 @@ impl Delivery {
             true => Loops::Allowed,
             false => Loops::Refused { own },
         };
-        let site = allowed(&site, &lane.terms, &job.domain)?;
+        let site = allowed(&site, &lane.terms, &job.domain).map_err(Fate::Failed)?;
         let found = resolver.hops(&site, &loops, MOST_LOOKED_UP).await;
         let hops = found.map_err(failed)?.into_iter();
         Ok(hops.map(|hop| (hop, lane.terms.port)).collect())
@@ -339,7 +339,7 @@ impl Delivery {
 }
 
 /// The hosts of a site that the domain's own policy allows (RFC 8461 §4.1).
-fn allowed(site: &Arc<Site>, terms: &Terms, domain: &str) -> Result<Arc<Site>, Fate> {
+fn allowed(site: &Arc<Site>, terms: &Terms, domain: &str) -> Result<Arc<Site>, Failure> {
     let Some(hosts) = &terms.hosts else {
         return Ok(Arc::clone(site));
     };
@@ -351,7 +351,7 @@ fn allowed(site: &Arc<Site>, terms: &Terms, domain: &str) -> Result<Arc<Site>, F
             site.name
         );
         let reply = Reply::local(454, EnhancedCode(4, 7, 5), text, "connect");
-        return Err(Fate::Failed(Failure::Tls(reply)));
+        return Err(Failure::Tls(reply));
     }
     Ok(Arc::new(allowed))
 }

@@ -208,7 +208,7 @@ async fn while_redis_is_down_marketing_waits_and_receipts_go_where_that_is_chose
 async fn a_tenant_that_would_rather_not_be_refused_has_its_mail_dropped() {
     let net = Internet::new().await;
     let mx = site(&net).await;
-    let acme = "[[tenant]]\nname = \"acme\"\nsuppression = { at_submission = \"drop\" }\n";
+    let acme = "[[tenant]]\nname = \"acme\"\ndomains = [\"shop.test\"]\nsuppression = { at_submission = \"drop\" }\n";
     let mta = net.mta(acme).await;
     add(&mta, "ann@a.example", "global").await;
     mta.inject_as(ACME, "ann@a.example").await;
