@@ -3,6 +3,8 @@
 mod client;
 pub mod credentials;
 pub mod dkim;
+mod secret;
 pub mod token_keys;
 
 pub use client::ClientInfo;
+pub use secret::Source as Secret;
