@@ -16,9 +16,9 @@ mod questions;
 
 use mailwright::clock::Clock;
 use mailwright::events::Events;
-use mailwright::policy::suppression::{Config, Suppression};
+use mailwright::policy::suppression::{Config, Rules, Suppression};
+use mailwright::store::Store;
 use place::Place;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// As in the daemon.
@@ -56,8 +56,8 @@ async fn measure(kind: place::Kind, entries: u64, records: bool) {
     let beside = if records { "with" } else { "without" };
     println!("{entries} entries, {beside} full records");
     let place = Place::new(kind).await;
-    let (store, config) = (place.open().await, config(entries, records));
-    let list = open(&store, &config).await;
+    let store = place.open().await;
+    let list = open(&store, rules(entries, records)).await;
     let before = place.octets().await;
     load(&list, entries).await;
     let each = |octets: u64| octets.saturating_sub(before) as f64 / entries as f64;
@@ -77,19 +77,20 @@ async fn measure(kind: place::Kind, entries: u64, records: bool) {
 }
 
 /// With buckets as many as the documentation of `size` says.
-fn config(entries: u64, records: bool) -> Arc<Config> {
+fn rules(entries: u64, records: bool) -> Rules {
     let size = (10..30).find(|size| 100 << size >= entries);
-    Arc::new(Config {
+    let config = Config {
         records,
         size: size.unwrap_or(30),
         ..Config::default()
-    })
+    };
+    Rules::new(&config, [])
 }
 
-async fn open(store: &mailwright::store::Store, config: &Arc<Config>) -> Suppression {
+async fn open(store: &Store, rules: Rules) -> Suppression {
     let clock = Clock::machine();
     let events = Events::new(clock.clone(), Vec::new());
-    let list = Suppression::open(Arc::clone(config), store.clone(), clock, events);
+    let list = Suppression::open(rules, store.clone(), clock, events);
     list.await.expect("the list opens")
 }
 
