@@ -78,7 +78,7 @@ async fn measure(kind: place::Kind, entries: u64, records: bool) {
 
 /// With buckets as many as the documentation of `size` says.
 fn rules(entries: u64, records: bool) -> Rules {
-    let size = (10..30).find(|size| 100 << size >= entries);
+    let size = (10..30).find(|size| 100_u64 << *size >= entries);
     let config = Config {
         records,
         size: size.unwrap_or(30),
