@@ -2,6 +2,7 @@
 
 use super::access::{Access, guard};
 use super::body::Body;
+use super::lint;
 use super::problem::Problem;
 use super::replies;
 use super::server::PATIENCE;
@@ -53,7 +54,10 @@ pub fn router<C: Control>(control: Arc<C>, access: Access) -> Router {
                 "this path has another method".into(),
             )
         })
-        .layer(middleware::from_fn(whole))
+        .layer(middleware::from_fn(|request, next| {
+            whole_up_to(LARGEST_BODY, request, next)
+        }))
+        .merge(lint::router::<C>())
         .layer(middleware::from_fn(move |request, next| {
             guard(access.clone(), request, next)
         }));
@@ -65,14 +69,18 @@ pub fn router<C: Control>(control: Arc<C>, access: Access) -> Router {
 }
 
 /// Reads the body before anything is done: a client that is slow with it holds up nobody but itself, and not for long.
-async fn whole(request: Request<axum::body::Body>, next: Next) -> Result<Response, Problem> {
+pub(super) async fn whole_up_to(
+    largest: usize,
+    request: Request<axum::body::Body>,
+    next: Next,
+) -> Result<Response, Problem> {
     let (head, body) = request.into_parts();
-    let read = tokio::time::timeout(PATIENCE, axum::body::to_bytes(body, LARGEST_BODY)).await;
+    let read = tokio::time::timeout(PATIENCE, axum::body::to_bytes(body, largest)).await;
     match read {
         Ok(Ok(body)) => Ok(next.run(Request::from_parts(head, body.into())).await),
         Ok(Err(_)) => Err(Problem(
             StatusCode::PAYLOAD_TOO_LARGE,
-            format!("the body is cut short, or over {LARGEST_BODY} octets"),
+            format!("the body is cut short, or over {largest} octets"),
         )),
         Err(_) => Err(Problem(
             StatusCode::REQUEST_TIMEOUT,

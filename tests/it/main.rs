@@ -19,6 +19,7 @@ mod stories_hours;
 mod stories_inbound;
 mod stories_lanes;
 mod stories_limits;
+mod stories_lint;
 mod stories_operator;
 mod stories_process;
 mod stories_providers;

@@ -2,6 +2,7 @@
 
 use crate::bounce::Notices;
 use crate::bounce::return_path::validate_domain;
+use crate::lint;
 use crate::mail::Address;
 use crate::policy::limits::config as limits;
 use crate::policy::reputation::config as reputation;
@@ -48,6 +49,9 @@ pub struct Config {
     /// From which rates on its mail is watched and held, in place of `[reputation]`.
     #[serde(skip_serializing_if = "reputation::TenantConfig::is_default")]
     pub reputation: reputation::TenantConfig,
+    /// How bad rules of the lint are for its mail, and what is done at submission, in place of `[lint]`.
+    #[serde(skip_serializing_if = "lint::TenantConfig::is_default")]
+    pub lint: lint::TenantConfig,
 }
 
 impl Default for Config {
@@ -65,6 +69,7 @@ impl Default for Config {
             campaign_limits: limits::Config::default(),
             send_window: SendWindows::default(),
             reputation: reputation::TenantConfig::default(),
+            lint: lint::TenantConfig::default(),
         }
     }
 }
@@ -103,6 +108,7 @@ impl Config {
         self.campaign_limits.validate(&campaigns, problems);
         let reputation = format!("{at}.reputation");
         self.reputation.validate(&reputation, problems);
+        lint::validate_tenant(&self.lint, &format!("{at}.lint"), problems);
         if let Some(reference) = &self.credentials
             && !reference.starts_with("file:")
             && !reference.starts_with("env:")
@@ -236,6 +242,10 @@ impl Tenants {
 
     pub fn get(&self, name: &str) -> Option<&Arc<Tenant>> {
         self.by_name.get(name)
+    }
+
+    pub fn all(&self) -> impl Iterator<Item = &Arc<Tenant>> {
+        self.by_name.values()
     }
 
     pub fn has_users(&self) -> bool {

@@ -38,6 +38,7 @@ fn numbered(n: u64) -> Event {
     Event::Accepted {
         about: sample::about(n),
         peer: None,
+        why: None,
     }
 }
 
