@@ -17,9 +17,9 @@ use crate::config::{Config, restart_needed};
 use crate::delivery::{self, Delivery};
 use crate::events::{Event, Events, Metrics};
 use crate::http::{
-    Action, Changed, Control, Done, IsSuppressed, Lift, Lifted, LintQuestion, Linted, Listed, Question, QueueEntry,
-    Refusal, Release, Released, Reloaded, SourceEntry, Steer, Steered, Suppress, SuppressedPage,
-    Verdict, WhichReputation, WhichSuppressed, WhichWarmup,
+    Action, Changed, Control, Done, IsSuppressed, Lift, Lifted, LintQuestion, Linted, Listed,
+    Question, QueueEntry, Refusal, Release, Released, Reloaded, SourceEntry, Steer, Steered,
+    Suppress, SuppressedPage, Verdict, WhichReputation, WhichSuppressed, WhichWarmup,
 };
 use crate::mail::MessageId;
 use crate::policy::reputation::Row;
@@ -195,11 +195,7 @@ impl Control for Daemon {
         self.explain_question(question).await
     }
 
-    async fn lint(
-        &self,
-        question: &LintQuestion,
-        message: Bytes,
-    ) -> Result<Linted, Refusal> {
+    async fn lint(&self, question: &LintQuestion, message: Bytes) -> Result<Linted, Refusal> {
         self.lint_message(question, message).await
     }
 

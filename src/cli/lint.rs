@@ -98,18 +98,17 @@ pub fn run(args: &Args, out: &mut dyn Write) -> Outcome {
 fn read(file: &Path) -> std::io::Result<Vec<u8>> {
     let mut octets = Vec::new();
     match file == Path::new("-") {
-        true => std::io::stdin().lock().take(LARGEST).read_to_end(&mut octets)?,
+        true => std::io::stdin()
+            .lock()
+            .take(LARGEST)
+            .read_to_end(&mut octets)?,
         false => File::open(file)?.take(LARGEST).read_to_end(&mut octets)?,
     };
     Ok(octets)
 }
 
 /// What the options and the configuration say.
-fn known(
-    args: &Args,
-    message: &Message,
-    labels: &Labels,
-) -> Result<(Settings, Facts), Failure> {
+fn known(args: &Args, message: &Message, labels: &Labels) -> Result<(Settings, Facts), Failure> {
     let wrong = |error| Failure::new(Exit::Data, format!("--from: {error}"));
     let from = args.from.as_deref().map(return_path);
     let handed = Handed {
@@ -183,7 +182,10 @@ fn tell(linted: &Linted, file: &str, out: &mut dyn Write) -> std::io::Result<()>
         true => return writeln!(out, "{file}: nothing to say"),
         false => writeln!(out, "{file}: {}", counted.join(", "))?,
     }
-    linted.findings.iter().try_for_each(|finding| one(finding, out))
+    linted
+        .findings
+        .iter()
+        .try_for_each(|finding| one(finding, out))
 }
 
 fn one(finding: &Finding, out: &mut dyn Write) -> std::io::Result<()> {

@@ -84,5 +84,7 @@ fn read_path<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<Option<Address>>, D::Error> {
     let text = String::deserialize(deserializer)?;
-    return_path(&text).map(Some).map_err(serde::de::Error::custom)
+    return_path(&text)
+        .map(Some)
+        .map_err(serde::de::Error::custom)
 }

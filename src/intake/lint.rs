@@ -109,7 +109,9 @@ fn add_stamps(stamps: &Stamps, tenant: Option<&str>, facts: &mut Facts) {
         recipients: facts.recipients.len().max(1),
     };
     if stamps.unsubscribe(&message).is_some() {
-        facts.adds.extend(["List-Unsubscribe", "List-Unsubscribe-Post"]);
+        facts
+            .adds
+            .extend(["List-Unsubscribe", "List-Unsubscribe-Post"]);
     }
     if stamps.feedback().is_some() {
         facts.adds.push("CFBL-Address");
@@ -129,7 +131,9 @@ impl Excerpt {
     /// Keeps what of the next octets belongs to the first `wanted`.
     pub(super) fn add(&mut self, octets: &[u8], wanted: u64) {
         let room = wanted.saturating_sub(self.octets.len() as u64);
-        let taken = octets.len().min(usize::try_from(room).unwrap_or(usize::MAX));
+        let taken = octets
+            .len()
+            .min(usize::try_from(room).unwrap_or(usize::MAX));
         self.octets.extend(octets.iter().take(taken));
         self.whole += octets.len() as u64;
     }
@@ -139,7 +143,11 @@ impl Parts {
     /// How much of a body is to be kept: nothing where no mail is examined.
     pub(super) fn examined(&self) -> u64 {
         let settings = self.lint.load();
-        if settings.is_on() { settings.config.body_limit.0 } else { 0 }
+        if settings.is_on() {
+            settings.config.body_limit.0
+        } else {
+            0
+        }
     }
 
     /// Examines a message that is about to be signed. What is found goes into a field of it; gives that for the event.
@@ -167,7 +175,11 @@ impl Parts {
         };
         let facts = Facts {
             traced: Some(self.stamps.load().return_domain(tenant).is_some()),
-            ..facts(&message, &own, handed(tenant, labels.stream, &meta.envelope))
+            ..facts(
+                &message,
+                &own,
+                handed(tenant, labels.stream, &meta.envelope),
+            )
         };
         let found = settings.judge(examine(&message, &facts), tenant, labels.stream);
         if at == AtSubmission::Block && blocks(&found) {

@@ -475,14 +475,24 @@ fn lint(at_submission: crate::lint::AtSubmission) -> crate::lint::Settings {
 #[tokio::test]
 async fn a_message_that_a_rule_blocks_is_refused_with_the_rule_and_the_remedy() {
     let world = World::new().await;
-    world.lint.store(Arc::new(lint(crate::lint::AtSubmission::Block)));
+    world
+        .lint
+        .store(Arc::new(lint(crate::lint::AtSubmission::Block)));
     let reply = world.hand_in(MESSAGE, 7).await.unwrap_err();
-    assert_eq!((reply.code, reply.enhanced), (550, Some(EnhancedCode(5, 7, 1))));
+    assert_eq!(
+        (reply.code, reply.enhanced),
+        (550, Some(EnhancedCode(5, 7, 1)))
+    );
     assert!(
-        reply.text.starts_with("lint: L15 postal-address: nothing in the body looks like"),
+        reply
+            .text
+            .starts_with("lint: L15 postal-address: nothing in the body looks like"),
         "{reply}"
     );
-    assert!(reply.text.contains("name the sender's postal address"), "{reply}");
+    assert!(
+        reply.text.contains("name the sender's postal address"),
+        "{reply}"
+    );
     assert!(world.is_untouched());
 
     // Mail that no rule for marketing concerns.
@@ -493,7 +503,9 @@ async fn a_message_that_a_rule_blocks_is_refused_with_the_rule_and_the_remedy() 
 #[tokio::test]
 async fn what_the_lint_finds_is_in_the_message_before_it_is_signed_and_in_the_event() {
     let world = World::new().await;
-    world.lint.store(Arc::new(lint(crate::lint::AtSubmission::Block)));
+    world
+        .lint
+        .store(Arc::new(lint(crate::lint::AtSubmission::Block)));
     // A client's own is not believed.
     let message = MESSAGE.replace(
         "Subject",

@@ -100,7 +100,10 @@ impl Config {
         if self.body_limit > Size::mib(16) {
             problems.add(
                 format!("{at}.body_limit"),
-                format!("{} of each message would be kept in memory", self.body_limit),
+                format!(
+                    "{} of each message would be kept in memory",
+                    self.body_limit
+                ),
                 "write 16MiB or less",
             );
         }
@@ -111,7 +114,11 @@ impl Config {
 
 /// The lint of one tenant.
 pub fn validate_tenant(own: &TenantConfig, at: &str, problems: &mut Problems) {
-    validate_levels([&own.rules, &own.marketing, &own.transactional], at, problems);
+    validate_levels(
+        [&own.rules, &own.marketing, &own.transactional],
+        at,
+        problems,
+    );
 }
 
 fn validate_levels(lists: [&Levels; 3], at: &str, problems: &mut Problems) {
@@ -138,7 +145,9 @@ fn remedy(key: &str) -> String {
         .filter(|(distance, _)| *distance <= 3);
     match nearest {
         Some((_, name)) => format!("did you mean \"{name}\"?"),
-        None => "write an id from L01 to L27, or a name that `mailwright lint --rules` lists".to_owned(),
+        None => {
+            "write an id from L01 to L27, or a name that `mailwright lint --rules` lists".to_owned()
+        }
     }
 }
 
@@ -229,7 +238,11 @@ fn set(lists: &[&Levels], finding: &Finding) -> Option<SetLevel> {
 /// For tables: a rule in one line.
 impl std::fmt::Display for Rule {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let level = if self.blocks_bulk { "warn, block in bulk" } else { self.level.name() };
+        let level = if self.blocks_bulk {
+            "warn, block in bulk"
+        } else {
+            self.level.name()
+        };
         write!(f, "{}  {:<22} {:<20}", self.id, self.name, level)
     }
 }

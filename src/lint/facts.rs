@@ -85,7 +85,9 @@ pub struct Signature {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum KeyKind {
-    Rsa { bits: usize },
+    Rsa {
+        bits: usize,
+    },
     Ed25519,
     /// Of a signature that came with the message.
     Unknown,

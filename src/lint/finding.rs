@@ -50,9 +50,7 @@ pub struct Finding {
 
 /// Whether the message would be refused for them.
 pub fn blocks(findings: &[Finding]) -> bool {
-    findings
-        .iter()
-        .any(|finding| finding.level == Level::Block)
+    findings.iter().any(|finding| finding.level == Level::Block)
 }
 
 /// Findings of a message that are told.

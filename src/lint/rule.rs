@@ -65,5 +65,5 @@ impl Rule {
 
 /// Every rule, by family.
 pub fn rules() -> impl Iterator<Item = &'static Rule> {
-    checks::RULES.iter().copied().flatten()
+    checks::RULES.iter().flat_map(|rules| rules.iter().copied())
 }

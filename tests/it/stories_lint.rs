@@ -26,15 +26,25 @@ async fn news_that_cannot_be_left_with_one_click_is_refused_and_taken_when_it_ca
     let mx = net.mx("example.net").start().await;
     let mta = net.mta(&signing(&net)).await;
     let mut talk = Talk::open(mta.smtp).await;
-    let refused = talk.submit("news@shop.test", &["ann@example.net"], NEWS).await;
+    let refused = talk
+        .submit("news@shop.test", &["ann@example.net"], NEWS)
+        .await;
     assert!(
         refused.starts_with("550 5.7.1 lint: L14 unsubscribe-missing: there is no List-Unsubscribe; set [unsubscribe] url"),
         "{refused}"
     );
-    let event = mta.journal.nth(1, "a refusal", |event| event.kind() == "rejected").await;
+    let event = mta
+        .journal
+        .nth(1, "a refusal", |event| event.kind() == "rejected")
+        .await;
     assert!(event.0["reply"]["text"].as_str().unwrap().contains("L14"));
 
-    mta.inject_text("news@shop.test", &["ann@example.net"], &format!("{FIELDS}{NEWS}")).await;
+    mta.inject_text(
+        "news@shop.test",
+        &["ann@example.net"],
+        &format!("{FIELDS}{NEWS}"),
+    )
+    .await;
     assert_eq!(mta.outcome("ann@example.net").await.kind(), "delivered");
     let accepted = mta.journal.first("accepted", "ann@example.net").await;
     assert!(accepted.0.get("why").is_none(), "{accepted:?}");
@@ -47,7 +57,8 @@ async fn what_only_warns_is_in_the_message_and_in_the_event_and_a_reload_ends_it
     let net = Internet::new().await;
     let _mx = net.mx("example.net").start().await;
     let mta = net.mta("[lint]\nat_submission = \"warn\"\n").await;
-    mta.inject_text("news@shop.test", &["ann@example.net"], NEWS).await;
+    mta.inject_text("news@shop.test", &["ann@example.net"], NEWS)
+        .await;
     mta.outcome("ann@example.net").await;
     let accepted = mta.journal.first("accepted", "ann@example.net").await;
     let told = "L06 dkim-missing, L14 unsubscribe-missing";
@@ -56,7 +67,8 @@ async fn what_only_warns_is_in_the_message_and_in_the_event_and_a_reload_ends_it
     assert_eq!(sent[0].header("X-Mailwright-Lint").as_deref(), Some(told));
 
     assert_eq!(mta.reload("").await.0, 200);
-    mta.inject_text("news@shop.test", &["bob@example.net"], NEWS).await;
+    mta.inject_text("news@shop.test", &["bob@example.net"], NEWS)
+        .await;
     mta.outcome("bob@example.net").await;
     let accepted = mta.journal.first("accepted", "bob@example.net").await;
     assert!(accepted.0.get("why").is_none(), "{accepted:?}");
@@ -68,7 +80,8 @@ async fn a_platform_asks_before_it_sends() {
     let net = Internet::new().await;
     let mta = net.mta(&signing(&net)).await;
     let suppress = json!({ "entries": [{ "address": "gone@example.net" }], "by": "ops" });
-    mta.request("POST", "/api/v1/suppressions/add", &suppress).await;
+    mta.request("POST", "/api/v1/suppressions/add", &suppress)
+        .await;
     let ask = async |query: &str, message: &str| -> (u16, Value) {
         let path = format!("/api/v1/lint?{query}");
         let (status, body) = mta.request("POST", &path, &message.into()).await;
@@ -76,12 +89,25 @@ async fn a_platform_asks_before_it_sends() {
     };
     let rules = |linted: &Value| -> Vec<String> {
         let found = linted["findings"].as_array().unwrap().iter();
-        found.map(|finding| format!("{} {}", finding["level"].as_str().unwrap(), finding["rule"].as_str().unwrap())).collect()
+        found
+            .map(|finding| {
+                format!(
+                    "{} {}",
+                    finding["level"].as_str().unwrap(),
+                    finding["rule"].as_str().unwrap()
+                )
+            })
+            .collect()
     };
     let (status, linted) = ask("to=gone@example.net&from=news@shop.test", NEWS).await;
     assert_eq!((status, &linted["blocked"]), (200, &true.into()));
     let found = rules(&linted);
-    for rule in ["block unsubscribe-missing", "block suppressed", "fix date-missing", "info untraced"] {
+    for rule in [
+        "block unsubscribe-missing",
+        "block suppressed",
+        "fix date-missing",
+        "info untraced",
+    ] {
         assert!(found.contains(&rule.to_owned()), "{rule}: {found:?}");
     }
     // A key signs for the shop, and nobody's for the rest.
@@ -91,12 +117,21 @@ async fn a_platform_asks_before_it_sends() {
     let (_, linted) = ask("stream=transactional", NEWS).await;
     assert_eq!(linted["blocked"], false);
 
-    for (query, message, status) in [("stream=bulk", NEWS, 400), ("colour=red", NEWS, 400), ("", "", 400), ("to=nobody", NEWS, 400)] {
+    for (query, message, status) in [
+        ("stream=bulk", NEWS, 400),
+        ("colour=red", NEWS, 400),
+        ("", "", 400),
+        ("to=nobody", NEWS, 400),
+    ] {
         let (found, answer) = ask(query, message).await;
         assert_eq!(found, status, "{query}: {answer}");
         assert!(answer["error"].is_string());
     }
     // Larger than orders may be.
-    let (status, _) = ask("", &format!("{NEWS}{}", "0123456789abcdef\r\n".repeat(10_000))).await;
+    let (status, _) = ask(
+        "",
+        &format!("{NEWS}{}", "0123456789abcdef\r\n".repeat(10_000)),
+    )
+    .await;
     assert_eq!(status, 200);
 }

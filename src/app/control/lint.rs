@@ -101,9 +101,10 @@ impl Daemon {
         let answers = answers.map_err(|error| Refusal::Unavailable(error.to_string()))?;
         let told = recipients.iter().zip(answers);
         let told = told.filter_map(|(recipient, answer)| match answer {
-            Answer::Suppressed { scope, reason, .. } => {
-                Some((recipient.clone(), format!("suppressed ({scope}): {}", reason.told())))
-            }
+            Answer::Suppressed { scope, reason, .. } => Some((
+                recipient.clone(),
+                format!("suppressed ({scope}): {}", reason.told()),
+            )),
             Answer::Free { .. } => None,
         });
         Ok(told.collect())
@@ -111,13 +112,12 @@ impl Daemon {
 }
 
 /// A source by its address; without a name where none of ours has it.
-pub fn source<'s>(
-    address: IpAddr,
-    mut named: impl Iterator<Item = (&'s str, IpAddr)>,
-) -> Source {
+pub fn source<'s>(address: IpAddr, mut named: impl Iterator<Item = (&'s str, IpAddr)>) -> Source {
     let name = named.find(|(_, own)| *own == address);
     Source {
-        name: name.map_or("an unknown source", |(name, _)| name).to_owned(),
+        name: name
+            .map_or("an unknown source", |(name, _)| name)
+            .to_owned(),
         address,
         spf: None,
         reverse: None,

@@ -44,9 +44,16 @@ impl Desk {
 }
 
 fn json(words: &[&str]) -> (Exit, Value) {
-    let words: Vec<&str> = ["lint", "--format", "json"].iter().chain(words).copied().collect();
+    let words: Vec<&str> = ["lint", "--format", "json"]
+        .iter()
+        .chain(words)
+        .copied()
+        .collect();
     let (exit, out) = mailwright(&words);
-    (exit, serde_json::from_str(&out).unwrap_or_else(|e| panic!("{e}: {out}")))
+    (
+        exit,
+        serde_json::from_str(&out).unwrap_or_else(|e| panic!("{e}: {out}")),
+    )
 }
 
 fn rules(linted: &Value) -> Vec<(&str, &str)> {
@@ -75,20 +82,38 @@ fn a_message_alone_is_held_to_what_it_shows() {
     );
     let (_, receipt) = json(&["--stream", "transactional", &file]);
     assert!(rules(&receipt).iter().all(|(level, _)| *level != "warn"));
-    let labelled = desk.file("r.eml", &format!("X-Mailwright-Stream: transactional\n{NEWS}"));
+    let labelled = desk.file(
+        "r.eml",
+        &format!("X-Mailwright-Stream: transactional\n{NEWS}"),
+    );
     assert_eq!(json(&[&labelled]).1["findings"], receipt["findings"]);
 }
 
 #[test]
 fn a_rule_that_blocks_ends_with_65_and_people_read_why() {
     let desk = Desk::new();
-    let file = desk.file("bad.eml", &NEWS.replace("news@acme.example", "acme@gmail.com"));
+    let file = desk.file(
+        "bad.eml",
+        &NEWS.replace("news@acme.example", "acme@gmail.com"),
+    );
     let (exit, out) = mailwright(&["lint", &file]);
     assert_eq!(exit, Exit::Data);
-    assert!(out.starts_with(&format!("{file}: 1 block, 1 warn, 2 fix, 3 info\n")), "{out}");
-    assert!(out.contains("\nblock L05 freemail-from: From: acme@gmail.com is a mailbox at gmail.com"), "{out}");
-    assert!(out.contains("\n      google, yahoo, outlook, apple: Google's sender guidelines"), "{out}");
-    assert!(out.contains("\n      fix: send from a domain of your own"), "{out}");
+    assert!(
+        out.starts_with(&format!("{file}: 1 block, 1 warn, 2 fix, 3 info\n")),
+        "{out}"
+    );
+    assert!(
+        out.contains("\nblock L05 freemail-from: From: acme@gmail.com is a mailbox at gmail.com"),
+        "{out}"
+    );
+    assert!(
+        out.contains("\n      google, yahoo, outlook, apple: Google's sender guidelines"),
+        "{out}"
+    );
+    assert!(
+        out.contains("\n      fix: send from a domain of your own"),
+        "{out}"
+    );
     let (exit, _) = mailwright(&["lint", &format!("{file}.missing")]);
     assert_eq!(exit, Exit::Data);
 }
@@ -101,30 +126,56 @@ fn a_configuration_says_what_is_signed_added_and_ours() {
     assert_eq!(exit, Exit::Ok);
     let found = rules(&linted);
     assert!(found.contains(&("fix", "unsubscribe-missing")), "{found:?}");
-    assert!(!found.iter().any(|(_, rule)| rule.starts_with("dkim") || *rule == "untraced"), "{found:?}");
+    assert!(
+        !found
+            .iter()
+            .any(|(_, rule)| rule.starts_with("dkim") || *rule == "untraced"),
+        "{found:?}"
+    );
 
-    let other = desk.file("other.eml", &NEWS.replace("news@acme.example", "news@other.example"));
+    let other = desk.file(
+        "other.eml",
+        &NEWS.replace("news@acme.example", "news@other.example"),
+    );
     let (exit, linted) = json(&["--config", &config, &other]);
     let found = rules(&linted);
     assert_eq!(exit, Exit::Data);
     assert!(found.contains(&("block", "from-not-ours")), "{found:?}");
     assert!(found.contains(&("warn", "dkim-missing")), "{found:?}");
 
-    let config = desk.config("[lint]\nrules = { L05 = \"warn\", L02 = \"off\" }\n[lint.marketing]\nL16 = \"off\"\n");
+    let config = desk.config(
+        "[lint]\nrules = { L05 = \"warn\", L02 = \"off\" }\n[lint.marketing]\nL16 = \"off\"\n",
+    );
     let (exit, linted) = json(&["--config", &config, &other]);
     let found = rules(&linted);
     assert_eq!(exit, Exit::Ok, "{found:?}");
     assert!(found.contains(&("warn", "from-not-ours")), "{found:?}");
-    assert!(!found.iter().any(|(_, rule)| rule.contains("date") || rule.contains("feedback")), "{found:?}");
+    assert!(
+        !found
+            .iter()
+            .any(|(_, rule)| rule.contains("date") || rule.contains("feedback")),
+        "{found:?}"
+    );
 }
 
 #[test]
 fn envelope_and_source_are_looked_at_where_they_are_given() {
     let desk = Desk::new();
     let file = desk.file("news.eml", NEWS);
-    let (_, linted) = json(&["--from", "<>", "--to", "postmaster@example.net", "--source", "192.0.2.10", &file]);
+    let (_, linted) = json(&[
+        "--from",
+        "<>",
+        "--to",
+        "postmaster@example.net",
+        "--source",
+        "192.0.2.10",
+        &file,
+    ]);
     let found = rules(&linted);
-    assert!(found.contains(&("warn", "null-sender")) && found.contains(&("warn", "role-address")), "{found:?}");
+    assert!(
+        found.contains(&("warn", "null-sender")) && found.contains(&("warn", "role-address")),
+        "{found:?}"
+    );
     let (exit, _) = mailwright(&["lint", "--from", "nobody", &file]);
     assert_eq!(exit, Exit::Data);
     let (exit, _) = mailwright(&["lint", "--source", "here", &file]);
@@ -136,7 +187,10 @@ fn what_is_not_checked_is_told_where_somebody_asks_and_the_rules_are_listed() {
     let desk = Desk::new();
     let file = desk.file("news.eml", NEWS);
     let (_, out) = mailwright(&["lint", "--verbose", &file]);
-    assert!(out.contains("L08 spf-fails: not checked: SPF of the sources is not known here"), "{out}");
+    assert!(
+        out.contains("L08 spf-fails: not checked: SPF of the sources is not known here"),
+        "{out}"
+    );
     let (exit, out) = mailwright(&["lint", "--rules"]);
     assert_eq!(exit, Exit::Ok);
     assert!(out.lines().count() > 60, "{out}");

@@ -50,7 +50,10 @@ pub(super) fn check(case: &Case<'_>, found: &mut Found) {
     place(case, first, found);
     match first.size {
         size if size > LARGEST => {
-            found.add(&LARGE, format!("the AMP part has {size} octets, Gmail takes {LARGEST}"));
+            found.add(
+                &LARGE,
+                format!("the AMP part has {size} octets, Gmail takes {LARGEST}"),
+            );
         }
         size if size > SAFE => {
             let text = format!("the AMP part has {size} octets, {SAFE} are safe everywhere");
@@ -64,8 +67,15 @@ pub(super) fn check(case: &Case<'_>, found: &mut Found) {
 
 fn place(case: &Case<'_>, amp: &Part, found: &mut Found) {
     if amp.within != "multipart/alternative" {
-        let within = if amp.within.is_empty() { "the message itself" } else { &*amp.within };
-        return found.add(&PLACE, format!("the AMP part is in {within}, not in multipart/alternative"));
+        let within = if amp.within.is_empty() {
+            "the message itself"
+        } else {
+            &*amp.within
+        };
+        return found.add(
+            &PLACE,
+            format!("the AMP part is in {within}, not in multipart/alternative"),
+        );
     }
     let parts = &case.message.parts;
     let at = |fits: &dyn Fn(&Part) -> bool| parts.iter().position(fits);
@@ -85,10 +95,15 @@ fn place(case: &Case<'_>, amp: &Part, found: &mut Found) {
 }
 
 fn markup(amp: &Part, found: &mut Found) {
-    let start = amp.text.get(..amp.text.floor_char_boundary(1000)).unwrap_or_default();
+    let start = amp
+        .text
+        .get(..amp.text.floor_char_boundary(1000))
+        .unwrap_or_default();
     let start = start.to_ascii_lowercase();
     let tag = start.find("<html").and_then(|at| start.get(at..));
-    let tag = tag.and_then(|rest| rest.split('>').next()).unwrap_or_default();
+    let tag = tag
+        .and_then(|rest| rest.split('>').next())
+        .unwrap_or_default();
     if !tag.contains("amp4email") && !tag.contains('⚡') {
         found.add(&MARKUP, "the AMP part does not begin with <html amp4email>");
     }

@@ -13,10 +13,12 @@ static HTML_ONLY: Rule = Rule::new("L22", "html-only", Level::Info).says(
     "RFC 2046 section 5.1.4",
     "send multipart/alternative, with the same as text/plain before the HTML",
 );
-static CLIPPED: Rule = Rule::new("L22", "html-clipped", Level::Info).of(&["google"]).says(
-    "Gmail shows about 102 KB of HTML and hides the rest, the link to unsubscribe with it",
-    "make the HTML smaller: styles once, no comments, no editor's leavings",
-);
+static CLIPPED: Rule = Rule::new("L22", "html-clipped", Level::Info)
+    .of(&["google"])
+    .says(
+        "Gmail shows about 102 KB of HTML and hides the rest, the link to unsubscribe with it",
+        "make the HTML smaller: styles once, no comments, no editor's leavings",
+    );
 static EXECUTABLE: Rule = Rule::new("L22", "executable-attachment", Level::Info)
     .of(&["google", "outlook", "yahoo"])
     .says(
@@ -50,7 +52,11 @@ pub(super) fn check(case: &Case<'_>, found: &mut Found) {
 fn sizes(case: &Case<'_>, found: &mut Found) {
     let (message, limits) = (case.message, &case.facts.limits);
     if message.size > limits.largest {
-        let text = format!("the message has {} octets, some providers take {}", message.size, Size(limits.largest));
+        let text = format!(
+            "the message has {} octets, some providers take {}",
+            message.size,
+            Size(limits.largest)
+        );
         found.add(&LARGE, text);
     }
     let shown = message.parts.iter().filter(|part| part.is_html());
@@ -58,7 +64,10 @@ fn sizes(case: &Case<'_>, found: &mut Found) {
         return;
     };
     if html > limits.shown_html {
-        let text = format!("the HTML has {html} octets, {} are shown", limits.shown_html);
+        let text = format!(
+            "the HTML has {html} octets, {} are shown",
+            limits.shown_html
+        );
         found.add(&CLIPPED, text);
     }
     if message.is_whole && !message.parts.iter().any(|part| part.is_shown_text()) {
@@ -68,10 +77,10 @@ fn sizes(case: &Case<'_>, found: &mut Found) {
 
 /// Endings of names that Gmail or Outlook refuse.
 const EXECUTABLE_ENDINGS: &[&str] = &[
-    "ade", "adp", "apk", "app", "appx", "bas", "bat", "cab", "chm", "cmd", "com", "cpl", "diagcab", "dll", "dmg",
-    "exe", "hta", "img", "ins", "iso", "isp", "jar", "js", "jse", "lib", "lnk", "mde", "msc", "msi", "msix", "msp",
-    "mst", "nsh", "pif", "ps1", "psm1", "reg", "scf", "scr", "sct", "shb", "sys", "vb", "vbe", "vbs", "vhd", "vhdx",
-    "vxd", "wsc", "wsf", "wsh", "xll",
+    "ade", "adp", "apk", "app", "appx", "bas", "bat", "cab", "chm", "cmd", "com", "cpl", "diagcab",
+    "dll", "dmg", "exe", "hta", "img", "ins", "iso", "isp", "jar", "js", "jse", "lib", "lnk",
+    "mde", "msc", "msi", "msix", "msp", "mst", "nsh", "pif", "ps1", "psm1", "reg", "scf", "scr",
+    "sct", "shb", "sys", "vb", "vbe", "vbs", "vhd", "vhdx", "vxd", "wsc", "wsf", "wsh", "xll",
 ];
 
 /// Media types of programs.
@@ -93,7 +102,11 @@ fn attachments(case: &Case<'_>, found: &mut Found) {
         let ending = bare.rsplit_once('.').map(|(_, ending)| ending);
         let is_program = ending.is_some_and(|ending| EXECUTABLE_ENDINGS.contains(&ending));
         if is_program || EXECUTABLE_MEDIA.contains(&&*part.media) {
-            let name = if name.is_empty() { "without a name" } else { name };
+            let name = if name.is_empty() {
+                "without a name"
+            } else {
+                name
+            };
             found.add(&EXECUTABLE, format!("attachment {name} ({})", part.media));
         }
     }
@@ -101,8 +114,15 @@ fn attachments(case: &Case<'_>, found: &mut Found) {
 
 fn links(case: &Case<'_>, found: &mut Found) {
     for host in case.message.linked() {
-        if let Some(listed) = case.facts.domain(&host).and_then(|facts| facts.listed.as_ref()) {
-            found.add(&URL_LISTED, format!("a link leads to {host}, which is on a list: {listed}"));
+        if let Some(listed) = case
+            .facts
+            .domain(&host)
+            .and_then(|facts| facts.listed.as_ref())
+        {
+            found.add(
+                &URL_LISTED,
+                format!("a link leads to {host}, which is on a list: {listed}"),
+            );
         }
         if host.parse::<IpAddr>().is_ok() {
             found.add(&URL_ADDRESS, format!("a link leads to {host}"));

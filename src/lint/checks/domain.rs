@@ -69,7 +69,10 @@ fn of_source(source: &Source, spf: &Spf, found: &mut Found) {
     let from = format!("{} ({})", source.name, source.address);
     match spf.result {
         SpfResult::Pass if !spf.aligned => {
-            let text = format!("{from}: SPF passes for {}, beside the From domain", spf.detail);
+            let text = format!(
+                "{from}: SPF passes for {}, beside the From domain",
+                spf.detail
+            );
             found.add(&SPF_UNALIGNED, text);
         }
         SpfResult::Pass => {}
@@ -78,7 +81,10 @@ fn of_source(source: &Source, spf: &Spf, found: &mut Found) {
             let text = format!("{from}: SPF is temperror: {}", spf.detail);
             found.add_at(Level::Info, &SPF, text);
         }
-        result => found.add(&SPF, format!("{from}: SPF is {}: {}", result.name(), spf.detail)),
+        result => found.add(
+            &SPF,
+            format!("{from}: SPF is {}: {}", result.name(), spf.detail),
+        ),
     }
     if spf.lookups > MOST_LOOKUPS || spf.void_lookups > MOST_VOID {
         found.add(
@@ -112,7 +118,10 @@ fn of_domain(dmarc: &Dmarc, found: &mut Found) {
     if dmarc.passes == Some(false) {
         found.add(
             &DMARC_FAILS,
-            format!("neither SPF nor DKIM passes with an aligned domain: {}", dmarc.detail),
+            format!(
+                "neither SPF nor DKIM passes with an aligned domain: {}",
+                dmarc.detail
+            ),
         );
     }
 }

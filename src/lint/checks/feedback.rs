@@ -19,10 +19,16 @@ static ID_UNSIGNED: Rule = feedback_id("feedback-id-unsigned").says(
 );
 static LIST_ID: Rule = Rule::new("L16", "list-id-missing", Level::Info)
     .marketing()
-    .says("RFC 2919", "name the list: \"List-Id: Offers <offers.example.com>\"");
+    .says(
+        "RFC 2919",
+        "name the list: \"List-Id: Offers <offers.example.com>\"",
+    );
 static PRECEDENCE: Rule = Rule::new("L16", "precedence-junk", Level::Info)
     .marketing()
-    .says("RFC 3834 section 3.1.8", "write \"Precedence: bulk\", or leave the field out");
+    .says(
+        "RFC 3834 section 3.1.8",
+        "write \"Precedence: bulk\", or leave the field out",
+    );
 static CFBL_MISSING: Rule = Rule::new("L17", "cfbl-missing", Level::Info).says(
     "RFC 9477",
     "set [feedback] address, so that providers know where complaints go",
@@ -53,7 +59,9 @@ pub(super) const RULES: &[&Rule] = &[
 ];
 
 const fn feedback_id(name: &'static str) -> Rule {
-    Rule::new("L16", name, Level::Info).marketing().of(&["google"])
+    Rule::new("L16", name, Level::Info)
+        .marketing()
+        .of(&["google"])
 }
 
 const MOST_FIELDS: usize = 4;
@@ -70,7 +78,10 @@ pub(super) fn check(case: &Case<'_>, found: &mut Found) {
     }
     complaints(case, found);
     if case.facts.traced == Some(false) {
-        found.add(&UNTRACED, "the return path is the platform's, without a token of ours");
+        found.add(
+            &UNTRACED,
+            "the return path is the platform's, without a token of ours",
+        );
     }
 }
 
@@ -85,7 +96,10 @@ fn id(case: &Case<'_>, found: &mut Found) {
     let fields: Vec<&str> = text.split(':').map(str::trim).collect();
     let sender = fields.last().copied().unwrap_or_default();
     if fields.len() > MOST_FIELDS {
-        let text = format!("Feedback-ID has {} fields, {MOST_FIELDS} are allowed: {text}", fields.len());
+        let text = format!(
+            "Feedback-ID has {} fields, {MOST_FIELDS} are allowed: {text}",
+            fields.len()
+        );
         found.add(&ID_FIELDS, text);
     } else if !SENDER_LENGTH.contains(&sender.chars().count()) {
         let text = format!("the last field of Feedback-ID, the sender, is \"{sender}\": {text}");

@@ -21,14 +21,18 @@ pub(super) static FROM_DOMAIN: Rule = Rule::new("L01", "from-domain", Level::Blo
     "RFC 5321 section 5.1",
     "publish an MX record for the From domain, or send from a domain that has one",
 );
-static DATE_MISSING: Rule = Rule::new("L02", "date-missing", Level::Fix)
-    .says("RFC 5322 section 3.6.1", "nothing: it is added before signing");
+static DATE_MISSING: Rule = Rule::new("L02", "date-missing", Level::Fix).says(
+    "RFC 5322 section 3.6.1",
+    "nothing: it is added before signing",
+);
 static DATE_BAD: Rule = Rule::new("L02", "date-unreadable", Level::Warn).says(
     "RFC 5322 section 3.3",
     "write the date as in \"Sun, 1 Nov 2026 09:00:00 +0000\", or leave the field out",
 );
-static ID_MISSING: Rule = Rule::new("L02", "message-id-missing", Level::Fix)
-    .says("RFC 5322 section 3.6.4", "nothing: it is added before signing");
+static ID_MISSING: Rule = Rule::new("L02", "message-id-missing", Level::Fix).says(
+    "RFC 5322 section 3.6.4",
+    "nothing: it is added before signing",
+);
 static ID_BAD: Rule = Rule::new("L02", "message-id-unreadable", Level::Warn).says(
     "RFC 5322 section 3.6.4",
     "write it as <unique@your.domain>, or leave the field out",
@@ -137,11 +141,17 @@ fn eight_bit(case: &Case<'_>, field: Field<'_>, found: &mut Found) {
     }
     let name = field.name();
     if std::str::from_utf8(field.raw()).is_err() {
-        found.add(&EIGHT_BIT, format!("{name} has octets over 127 that are no UTF-8"));
+        found.add(
+            &EIGHT_BIT,
+            format!("{name} has octets over 127 that are no UTF-8"),
+        );
     } else if case.facts.smtputf8 != Some(true) {
         found.add(
             &EIGHT_BIT,
-            format!("{name} has octets over 127, without SMTPUTF8: {}", field.text()),
+            format!(
+                "{name} has octets over 127, without SMTPUTF8: {}",
+                field.text()
+            ),
         );
     }
 }
@@ -152,7 +162,10 @@ fn from(case: &Case<'_>, found: &mut Found) {
         Ok(authors) => {
             if authors.len() > 1 {
                 let names: Vec<&str> = authors.iter().map(Address::as_str).collect();
-                found.add(&FROM_ONE, format!("From has {} addresses: {}", names.len(), names.join(", ")));
+                found.add(
+                    &FROM_ONE,
+                    format!("From has {} addresses: {}", names.len(), names.join(", ")),
+                );
             }
             for author in authors {
                 from_domain(case, author, found);
@@ -164,7 +177,10 @@ fn from(case: &Case<'_>, found: &mut Found) {
 fn from_domain(case: &Case<'_>, author: &Address, found: &mut Found) {
     let domain = domain_of(author);
     if domain.starts_with('[') || !domain.contains('.') || is_reserved(&domain) {
-        return found.add(&FROM_NAME, format!("From: {author} has no domain of the public DNS"));
+        return found.add(
+            &FROM_NAME,
+            format!("From: {author} has no domain of the public DNS"),
+        );
     }
     let facts = case.facts.domain(&domain).and_then(|facts| facts.mail);
     if let Some(why) = facts.and_then(no_mail) {
@@ -222,7 +238,9 @@ fn is_date(text: &str) -> bool {
 }
 
 fn is_message_id(text: &str) -> bool {
-    let inner = text.strip_prefix('<').and_then(|rest| rest.strip_suffix('>'));
+    let inner = text
+        .strip_prefix('<')
+        .and_then(|rest| rest.strip_suffix('>'));
     let inner = inner.and_then(|inner| inner.split_once('@'));
     inner.is_some_and(|(left, right)| {
         let fine = |part: &str| {
@@ -240,7 +258,10 @@ fn addresses(case: &Case<'_>, found: &mut Found) {
         };
         match mailboxes(&field.text()) {
             Ok(read) if name == "Sender" && read.len() > 1 => {
-                found.add(&RECIPIENT, format!("Sender has {} addresses, one is allowed", read.len()));
+                found.add(
+                    &RECIPIENT,
+                    format!("Sender has {} addresses, one is allowed", read.len()),
+                );
             }
             // "undisclosed-recipients:;" is how nobody is named.
             Ok(_) | Err(MailboxError::Group) => {}

@@ -50,10 +50,15 @@ pub(super) fn check(case: &Case<'_>, found: &mut Found) {
         if is_freemail(&domain) && ours != Some(true) {
             found.add(
                 &FREEMAIL,
-                format!("From: {author} is a mailbox at {domain}, whose mail only its provider sends"),
+                format!(
+                    "From: {author} is a mailbox at {domain}, whose mail only its provider sends"
+                ),
             );
         } else if ours == Some(false) {
-            found.add(&NOT_OURS, format!("From: {domain} is none of the tenant's domains"));
+            found.add(
+                &NOT_OURS,
+                format!("From: {domain} is none of the tenant's domains"),
+            );
         }
     }
     name(case, found);
@@ -75,14 +80,21 @@ fn name(case: &Case<'_>, found: &mut Found) {
         (!local.is_empty() && domain.contains('.') && is_other).then_some(word)
     });
     if let Some(other) = other {
-        found.add(&NAME_MISLEADS, format!("the name in From says {other}, the address is {author}"));
+        found.add(
+            &NAME_MISLEADS,
+            format!("the name in From says {other}, the address is {author}"),
+        );
     }
 }
 
 fn answers(case: &Case<'_>, found: &mut Found) {
     let return_path = case.facts.return_path.as_ref();
     let of_path = return_path.and_then(|path| path.as_ref()).map(domain_of);
-    let named = case.message.answered().into_iter().map(|domain| ("Reply-To", domain));
+    let named = case
+        .message
+        .answered()
+        .into_iter()
+        .map(|domain| ("Reply-To", domain));
     for (what, domain) in named.chain(of_path.map(|domain| ("the return path", domain))) {
         let host = case.facts.domain(&domain).and_then(|facts| facts.mail);
         if let Some(why) = host.and_then(no_mail) {
@@ -92,7 +104,10 @@ fn answers(case: &Case<'_>, found: &mut Found) {
     // Automatic answers and notices say so.
     let is_automatic = case.has("Auto-Submitted") || is_report(case);
     if matches!(return_path, Some(None)) && !is_automatic {
-        found.add(&NULL_SENDER, "the return path is <>, and the message is no notice");
+        found.add(
+            &NULL_SENDER,
+            "the return path is <>, and the message is no notice",
+        );
     }
 }
 

@@ -90,22 +90,66 @@ pub(super) fn unchecked(facts: &Facts, found: &mut Found) {
     let dns = |of: fn(&super::facts::Domain) -> bool| facts.domains.values().any(of);
     let sources = &facts.sources;
     let known: &[(bool, &'static Rule, &str)] = &[
-        (dns(|d| d.mail.is_some()), &fields::FROM_DOMAIN, "whether the From domain takes mail"),
-        (dns(|d| d.ours.is_some()), &identity::NOT_OURS, "whose the From domain is"),
+        (
+            dns(|d| d.mail.is_some()),
+            &fields::FROM_DOMAIN,
+            "whether the From domain takes mail",
+        ),
+        (
+            dns(|d| d.ours.is_some()),
+            &identity::NOT_OURS,
+            "whose the From domain is",
+        ),
         (facts.signing.is_some(), &signing::UNSIGNED, "our DKIM keys"),
-        (sources.iter().any(|s| s.spf.is_some()), &domain::SPF, "SPF of the sources"),
-        (facts.dmarc.is_some(), &domain::DMARC_MISSING, "the DMARC record"),
-        (sources.iter().any(|s| s.reverse.is_some()), &source::PTR_MISSING, "names of the sources"),
+        (
+            sources.iter().any(|s| s.spf.is_some()),
+            &domain::SPF,
+            "SPF of the sources",
+        ),
+        (
+            facts.dmarc.is_some(),
+            &domain::DMARC_MISSING,
+            "the DMARC record",
+        ),
+        (
+            sources.iter().any(|s| s.reverse.is_some()),
+            &source::PTR_MISSING,
+            "names of the sources",
+        ),
         (facts.tls.is_some(), &source::CLEARTEXT, "TLS of the route"),
-        (facts.traced.is_some(), &feedback::UNTRACED, "tokens of return paths"),
-        (!facts.recipients.is_empty(), &standing::SUPPRESSED, "the recipients"),
-        (!facts.volume.is_empty(), &standing::BULK, "the volume of the last 24 hours"),
-        (!facts.rates.is_empty(), &standing::COMPLAINTS, "rates of complaints and bounces"),
-        (dns(|d| d.listed.is_some()), &content::URL_LISTED, "blocklists of domains"),
+        (
+            facts.traced.is_some(),
+            &feedback::UNTRACED,
+            "tokens of return paths",
+        ),
+        (
+            !facts.recipients.is_empty(),
+            &standing::SUPPRESSED,
+            "the recipients",
+        ),
+        (
+            !facts.volume.is_empty(),
+            &standing::BULK,
+            "the volume of the last 24 hours",
+        ),
+        (
+            !facts.rates.is_empty(),
+            &standing::COMPLAINTS,
+            "rates of complaints and bounces",
+        ),
+        (
+            dns(|d| d.listed.is_some()),
+            &content::URL_LISTED,
+            "blocklists of domains",
+        ),
     ];
     for (is_known, rule, what) in known {
         if !is_known {
-            found.add_at(Level::Info, rule, format!("not checked: {what} is not known here"));
+            found.add_at(
+                Level::Info,
+                rule,
+                format!("not checked: {what} is not known here"),
+            );
         }
     }
 }

@@ -33,11 +33,10 @@ static SMALL: Rule = Rule::new("L07", "dkim-key-small", Level::Block)
 static WEAK: Rule = Rule::new("L07", "dkim-key-weak", Level::Warn)
     .of(BIG_THREE)
     .says("RFC 8301 section 3.2", "sign with an RSA key of 2048 bits");
-static FROM_UNCOVERED: Rule =
-    Rule::new("L07", "dkim-from-uncovered", Level::Block).says(
-        "RFC 6376 section 5.4",
-        "name from in the h= tag of the signature",
-    );
+static FROM_UNCOVERED: Rule = Rule::new("L07", "dkim-from-uncovered", Level::Block).says(
+    "RFC 6376 section 5.4",
+    "name from in the h= tag of the signature",
+);
 static UNCOVERED: Rule = Rule::new("L07", "dkim-coverage", Level::Warn).says(
     "RFC 6376 section 5.4.1",
     "name the fields in the h= tag of the signature",
@@ -98,7 +97,10 @@ fn alignment(signatures: &[Signature], found: &mut Found) {
     let is_unaligned = |signature: &Signature| signature.aligned == Some(false);
     if !signatures.is_empty() && signatures.iter().all(is_unaligned) {
         let domains: Vec<&str> = signatures.iter().map(|s| &*s.domain).collect();
-        let text = format!("d={} is not aligned with the From domain", domains.join(", "));
+        let text = format!(
+            "d={} is not aligned with the From domain",
+            domains.join(", ")
+        );
         found.add(&UNALIGNED, text);
     }
 }
@@ -130,7 +132,9 @@ fn name(signature: &Signature) -> String {
 fn coverage(message: &Message, signature: &Signature, found: &mut Found) {
     let named = |field: &str| {
         let covers = signature.covers.iter();
-        covers.filter(|name| name.eq_ignore_ascii_case(field)).count()
+        covers
+            .filter(|name| name.eq_ignore_ascii_case(field))
+            .count()
     };
     let name = name(signature);
     let froms = message.head.count("From");
@@ -147,7 +151,10 @@ fn coverage(message: &Message, signature: &Signature, found: &mut Found) {
         .filter(|field| named(field) < message.head.count(field))
         .collect();
     if !missing.is_empty() {
-        found.add(&UNCOVERED, format!("h= of {name} lacks {}", missing.join(", ")));
+        found.add(
+            &UNCOVERED,
+            format!("h= of {name} lacks {}", missing.join(", ")),
+        );
     }
     if signature.is_partial {
         found.add(&PARTIAL, format!("the signature of {name} has an l= tag"));
@@ -181,7 +188,9 @@ fn read(text: &str, from: Option<&str>) -> Option<Signature> {
             true => KeyKind::Ed25519,
             false => KeyKind::Unknown,
         },
-        covers: covers.map(|name| name.trim().to_ascii_lowercase()).collect(),
+        covers: covers
+            .map(|name| name.trim().to_ascii_lowercase())
+            .collect(),
         is_partial: tag("l").is_some(),
         published: None,
         domain,

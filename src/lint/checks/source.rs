@@ -51,7 +51,11 @@ pub(super) fn check(case: &Case<'_>, found: &mut Found) {
         .collect();
     // Where another source can take the message, it need not be refused.
     let is_hopeless = known.len() == sources.len() && known.iter().all(|(_, r)| !is_good(r));
-    let level = if is_hopeless { Level::Block } else { Level::Warn };
+    let level = if is_hopeless {
+        Level::Block
+    } else {
+        Level::Warn
+    };
     for (source, reverse) in known {
         of_source(source, reverse, level, found);
     }
@@ -66,7 +70,11 @@ fn cleartext(case: &Case<'_>, found: &mut Found) {
     let mut recipients = case.facts.recipients.iter();
     let is_gmail = recipients.any(|to| matches!(to.domain(), "gmail.com" | "googlemail.com"));
     let level = if is_gmail { Level::Block } else { Level::Warn };
-    found.add_at(level, &CLEARTEXT, "the route to the recipients never uses TLS");
+    found.add_at(
+        level,
+        &CLEARTEXT,
+        "the route to the recipients never uses TLS",
+    );
 }
 
 fn is_good(reverse: &Reverse) -> bool {
@@ -84,13 +92,28 @@ fn of_source(source: &Source, reverse: &Reverse, level: Level, found: &mut Found
         found.add_at(level, &PTR_UNCONFIRMED, text);
     }
     if is_generic(name, address) {
-        found.add(&PTR_GENERIC, format!("{from}: its name {name} is one of many like it"));
+        found.add(
+            &PTR_GENERIC,
+            format!("{from}: its name {name} is one of many like it"),
+        );
     }
-    let same = |a: &str, b: &str| a.trim_end_matches('.').eq_ignore_ascii_case(b.trim_end_matches('.'));
+    let same = |a: &str, b: &str| {
+        a.trim_end_matches('.')
+            .eq_ignore_ascii_case(b.trim_end_matches('.'))
+    };
     if !same(name, &reverse.ehlo) {
-        found.add(&EHLO, format!("{from} says EHLO {}, its name is {name}", reverse.ehlo));
+        found.add(
+            &EHLO,
+            format!("{from} says EHLO {}, its name is {name}", reverse.ehlo),
+        );
     } else if !reverse.ehlo_resolves {
-        found.add(&EHLO, format!("{from} says EHLO {}, which does not lead to it", reverse.ehlo));
+        found.add(
+            &EHLO,
+            format!(
+                "{from} says EHLO {}, which does not lead to it",
+                reverse.ehlo
+            ),
+        );
     }
 }
 
@@ -98,7 +121,14 @@ fn of_source(source: &Source, reverse: &Reverse, level: Level, found: &mut Found
 fn is_generic(name: &str, address: IpAddr) -> bool {
     let name = name.to_ascii_lowercase();
     let kinds = [
-        "dynamic", "dhcp", "dialup", "dsl", "ppp", "broadband", "cable", "unassigned",
+        "dynamic",
+        "dhcp",
+        "dialup",
+        "dsl",
+        "ppp",
+        "broadband",
+        "cable",
+        "unassigned",
     ];
     let mut labels = name.split(['.', '-']);
     if labels.any(|label| kinds.contains(&label.trim_end_matches(|c: char| c.is_ascii_digit()))) {

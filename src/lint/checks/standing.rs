@@ -10,10 +10,12 @@ pub(super) static SUPPRESSED: Rule = Rule::new("L19", "suppressed", Level::Block
     "RFC 3464: an address that failed for good",
     "take the address off the list; `mailwright suppress check` tells why it is there",
 );
-static ROLE: Rule = Rule::new("L19", "role-address", Level::Warn).marketing().says(
-    "RFC 2142",
-    "write to people who asked for it: a role's mailbox has many readers and did not",
-);
+static ROLE: Rule = Rule::new("L19", "role-address", Level::Warn)
+    .marketing()
+    .says(
+        "RFC 2142",
+        "write to people who asked for it: a role's mailbox has many readers and did not",
+    );
 pub(super) static BULK: Rule = Rule::new("L20", "bulk-sender", Level::Info)
     .of(BIG_THREE)
     .says(
@@ -76,7 +78,10 @@ pub(super) fn check(case: &Case<'_>, found: &mut Found) {
     if let Some((provider, count)) = facts.bulk() {
         found.add(
             &BULK,
-            format!("{count} messages of the From domain to {provider} in 24 hours, {} count as bulk", facts.limits.bulk_from),
+            format!(
+                "{count} messages of the From domain to {provider} in 24 hours, {} count as bulk",
+                facts.limits.bulk_from
+            ),
         );
     }
     for rate in &facts.rates {
@@ -89,13 +94,22 @@ fn of_rate(rate: &Rate, limits: &Limits, found: &mut Found) {
         RateKind::Complaints => (&COMPLAINTS, "complaints", limits.complaints),
         RateKind::Bounces => (&BOUNCES, "bounces", limits.bounces),
     };
-    let Rate { part, of, slice, .. } = rate;
+    let Rate {
+        part, of, slice, ..
+    } = rate;
     // One of a hundred is chance.
     if *of < limits.least_sample / 10 || !warn.is_reached(*part, *of) {
         return;
     }
     let is_over = block.is_reached(*part, *of) && *of >= limits.least_sample;
-    let (level, limit) = if is_over { (Level::Block, block) } else { (Level::Warn, warn) };
-    let text = format!("{slice}: {part} {what} of {of} ({}), over {limit}", in_percent(*part, *of));
+    let (level, limit) = if is_over {
+        (Level::Block, block)
+    } else {
+        (Level::Warn, warn)
+    };
+    let text = format!(
+        "{slice}: {part} {what} of {of} ({}), over {limit}",
+        in_percent(*part, *of)
+    );
     found.add_at(level, rule, text);
 }

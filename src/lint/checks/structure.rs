@@ -53,7 +53,9 @@ fn told(fault: &Fault) -> String {
         Fault::NoBoundary(media) => format!("{media} has no boundary"),
         Fault::NoParts(media) => format!("the boundary of {media} is nowhere in the body"),
         Fault::Unclosed(media) => format!("{media} is not closed by its last delimiter"),
-        Fault::Encoded(media) => format!("{media} has a transfer encoding, only its parts may have one"),
+        Fault::Encoded(media) => {
+            format!("{media} has a transfer encoding, only its parts may have one")
+        }
         Fault::TooDeep => "parts are nested deeper than is read".to_owned(),
         Fault::TooMany => "there are more parts than are read".to_owned(),
         Fault::LongHeader => "the header section is longer than is read".to_owned(),
@@ -62,13 +64,21 @@ fn told(fault: &Fault) -> String {
 
 fn alternatives(case: &Case<'_>, found: &mut Found) {
     let parts = &case.message.parts;
-    let mut texts = parts.iter().enumerate().filter(|(_, part)| part.is_shown_text());
+    let mut texts = parts
+        .iter()
+        .enumerate()
+        .filter(|(_, part)| part.is_shown_text());
     let wrong = texts.find(|(at, text)| {
         let before = parts.iter().take(*at);
         text.within == "multipart/alternative"
-            && before.into_iter().any(|part| part.group == text.group && part.is_html())
+            && before
+                .into_iter()
+                .any(|part| part.group == text.group && part.is_html())
     });
     if wrong.is_some() {
-        found.add(&ORDER, "text/html stands before text/plain in multipart/alternative");
+        found.add(
+            &ORDER,
+            "text/html stands before text/plain in multipart/alternative",
+        );
     }
 }

@@ -40,7 +40,10 @@ static NO_LINK: Rule = Rule::new("L15", "unsubscribe-link", Level::Warn)
     );
 static NO_ADDRESS: Rule = Rule::new("L15", "postal-address", Level::Info)
     .marketing()
-    .says("CAN-SPAM, 16 CFR 316", "name the sender's postal address in the body");
+    .says(
+        "CAN-SPAM, 16 CFR 316",
+        "name the sender's postal address in the body",
+    );
 
 pub(super) const RULES: &[&Rule] = &[
     &MISSING,
@@ -84,7 +87,10 @@ fn fields(case: &Case<'_>, found: &mut Found) {
     let places = places(&list);
     if !places.iter().any(|place| is_https(place)) {
         let list = if list.is_empty() { "nothing" } else { &*list };
-        found.add(&NO_HTTPS, format!("List-Unsubscribe has no https link, but {list}"));
+        found.add(
+            &NO_HTTPS,
+            format!("List-Unsubscribe has no https link, but {list}"),
+        );
     }
     match case.message.text(POST) {
         None => found.add(&POST_MISSING, "there is no List-Unsubscribe-Post"),
@@ -98,9 +104,17 @@ fn fields(case: &Case<'_>, found: &mut Found) {
 
 fn absent(case: &Case<'_>, found: &mut Found) {
     let post = case.has(POST);
-    let what = if post { "List-Unsubscribe-Post stands alone" } else { "there is no List-Unsubscribe" };
+    let what = if post {
+        "List-Unsubscribe-Post stands alone"
+    } else {
+        "there is no List-Unsubscribe"
+    };
     match we_add(case.facts) && !post {
-        true => found.add_at(Level::Fix, &MISSING, format!("{what}; it is added before signing")),
+        true => found.add_at(
+            Level::Fix,
+            &MISSING,
+            format!("{what}; it is added before signing"),
+        ),
         false => found.add(&MISSING, what),
     }
 }
@@ -149,15 +163,24 @@ fn body(case: &Case<'_>, found: &mut Found) {
     match &message.page {
         Some(page) => {
             let offering = page.links.iter();
-            let mut offering = offering
-                .filter(|link| offers_to_leave(&link.text) || offers_to_leave(&link.href));
+            let mut offering =
+                offering.filter(|link| offers_to_leave(&link.text) || offers_to_leave(&link.href));
             match (offering.next(), text_offers(&text)) {
                 (None, false) => {
                     let links = page.links.len();
-                    found.add(&NO_LINK, format!("none of {links} links in the HTML says that it unsubscribes"));
+                    found.add(
+                        &NO_LINK,
+                        format!("none of {links} links in the HTML says that it unsubscribes"),
+                    );
                 }
                 (Some(first), false) if first.is_hidden && offering.all(|link| link.is_hidden) => {
-                    found.add(&NO_LINK, format!("the link to unsubscribe is hidden by its style: {}", first.href));
+                    found.add(
+                        &NO_LINK,
+                        format!(
+                            "the link to unsubscribe is hidden by its style: {}",
+                            first.href
+                        ),
+                    );
                 }
                 (Some(_), _) | (None, true) => {}
             }
@@ -166,7 +189,10 @@ fn body(case: &Case<'_>, found: &mut Found) {
         None => found.add(&NO_LINK, "the text names no place to unsubscribe at"),
     }
     if !names_a_place(&text) {
-        found.add(&NO_ADDRESS, "nothing in the body looks like a postal address");
+        found.add(
+            &NO_ADDRESS,
+            "nothing in the body looks like a postal address",
+        );
     }
 }
 
@@ -190,7 +216,13 @@ fn text_offers(text: &str) -> bool {
 /// A number of a house or a district beside a name. Years are no such number.
 fn names_a_place(text: &str) -> bool {
     let lower = text.to_lowercase();
-    let boxes = ["p.o. box", "po box", "postfach", "apartado", "boîte postale"];
+    let boxes = [
+        "p.o. box",
+        "po box",
+        "postfach",
+        "apartado",
+        "boîte postale",
+    ];
     if boxes.iter().any(|word| lower.contains(word)) {
         return true;
     }

@@ -217,9 +217,10 @@ pub fn urls_in(text: &str) -> impl Iterator<Item = &str> {
 pub fn host(url: &str) -> Option<String> {
     let url = url.trim();
     let scheme = url.find("://")?;
-    let is_web = ["http", "https"]
-        .iter()
-        .any(|name| url.get(..scheme).is_some_and(|s| s.eq_ignore_ascii_case(name)));
+    let is_web = ["http", "https"].iter().any(|name| {
+        url.get(..scheme)
+            .is_some_and(|s| s.eq_ignore_ascii_case(name))
+    });
     let rest = url.get(scheme + 3..).filter(|_| is_web)?;
     let end = rest.find(['/', '?', '#', '\\']).unwrap_or(rest.len());
     let authority = rest.get(..end)?;

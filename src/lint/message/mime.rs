@@ -3,8 +3,8 @@
 //! Reports that come back are read elsewhere and far more leniently: there whatever can be a notice is taken for one,
 //! here what a strict reader would not find is a fault.
 
-use crate::bounce::report::mime::{decoded, delimiter, text};
 use crate::bounce::report::lines::lines;
+use crate::bounce::report::mime::{decoded, delimiter, text};
 use crate::mail::headers::HeaderSection;
 use mail_parser::{ContentType, MessageParser, MimeHeaders};
 
@@ -127,7 +127,10 @@ impl Kind {
             };
         };
         let kind = parsed.content_type();
-        let attribute = |name| kind.and_then(|kind| kind.attribute(name)).map(str::to_owned);
+        let attribute = |name| {
+            kind.and_then(|kind| kind.attribute(name))
+                .map(str::to_owned)
+        };
         let disposition = parsed.content_disposition();
         let name = parsed.attachment_name();
         Self {
@@ -233,7 +236,8 @@ impl Walk {
         let octets = octets.strip_suffix(b"\n").unwrap_or(octets);
         let octets = octets.strip_suffix(b"\r").unwrap_or(octets);
         let blank = lines(octets).find(|line| line.is_blank() || line.end > LARGEST_HEADER);
-        let (start, end) = blank.map_or((octets.len(), octets.len()), |line| (line.start, line.end));
+        let (start, end) =
+            blank.map_or((octets.len(), octets.len()), |line| (line.start, line.end));
         let mut head = octets.get(..start).unwrap_or_default().to_vec();
         head.extend_from_slice(b"\r\n");
         self.entity(&head, octets.get(end..).unwrap_or_default(), place);
@@ -261,5 +265,9 @@ fn media_of(kind: Option<&ContentType<'_>>) -> String {
         None => kind.ctype().to_owned(),
     });
     let media = media.unwrap_or_else(|| "text/plain".to_owned());
-    media.to_ascii_lowercase().chars().take(LONGEST_NAME).collect()
+    media
+        .to_ascii_lowercase()
+        .chars()
+        .take(LONGEST_NAME)
+        .collect()
 }

@@ -88,7 +88,11 @@ fn rules_have_names_of_their_own_and_say_what_to_do() {
     let mut seen = std::collections::HashSet::new();
     for rule in rules() {
         assert!(seen.insert(rule.name), "{} is there twice", rule.name);
-        assert!(!rule.fix.is_empty() && !rule.reference.is_empty(), "{}", rule.name);
+        assert!(
+            !rule.fix.is_empty() && !rule.reference.is_empty(),
+            "{}",
+            rule.name
+        );
         assert!(rule.fix.len() < 200 && rule.fix.is_ascii(), "{}", rule.name);
         let number: u32 = rule.id.strip_prefix('L').unwrap().parse().unwrap();
         assert!((1..=27).contains(&number));
@@ -99,8 +103,14 @@ fn rules_have_names_of_their_own_and_say_what_to_do() {
 
 #[test]
 fn what_blocks_is_told_first_and_evidence_is_printable() {
-    let text = with("Subject: Spring\r\n", "Subject: a\r\nSubject: b\r\nPrecedence: junk\r\n")
-        .replace("Feedback-ID: spring:acme:news:acmemail\r\n", "Feedback-ID: \x1b[31mx\r\n");
+    let text = with(
+        "Subject: Spring\r\n",
+        "Subject: a\r\nSubject: b\r\nPrecedence: junk\r\n",
+    )
+    .replace(
+        "Feedback-ID: spring:acme:news:acmemail\r\n",
+        "Feedback-ID: \x1b[31mx\r\n",
+    );
     let found = of(&text, &Facts::default());
     let levels: Vec<Level> = found.iter().map(|finding| finding.level).collect();
     assert!(levels.is_sorted_by(|a, b| a >= b), "{found:?}");
@@ -110,7 +120,10 @@ fn what_blocks_is_told_first_and_evidence_is_printable() {
 
 #[test]
 fn findings_are_json_with_the_names_that_the_interface_fixes() {
-    let found = of(&with("List-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n", ""), &Facts::default());
+    let found = of(
+        &with("List-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n", ""),
+        &Facts::default(),
+    );
     let json = serde_json::to_value(&found).unwrap();
     assert_eq!(json[0]["id"], "L14");
     assert_eq!(json[0]["level"], "warn");

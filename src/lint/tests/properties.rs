@@ -9,7 +9,11 @@ fn bounded(octets: &[u8]) {
     let message = Message::parse(octets);
     let found = examine(&message, &Facts::default());
     assert!(found.len() <= MOST);
-    assert!(found.iter().all(|f| f.evidence.len() <= LONGEST && !f.evidence.contains(char::is_control)));
+    assert!(
+        found
+            .iter()
+            .all(|f| f.evidence.len() <= LONGEST && !f.evidence.contains(char::is_control))
+    );
     assert!(message.domains().len() <= 50);
     assert_eq!(found, examine(&Message::parse(octets), &Facts::default()));
 }
@@ -43,12 +47,51 @@ proptest! {
 /// What readers of messages branch on.
 fn piece() -> impl Strategy<Value = Vec<u8>> {
     let words: Vec<&'static [u8]> = vec![
-        b"From: ", b"\r\n", b"\r\n\r\n", b"Content-Type: multipart/alternative; boundary=x\r\n", b"--x\r\n", b"--x--",
-        b"Content-Type: text/html\r\n\r\n", b"Content-Type: text/x-amp-html\r\n\r\n", b"<a href='", b"</a>", b"<!--",
-        b"-->", b"<", b">", b"\"", b"'", b"=", b"http://", b"https://[", b"@", b"(", b"\\", b"a@b.example", b"DKIM-Signature: ",
-        b"h=from:", b";", b"d=", b"List-Unsubscribe: <", b"Content-Transfer-Encoding: base64\r\n", b"quoted-printable",
-        b"filename*0*=utf-8''%", b"charset=utf-16", b"\xff", b"\xc3\xa9", b"\0", b"unsubscribe", b"Feedback-ID: ", b":",
-        b"Content-Type: message/rfc822\r\n\r\n", b"=?utf-8?b?", b"?=", b" ", b"\n", b"\r", b"\t",
+        b"From: ",
+        b"\r\n",
+        b"\r\n\r\n",
+        b"Content-Type: multipart/alternative; boundary=x\r\n",
+        b"--x\r\n",
+        b"--x--",
+        b"Content-Type: text/html\r\n\r\n",
+        b"Content-Type: text/x-amp-html\r\n\r\n",
+        b"<a href='",
+        b"</a>",
+        b"<!--",
+        b"-->",
+        b"<",
+        b">",
+        b"\"",
+        b"'",
+        b"=",
+        b"http://",
+        b"https://[",
+        b"@",
+        b"(",
+        b"\\",
+        b"a@b.example",
+        b"DKIM-Signature: ",
+        b"h=from:",
+        b";",
+        b"d=",
+        b"List-Unsubscribe: <",
+        b"Content-Transfer-Encoding: base64\r\n",
+        b"quoted-printable",
+        b"filename*0*=utf-8''%",
+        b"charset=utf-16",
+        b"\xff",
+        b"\xc3\xa9",
+        b"\0",
+        b"unsubscribe",
+        b"Feedback-ID: ",
+        b":",
+        b"Content-Type: message/rfc822\r\n\r\n",
+        b"=?utf-8?b?",
+        b"?=",
+        b" ",
+        b"\n",
+        b"\r",
+        b"\t",
     ];
     proptest::sample::select(words).prop_map(<[u8]>::to_vec)
 }
@@ -56,10 +99,22 @@ fn piece() -> impl Strategy<Value = Vec<u8>> {
 #[test]
 fn work_grows_with_the_message_and_no_faster() {
     // Each would take minutes where a step looked through the rest for every piece.
-    for piece in ["<a ", "<a href=x>", "<!--", "<a title=\"", "--x\r\n", "http://a.example ", "From: a\r\n", "(", "&eacute;"] {
-        let body = piece.repeat((256 << 10) / piece.len());
+    for piece in [
+        "<a ",
+        "<a href=x>",
+        "<!--",
+        "<a title=\"",
+        "--x\r\n",
+        "http://a.example ",
+        "From: a\r\n",
+        "(",
+        "&eacute;",
+    ] {
+        let body = piece.repeat((64 << 10) / piece.len());
         for kind in ["text/html", "text/plain", "multipart/mixed; boundary=x"] {
-            let text = format!("From: a@b.example\r\nMIME-Version: 1.0\r\nContent-Type: {kind}\r\n\r\n{body}");
+            let text = format!(
+                "From: a@b.example\r\nMIME-Version: 1.0\r\nContent-Type: {kind}\r\n\r\n{body}"
+            );
             bounded(text.as_bytes());
         }
         bounded(body.as_bytes());
