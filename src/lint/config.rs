@@ -11,11 +11,10 @@ use std::collections::{BTreeMap, HashMap};
 /// Levels by id (`L14`) or by name (`one-click-missing`); a name goes before the id of its family.
 pub type Levels = BTreeMap<String, SetLevel>;
 
-/// How bad a rule is made.
+/// How bad a rule is made; off, it says nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum SetLevel {
-    /// It says nothing.
     Off,
     Info,
     Warn,
@@ -27,6 +26,7 @@ pub enum SetLevel {
     Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema,
 )]
 #[serde(rename_all = "lowercase")]
+#[schemars(rename = "LintAtSubmission")]
 pub enum AtSubmission {
     /// Messages are not examined.
     #[default]
@@ -40,6 +40,7 @@ pub enum AtSubmission {
 /// The compliance lint.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
+#[schemars(rename = "Lint")]
 pub struct Config {
     /// What is done when a message is handed in: "off", "warn" (a field and a word in the event) or "block" (refused
     /// with 550 where a rule blocks).
@@ -72,6 +73,7 @@ impl Default for Config {
 /// `[[tenant]] lint`: in place of `[lint]`, what is there.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
+#[schemars(rename = "TenantLint")]
 pub struct TenantConfig {
     pub at_submission: Option<AtSubmission>,
     /// Levels by id or name of the rule.
