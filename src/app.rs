@@ -8,7 +8,7 @@ mod doors;
 mod live;
 mod recover;
 
-pub use control::Daemon;
+pub use control::{Daemon, lint};
 pub use live::Compiled;
 
 use crate::auth::credentials::Gate;
@@ -362,6 +362,7 @@ impl Ground {
             signers: Arc::clone(&self.lives.signers),
             tenants: Arc::clone(&self.lives.tenants),
             stamps: Arc::clone(&self.lives.stamps),
+            lint: Arc::clone(&self.lives.lint),
             spool: self.spool.clone(),
             events: self.events.clone(),
             clock: self.clock.clone(),

@@ -42,7 +42,7 @@
 //!
 //! | layer | modules | owns |
 //! |---|---|---|
-//! | 0 values and parsers | [`units`] [`problem`] [`tables`] [`mail`] [`smtp::codec`] [`bounce`] | values; lines and octets; tables for millions; no clock, no I/O |
+//! | 0 values and parsers | [`units`] [`problem`] [`tables`] [`mail`] [`smtp::codec`] [`bounce`] [`lint`] | values; lines and octets; tables for millions; what a message should be; no clock, no I/O |
 //! | 1 ground services | [`clock`] [`events`] [`store`] [`spool`] [`books`] [`dns`] [`tls`] | time, telling, one truth that survives, durable messages, what left, names, certificates |
 //! | 2 identity | [`auth`] | DKIM keys and signatures; who may send |
 //! | 3 policy | [`policy`] | from which source, whether now, and why not |
@@ -68,6 +68,7 @@ pub mod events;
 pub mod http;
 pub mod inbound;
 pub mod intake;
+pub mod lint;
 pub mod mail;
 pub mod peers;
 pub mod policy;

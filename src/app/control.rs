@@ -2,6 +2,7 @@
 
 mod advice;
 mod holds;
+pub mod lint;
 mod reputation;
 mod suppression;
 mod traffic;
@@ -16,9 +17,9 @@ use crate::config::{Config, restart_needed};
 use crate::delivery::{self, Delivery};
 use crate::events::{Event, EventLog, Events, Metrics};
 use crate::http::{
-    Action, Changed, Control, Done, Erased, Erasure, IsSuppressed, Lift, Lifted, Listed, Question,
-    QueueEntry, Refusal, Release, Released, Reloaded, SourceEntry, Steer, Steered, Suppress,
-    SuppressedPage, Verdict, WhichReputation, WhichSuppressed, WhichWarmup,
+    Action, Changed, Control, Done, Erased, Erasure, IsSuppressed, Lift, Lifted, LintQuestion,
+    Linted, Listed, Question, QueueEntry, Refusal, Release, Released, Reloaded, SourceEntry, Steer,
+    Steered, Suppress, SuppressedPage, Verdict, WhichReputation, WhichSuppressed, WhichWarmup,
 };
 use crate::mail::MessageId;
 use crate::policy::reputation::Row;
@@ -29,6 +30,7 @@ use crate::queue::{Selector, View};
 use crate::spool::{Spool, Stored};
 use crate::store::Store;
 use crate::tls::server::{Renewal, ServerTls};
+use axum::body::Bytes;
 use parking_lot::Mutex;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -194,6 +196,10 @@ impl Control for Daemon {
     }
     async fn explain(&self, question: &Question) -> Result<Verdict, Refusal> {
         self.explain_question(question).await
+    }
+
+    async fn lint(&self, question: &LintQuestion, message: Bytes) -> Result<Linted, Refusal> {
+        self.lint_message(question, message).await
     }
 
     fn warmups(&self, which: &WhichWarmup) -> Result<Vec<Position>, Refusal> {

@@ -10,6 +10,7 @@ use crate::config::Config;
 use crate::delivery::{Parts, Routing};
 use crate::inbound::{self, Addresses};
 use crate::intake;
+use crate::lint;
 use crate::policy;
 use crate::problem::Problems;
 use crate::smtp::codec::LineEndings;
@@ -25,6 +26,7 @@ pub struct Compiled {
     signers: Signers,
     tenants: Tenants,
     intake: intake::Config,
+    lint: lint::Settings,
     bounce: bounce::Config,
     stamps: Stamps,
     classifier: Classifier,
@@ -41,6 +43,7 @@ pub struct Lives {
     pub signers: Live<Signers>,
     pub tenants: Live<Tenants>,
     pub intake: Live<intake::Config>,
+    pub lint: Live<lint::Settings>,
     pub bounce: Live<bounce::Config>,
     pub stamps: Live<Stamps>,
     pub classifier: Live<Classifier>,
@@ -86,6 +89,7 @@ impl Compiled {
             signers,
             tenants,
             intake: config.intake.clone(),
+            lint: config.lint(),
             bounce: config.bounce.clone(),
             stamps: config.stamps(keys),
             classifier,
@@ -111,6 +115,7 @@ impl Lives {
             signers: live(compiled.signers),
             tenants: live(compiled.tenants),
             intake: live(compiled.intake),
+            lint: live(compiled.lint),
             bounce: live(compiled.bounce),
             stamps: live(compiled.stamps),
             classifier: live(compiled.classifier),
@@ -127,6 +132,7 @@ impl Lives {
         self.signers.store(Arc::new(compiled.signers));
         self.tenants.store(Arc::new(compiled.tenants));
         self.intake.store(Arc::new(compiled.intake));
+        self.lint.store(Arc::new(compiled.lint));
         self.bounce.store(Arc::new(compiled.bounce));
         self.stamps.store(Arc::new(compiled.stamps));
         self.classifier.store(Arc::new(compiled.classifier));

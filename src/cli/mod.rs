@@ -12,6 +12,7 @@ mod exit;
 mod explain;
 mod feedback;
 mod files;
+mod lint;
 mod peers;
 mod queue;
 mod report;
@@ -54,6 +55,7 @@ enum Command {
     Dkim(dkim::Args),
     Queue(queue::Args),
     Explain(Box<explain::Args>),
+    Lint(Box<lint::Args>),
     Warmup(warmup::Args),
     Source(source::Args),
     Suppress(suppress::Args),
@@ -99,6 +101,7 @@ fn dispatch(command: Command, out: &mut dyn Write) -> Outcome {
         Command::Dkim(args) => dkim::run(&args, out),
         Command::Queue(args) => queue::run(&args, out),
         Command::Explain(args) => explain::run(&args, out),
+        Command::Lint(args) => lint::run(&args, out),
         Command::Warmup(args) => warmup::run(&args, out),
         Command::Source(args) => source::run(&args, out),
         Command::Suppress(args) => suppress::run(&args, out),

@@ -20,7 +20,7 @@ use crate::policy::{self, limits, providers, reputation, sources, suppression, w
 use crate::problem::Problems;
 use crate::smtp::{listener, session};
 use crate::{
-    auth, bounce, delivery, dns, events, http, inbound, intake, queue, spool, store, sts, tls,
+    auth, bounce, delivery, dns, events, http, inbound, intake, lint, queue, spool, store, sts, tls,
 };
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -54,6 +54,8 @@ pub struct Config {
     pub auth: auth::credentials::Limits,
     /// What a message may look like, and what is done to it on its way in.
     pub intake: intake::Config,
+    /// What mailbox providers ask of mail, and what is done about mail that is not so.
+    pub lint: lint::Config,
     /// Limits of what comes back, at listeners with role = "inbound".
     pub inbound: inbound::Config,
     /// The keys that sign, one entry each.
@@ -112,6 +114,7 @@ impl Default for Config {
             tenant: Vec::new(),
             auth: auth::credentials::Limits::default(),
             intake: intake::Config::default(),
+            lint: lint::Config::default(),
             inbound: inbound::Config::default(),
             dkim: Vec::new(),
             source: Vec::new(),
@@ -162,6 +165,7 @@ impl Config {
         auth::credentials::validate_all(&self.tenant, "tenant", problems);
         self.auth.validate("auth", problems);
         self.intake.validate("intake", problems);
+        self.lint.validate("lint", problems);
         self.inbound.validate("inbound", problems);
         self.validate_inbound(problems);
         auth::dkim::validate_all(&self.dkim, "dkim", problems);
@@ -254,6 +258,15 @@ impl Config {
             keys,
             tenants: tenants.collect(),
         })
+    }
+
+    /// How bad each rule of the lint is for whom.
+    pub fn lint(&self) -> lint::Settings {
+        let tenants = self.tenant.iter();
+        lint::Settings::new(
+            &self.lint,
+            tenants.map(|tenant| (tenant.name.as_str(), &tenant.lint)),
+        )
     }
 
     /// Where the books are.

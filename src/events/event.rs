@@ -52,6 +52,8 @@ pub enum Event {
     Accepted {
         about: About,
         peer: Option<std::net::IpAddr>,
+        /// What the lint found.
+        why: Option<String>,
     },
     /// A command or a message was refused in session; nothing was taken.
     Rejected {

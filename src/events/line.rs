@@ -33,8 +33,9 @@ impl Line<'_> {
 impl Serialize for Line<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let fields = match self.event {
-            Event::Accepted { about, peer } => Fields {
+            Event::Accepted { about, peer, why } => Fields {
                 peer: *peer,
+                why: why.clone(),
                 ..Fields::about(about)
             },
             Event::Rejected {

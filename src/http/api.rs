@@ -2,6 +2,7 @@
 
 use super::access::{Access, guard};
 use super::body::Body;
+use super::lint;
 use super::problem::Problem;
 use super::replies;
 use super::server::PATIENCE;
@@ -58,6 +59,7 @@ pub fn router<C: Control>(control: Arc<C>, access: Access) -> Router {
         // `whole` bounds what is read.
         .layer(DefaultBodyLimit::disable())
         .layer(middleware::from_fn(whole))
+        .merge(lint::router::<C>())
         .layer(middleware::from_fn(move |request, next| {
             guard(access.clone(), request, next)
         }));
@@ -68,13 +70,21 @@ pub fn router<C: Control>(control: Arc<C>, access: Access) -> Router {
         .with_state(control)
 }
 
-/// Reads the body before anything is done: a client that is slow with it holds up nobody but itself, and not for long.
 async fn whole(request: Request<axum::body::Body>, next: Next) -> Result<Response, Problem> {
-    let (head, body) = request.into_parts();
-    let largest = match head.uri.path() {
+    let largest = match request.uri().path() {
         "/api/v1/suppressions/add" => LARGEST_LIST,
         _ => LARGEST_BODY,
     };
+    whole_up_to(largest, request, next).await
+}
+
+/// Reads the body before anything is done: a client that is slow with it holds up nobody but itself, and not for long.
+pub(super) async fn whole_up_to(
+    largest: usize,
+    request: Request<axum::body::Body>,
+    next: Next,
+) -> Result<Response, Problem> {
+    let (head, body) = request.into_parts();
     let read = tokio::time::timeout(PATIENCE, axum::body::to_bytes(body, largest)).await;
     match read {
         Ok(Ok(body)) => Ok(next.run(Request::from_parts(head, body.into())).await),

@@ -10,6 +10,7 @@
 //! | `POST /api/v1/queue/{action}`| `retry`, `hold`, `release`, `drop`: [`Order`] → [`Done`] |
 //! | `POST /api/v1/reload`        | the configuration is read again: [`Reloaded`] |
 //! | `GET /api/v1/explain`        | what would become of a message, nothing taken: [`Question`] → [`Verdict`] |
+//! | `POST /api/v1/lint`          | what providers would say of the message that is the body: [`LintQuestion`] → [`Linted`] |
 //! | `GET /api/v1/warmup`         | where warm-ups are: [`WhichWarmup`] → a list of positions |
 //! | `POST /api/v1/warmup/{order}`| [`Pause`], [`Resume`] or [`Set`] → [`Steered`] |
 //! | `GET /api/v1/sources`        | our addresses: a list of [`SourceEntry`] |
@@ -30,6 +31,7 @@ mod body;
 mod config;
 mod entry;
 pub mod explain;
+mod lint;
 mod problem;
 mod replies;
 mod reputation;
@@ -45,6 +47,7 @@ pub(crate) use api::{MORE, TOTAL};
 pub use config::Config;
 pub use entry::{Listed, QueueEntry, QueueRecipient};
 pub use explain::{Advice, Keys, Question, Verdict, Window};
+pub use lint::{LintQuestion, Linted};
 pub use problem::Refusal;
 pub use replies::WhichReplies;
 pub use reputation::{Release, Released, WhichReputation};
@@ -61,6 +64,7 @@ use crate::policy::reputation::Row;
 use crate::policy::suppression::Record;
 use crate::policy::warmup::Position;
 use crate::queue::Selector;
+use axum::body::Bytes;
 use serde::{Deserialize, Serialize};
 use std::future::Future;
 use std::sync::Arc;
@@ -101,6 +105,16 @@ pub trait Control: Send + Sync + 'static {
     /// Its domain takes no mail, or that is not known now.
     fn explain(&self, question: &Question)
     -> impl Future<Output = Result<Verdict, Refusal>> + Send;
+
+    /// What the lint says of a message, with what is known here beside it. Nothing is taken.
+    ///
+    /// # Errors
+    /// The suppression list cannot be read.
+    fn lint(
+        &self,
+        question: &LintQuestion,
+        message: Bytes,
+    ) -> impl Future<Output = Result<Linted, Refusal>> + Send;
 
     /// Where warm-ups are, by source and provider, the source as a whole first.
     ///

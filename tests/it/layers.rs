@@ -17,6 +17,7 @@ const LAYERS: &[(usize, &[&str])] = &[
             "mail",
             "smtp::codec",
             "bounce",
+            "lint",
             "policy::limits::config",
             "policy::limits::rate",
             "policy::reputation::config",

@@ -48,6 +48,17 @@ pub struct Order<'a> {
     pub now: Timestamp,
 }
 
+/// What a signature will say, known before there is one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outlook {
+    pub domain: Box<str>,
+    pub selector: Box<str>,
+    /// The a= tag.
+    pub algorithm: &'static str,
+    /// The h= tag, in lower case, as often as it has each name.
+    pub covers: Vec<String>,
+}
+
 /// The message could not be signed although a key is there. It is not sent unsigned: the client tries again.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("the message cannot be signed now: {0}")]
@@ -113,6 +124,24 @@ impl Signers {
             fields.extend(self.finish(unsigned, &signer.key).await?);
         }
         Ok(fields)
+    }
+
+    /// The signatures that a message with this header section would carry.
+    pub fn outlook(
+        &self,
+        from_domain: &str,
+        tenant: Option<&str>,
+        head: &HeaderSection,
+    ) -> Vec<Outlook> {
+        let covered = Covered::of(head);
+        let signers = self.chosen(from_domain, tenant).into_iter();
+        let outlooks = signers.map(|signer| Outlook {
+            domain: signer.domain.clone(),
+            selector: signer.selector.clone(),
+            algorithm: signer.key.algorithm(),
+            covers: covered.names().to_vec(),
+        });
+        outlooks.collect()
     }
 
     /// Whether mail from this domain is signed for any tenant: the hash of its body will be asked for.

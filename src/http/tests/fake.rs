@@ -109,6 +109,21 @@ impl Control for Daemon {
         }
     }
 
+    async fn lint(
+        &self,
+        question: &LintQuestion,
+        message: axum::body::Bytes,
+    ) -> Result<Linted, Refusal> {
+        let told = format!("lint {} octets as {:?}", message.len(), question.stream);
+        self.told.lock().push(told);
+        let message = crate::lint::Message::parse(&message);
+        let findings = crate::lint::examine(&message, &crate::lint::Facts::default());
+        Ok(Linted {
+            blocked: crate::lint::blocks(&findings),
+            findings,
+        })
+    }
+
     fn warmups(&self, which: &WhichWarmup) -> Result<Vec<Position>, Refusal> {
         warms(which.source.as_deref().unwrap_or("ip-a"))?;
         Ok(vec![sample::position("google"), sample::position("*")])
