@@ -2,6 +2,7 @@
 
 mod advice;
 mod holds;
+mod reports;
 mod reputation;
 mod suppression;
 mod traffic;
@@ -18,7 +19,7 @@ use crate::events::{Event, Events, Metrics};
 use crate::http::{
     Action, Changed, Control, Done, IsSuppressed, Lift, Lifted, Listed, Question, QueueEntry,
     Refusal, Release, Released, Reloaded, SourceEntry, Steer, Steered, Suppress, SuppressedPage,
-    Verdict, WhichReputation, WhichSuppressed, WhichWarmup,
+    Verdict, WhichReports, WhichReputation, WhichSuppressed, WhichWarmup,
 };
 use crate::mail::MessageId;
 use crate::policy::reputation::Row;
@@ -26,6 +27,9 @@ use crate::policy::suppression::Record;
 use crate::policy::warmup::Position;
 use crate::policy::{Held, Policy};
 use crate::queue::{Selector, View};
+use crate::reports::advice::Advice;
+use crate::reports::rows::Shown;
+use crate::reports::{Imported, Order, Reports};
 use crate::spool::{Spool, Stored};
 use crate::store::Store;
 use crate::tls::server::{Renewal, ServerTls};
@@ -51,6 +55,7 @@ pub struct Daemon {
     pub(super) policy: Policy,
     pub(super) books: Books,
     pub(super) replies: Replies,
+    pub(super) reports: Reports,
     pub(super) store: Store,
     pub(super) spool: Spool,
     pub(super) events: Events,
@@ -227,6 +232,18 @@ impl Control for Daemon {
 
     fn replies(&self) -> Vec<ReplyPattern> {
         self.replies.patterns()
+    }
+
+    async fn reports(&self, which: &WhichReports) -> Result<Shown, Refusal> {
+        self.show_reports(which).await
+    }
+
+    async fn import_report(&self, octets: Vec<u8>, order: &Order) -> Result<Imported, Refusal> {
+        self.take_report(octets, order).await
+    }
+
+    async fn advise(&self, which: &WhichReports) -> Result<Advice, Refusal> {
+        self.advise_on(which).await
     }
 
     fn lift(&self, order: &Lift) -> Result<Lifted, Refusal> {

@@ -4,6 +4,7 @@ use super::access::{Access, guard};
 use super::body::Body;
 use super::problem::Problem;
 use super::replies;
+use super::reports;
 use super::server::PATIENCE;
 use super::suppression;
 use super::traffic;
@@ -44,6 +45,9 @@ pub fn router<C: Control>(control: Arc<C>, access: Access) -> Router {
             post(suppression::remove::<C>),
         )
         .route("/api/v1/suppressions/erase", post(suppression::erase::<C>))
+        .route("/api/v1/reports", get(reports::show::<C>))
+        .route(reports::IMPORT, post(reports::import::<C>))
+        .route("/api/v1/reports/advice", get(reports::advise::<C>))
         .route("/api/v1/reputation", get(traffic::reputations::<C>))
         .route("/api/v1/reputation/release", post(traffic::release::<C>))
         .fallback(async || Problem::not_found("there is nothing here"))
@@ -53,6 +57,8 @@ pub fn router<C: Control>(control: Arc<C>, access: Access) -> Router {
                 "this path has another method".into(),
             )
         })
+        // `whole` has read it, within its bounds.
+        .layer(axum::extract::DefaultBodyLimit::disable())
         .layer(middleware::from_fn(whole))
         .layer(middleware::from_fn(move |request, next| {
             guard(access.clone(), request, next)
@@ -67,12 +73,16 @@ pub fn router<C: Control>(control: Arc<C>, access: Access) -> Router {
 /// Reads the body before anything is done: a client that is slow with it holds up nobody but itself, and not for long.
 async fn whole(request: Request<axum::body::Body>, next: Next) -> Result<Response, Problem> {
     let (head, body) = request.into_parts();
-    let read = tokio::time::timeout(PATIENCE, axum::body::to_bytes(body, LARGEST_BODY)).await;
+    let most = match head.uri.path() {
+        reports::IMPORT => reports::LARGEST_REPORT,
+        _ => LARGEST_BODY,
+    };
+    let read = tokio::time::timeout(PATIENCE, axum::body::to_bytes(body, most)).await;
     match read {
         Ok(Ok(body)) => Ok(next.run(Request::from_parts(head, body.into())).await),
         Ok(Err(_)) => Err(Problem(
             StatusCode::PAYLOAD_TOO_LARGE,
-            format!("the body is cut short, or over {LARGEST_BODY} octets"),
+            format!("the body is cut short, or over {most} octets"),
         )),
         Err(_) => Err(Problem(
             StatusCode::REQUEST_TIMEOUT,

@@ -17,6 +17,20 @@ const LAYERS: &[(usize, &[&str])] = &[
             "mail",
             "smtp::codec",
             "bounce",
+            "reports::advice",
+            "reports::attachments",
+            "reports::config",
+            "reports::dmarc",
+            "reports::figures",
+            "reports::line",
+            "reports::period",
+            "reports::read",
+            "reports::rows",
+            "reports::text",
+            "reports::tls",
+            "reports::unpack",
+            "reports::unreadable",
+            "reports::xml",
             "policy::limits::config",
             "policy::limits::rate",
             "policy::reputation::config",
@@ -29,7 +43,9 @@ const LAYERS: &[(usize, &[&str])] = &[
     // Ground services.
     (
         1,
-        &["clock", "events", "store", "spool", "books", "dns", "tls"],
+        &[
+            "clock", "events", "store", "spool", "books", "reports", "dns", "tls",
+        ],
     ),
     // Identity.
     (2, &["auth"]),
