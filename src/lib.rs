@@ -42,7 +42,7 @@
 //!
 //! | layer | modules | owns |
 //! |---|---|---|
-//! | 0 values and parsers | [`units`] [`problem`] [`tables`] [`mail`] [`smtp::codec`] [`bounce`] [`mod@reports::read`] | values; lines and octets; tables for millions; no clock, no I/O |
+//! | 0 values and parsers | [`units`] [`problem`] [`tables`] [`mail`] [`smtp::codec`] [`bounce`] [`reports::read()`] | values; lines and octets; tables for millions; no clock, no I/O |
 //! | 1 ground services | [`clock`] [`events`] [`store`] [`spool`] [`books`] [`reports`] [`dns`] [`tls`] | time, telling, one truth that survives, durable messages, what left, what others report of it, names, certificates |
 //! | 2 identity | [`auth`] | DKIM keys and signatures; who may send |
 //! | 3 policy | [`policy`] | from which source, whether now, and why not |

@@ -31,7 +31,10 @@ impl Sink for Operators {
                 _ => tracing::warn!(%slice, %action, %why, "reputation"),
             },
             Event::Report {
-                domain, reason, why, ..
+                domain,
+                reason,
+                why,
+                ..
             } => tracing::warn!(%domain, %reason, %why, "reports"),
             mail if tracing::enabled!(tracing::Level::DEBUG) => {
                 let line = Line { at, event: mail }.to_json();

@@ -166,8 +166,7 @@ pub trait Control: Send + Sync + 'static {
     ///
     /// # Errors
     /// That is no domain, or the file of reports cannot be used.
-    fn reports(&self, which: &WhichReports)
-    -> impl Future<Output = Result<Shown, Refusal>> + Send;
+    fn reports(&self, which: &WhichReports) -> impl Future<Output = Result<Shown, Refusal>> + Send;
 
     /// Takes a report that an operator hands in.
     ///

@@ -528,7 +528,16 @@ async fn a_report_is_counted_once_and_what_it_tells_is_told() {
     }
     assert_eq!((world.count("report"), world.count("report-again")), (1, 1));
     let told = world.events("report");
-    let [Event::Report { domain, source: None, reason: "foreign-sender", why, .. }] = told.as_slice() else {
+    let [
+        Event::Report {
+            domain,
+            source: None,
+            reason: "foreign-sender",
+            why,
+            ..
+        },
+    ] = told.as_slice()
+    else {
         panic!("{told:?}")
     };
     assert_eq!(&**domain, "acme.test");
@@ -543,7 +552,12 @@ async fn a_report_that_is_broken_or_not_about_us_is_kept_for_a_person() {
     for report in [&*foreign, &*broken, "Subject: hello\r\n\r\nhow are you?"] {
         world.receive("dmarc@bounce.test", report).await.unwrap();
     }
-    let counts = ["report-not-ours", "report-unreadable", "no-report", "report"];
+    let counts = [
+        "report-not-ours",
+        "report-unreadable",
+        "no-report",
+        "report",
+    ];
     assert_eq!(counts.map(|what| world.count(what)), [1, 1, 1, 0]);
     let unread = world.events("unread");
     let [_, Event::Unread { why, .. }, _] = unread.as_slice() else {

@@ -140,11 +140,11 @@ pub fn advise(domain: &str, shown: &Shown) -> Advice {
 fn hit_of(row: &SourceRow, total: &Tally, days: u64) -> Hit {
     let tally = &row.tally;
     let share = share(tally.failed(), total.messages);
-    let is_steady = row.days > 2 && row.days * 2 >= days && share >= STEADY_SHARE;
+    let is_steady = row.days > 2 && row.days.saturating_mul(2) >= days && share >= STEADY_SHARE;
     let kind = match &row.source {
         Some(_) => Kind::Own,
-        None if tally.forwarded * 2 >= tally.failed() => Kind::Forwarder,
-        None if tally.pass * 10 >= tally.messages => Kind::Mixed,
+        None if tally.forwarded.saturating_mul(2) >= tally.failed() => Kind::Forwarder,
+        None if tally.pass.saturating_mul(10) >= tally.messages => Kind::Mixed,
         None if is_steady => Kind::Steady,
         None => Kind::Foreign,
     };
@@ -165,14 +165,20 @@ fn hit_of(row: &SourceRow, total: &Tally, days: u64) -> Hit {
 fn judge(bar: &Bar, hit: &[Hit], rows: &[SourceRow], (total, days): (&Tally, u64)) -> Answer {
     let (mut no, mut unknown) = (Vec::new(), Vec::new());
     let own = rows.iter().filter(|row| row.source.is_some());
-    let sent: u64 = own.map(|row| row.tally.messages).sum();
+    let sent = own
+        .map(|row| row.tally.messages)
+        .fold(0, u64::saturating_add);
     let failed = |kind| {
         let of_kind = hit.iter().filter(move |hit| hit.kind == kind);
-        of_kind.fold((0u64, 0usize), |(sum, count), hit| (sum.saturating_add(hit.failed), count + 1))
+        of_kind.fold((0u64, 0usize), |(sum, count), hit| {
+            (sum.saturating_add(hit.failed), count + 1)
+        })
     };
     let (lost, sources) = failed(Kind::Own);
     if share(lost, sent) > bar.failing {
-        no.push(format!("{lost} of {sent} messages of {sources} of our own sources fail: mend them first"));
+        no.push(format!(
+            "{lost} of {sent} messages of {sources} of our own sources fail: mend them first"
+        ));
     }
     let (mixed, senders) = failed(Kind::Mixed);
     if share(mixed, total.messages) > bar.failing {
@@ -247,7 +253,11 @@ mod tests {
         let spoofer = row(2, None, (500, 0), 3);
         let advice = advice(30, vec![own, spoofer]);
         assert_eq!(safe(&advice), (Safe::Yes, Safe::Yes), "{advice:?}");
-        let hit: Vec<_> = advice.hit.iter().map(|hit| (hit.kind, hit.failed)).collect();
+        let hit: Vec<_> = advice
+            .hit
+            .iter()
+            .map(|hit| (hit.kind, hit.failed))
+            .collect();
         assert_eq!(hit, [(Kind::Foreign, 500), (Kind::Own, 10)]);
         assert_eq!(advice.hit[0].since, Day(20_000));
     }
@@ -257,7 +267,10 @@ mod tests {
         let own = row(1, Some("ip-a"), (10_000, 9_950), 30);
         let advice = advice(30, vec![own]);
         assert_eq!(safe(&advice), (Safe::Yes, Safe::No));
-        assert!(advice.reject.why[0].starts_with("50 of 10000 messages"), "{advice:?}");
+        assert!(
+            advice.reject.why[0].starts_with("50 of 10000 messages"),
+            "{advice:?}"
+        );
     }
 
     #[test]

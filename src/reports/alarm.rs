@@ -65,7 +65,9 @@ impl fmt::Display for Alarm {
         let (domain, day, failed) = (&self.domain, self.day, self.tally.failed());
         let address = self
             .address
-            .map_or("an unnamed address".to_owned(), |address| address.to_string());
+            .map_or("an unnamed address".to_owned(), |address| {
+                address.to_string()
+            });
         match &self.source {
             Some(source) => write!(
                 f,
@@ -115,10 +117,16 @@ mod tests {
     fn each_is_told_from_its_own_threshold_and_once() {
         assert_eq!(told(Some("ip-a"), tally(10, 9, 0), false), None);
         let own = told(Some("ip-a"), tally(10, 8, 0), false).unwrap();
-        assert!(own.contains("ip-a (192.0.2.1) fails DMARC: 2 of 10 messages of 2024-10-04"), "{own}");
+        assert!(
+            own.contains("ip-a (192.0.2.1) fails DMARC: 2 of 10 messages of 2024-10-04"),
+            "{own}"
+        );
         assert_eq!(told(None, tally(10, 8, 0), false), None);
         let foreign = told(None, tally(10, 0, 0), false).unwrap();
-        assert!(foreign.starts_with("somebody else sends as acme.example: 10 of 10"), "{foreign}");
+        assert!(
+            foreign.starts_with("somebody else sends as acme.example: 10 of 10"),
+            "{foreign}"
+        );
         assert_eq!(told(None, tally(100, 0, 95), false), None);
         assert_eq!(told(None, tally(100, 0, 0), true), None);
     }

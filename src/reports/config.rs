@@ -82,7 +82,9 @@ impl Config {
     /// The addresses; those that are none are left out.
     pub fn addresses(&self) -> Vec<Address> {
         let addresses = self.addresses.iter();
-        addresses.filter_map(|address| address.parse().ok()).collect()
+        addresses
+            .filter_map(|address| address.parse().ok())
+            .collect()
     }
 
     /// With what else is ours: domains that we send from, and sources by address.

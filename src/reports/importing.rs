@@ -1,6 +1,5 @@
 //! A report that an operator hands in, as an API and a command do it.
 
-use super::line::Said;
 use super::{Domains, Report, Reports, ReportsError, Taken, read, text};
 use serde::{Deserialize, Serialize};
 
@@ -44,7 +43,10 @@ impl Reports {
         };
         if let Some(domain) = &order.domain {
             let Some(domain) = text::domain(domain) else {
-                return Ok(unread(format!("\"{}\" is no domain", text::cut(domain, 64))));
+                return Ok(unread(format!(
+                    "\"{}\" is no domain",
+                    text::cut(domain, 64)
+                )));
             };
             name_subjects(&mut report, &domain);
         }
@@ -81,7 +83,10 @@ fn unread(why: String) -> Imported {
 
 fn why(taken: Taken, report: &Report) -> Option<String> {
     let nameless = match report {
-        Report::Figures(figures) => figures.figures.iter().all(|figure| figure.subject.is_none()),
+        Report::Figures(figures) => figures
+            .figures
+            .iter()
+            .all(|figure| figure.subject.is_none()),
         _ => false,
     };
     match taken {
@@ -113,23 +118,22 @@ impl Imported {
                 kind: "tlsrpt".to_owned(),
                 organization: report.organization.clone(),
                 report_id: report.id.clone(),
-                domain: report.policies.iter().find_map(|policy| policy.domain.clone()),
+                domain: report
+                    .policies
+                    .iter()
+                    .find_map(|policy| policy.domain.clone()),
                 count: report.success().saturating_add(report.failure()),
                 ..blank
             },
             Report::Figures(figures) => Self {
                 kind: figures.provider.name().to_owned(),
-                domain: figures.figures.iter().find_map(|figure| figure.subject.clone()),
+                domain: figures
+                    .figures
+                    .iter()
+                    .find_map(|figure| figure.subject.clone()),
                 count: figures.figures.len() as u64,
                 ..blank
             },
         }
-    }
-}
-
-impl Said {
-    /// It is no report, or a broken one.
-    pub fn is_refused(&self) -> bool {
-        matches!(self, Self::Unknown { .. })
     }
 }

@@ -25,7 +25,16 @@ pub enum Said {
     /// Microsoft SNDS.
     Snds(Daily),
     /// It is no report, or a broken one.
-    Unknown { error: String },
+    Unknown {
+        error: String,
+    },
+}
+
+impl Said {
+    /// It is no report, or a broken one.
+    pub fn is_refused(&self) -> bool {
+        matches!(self, Self::Unknown { .. })
+    }
 }
 
 /// Field names as RFC 7489 has them.
@@ -177,11 +186,16 @@ impl From<TlsReport> for Tls {
         Self {
             begin: report.period.begin,
             end: report.period.end,
-            domain: report.policies.iter().find_map(|policy| policy.domain.clone()),
+            domain: report
+                .policies
+                .iter()
+                .find_map(|policy| policy.domain.clone()),
             policies: report.policies.len(),
             success: report.success(),
             failure: report.failure(),
-            failure_types: types.map(|(kind, count)| (kind.to_owned(), count)).collect(),
+            failure_types: types
+                .map(|(kind, count)| (kind.to_owned(), count))
+                .collect(),
             organization: report.organization,
             contact: report.contact,
             report_id: report.id,

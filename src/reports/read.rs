@@ -107,7 +107,8 @@ impl Form {
             _ if octets.starts_with(ZIP) => Some(Self::Zip),
             [b'<', ..] if is_report(content) => Some(Self::Xml),
             [0xff, 0xfe, b'<', ..] | [0xfe, 0xff, 0, b'<', ..] => Some(Self::Xml),
-            [b'{' | b'[', ..] => Some(Self::Json),
+            [b'{', ..] => Some(Self::Json),
+            [b'[', rest @ ..] if rest.trim_ascii_start().starts_with(b"{") => Some(Self::Json),
             _ if figures::is_csv(content) => Some(Self::Csv),
             _ if is_message(octets) => Some(Self::Message),
             _ => None,
@@ -118,7 +119,8 @@ impl Form {
 /// HTML begins like XML.
 fn is_report(content: &[u8]) -> bool {
     let head = content.get(..HEAD).unwrap_or(content).to_ascii_lowercase();
-    head.starts_with(b"<?xml") || memmem::find(&head, b"feedback").is_some()
+    let has = |what: &[u8]| memmem::find(&head, what).is_some();
+    head.starts_with(b"<?xml") || has(b"<feedback") || has(b":feedback")
 }
 
 /// Octets in which a report says what it is.
@@ -144,7 +146,11 @@ mod tests {
 
     fn mail(parts: &[&str]) -> Vec<u8> {
         let parts: Vec<String> = parts.iter().map(|part| format!("--b\n{part}\n")).collect();
-        format!("Subject: x\nContent-Type: multipart/mixed; boundary=b\n\n{}--b--\n", parts.concat()).into_bytes()
+        format!(
+            "Subject: x\nContent-Type: multipart/mixed; boundary=b\n\n{}--b--\n",
+            parts.concat()
+        )
+        .into_bytes()
     }
 
     fn base64(octets: &[u8]) -> String {
@@ -154,7 +160,10 @@ mod tests {
     #[test]
     fn a_report_is_found_however_it_is_packed() {
         let packed = gz(XML.as_bytes());
-        let attached = format!("Content-Type: text/plain\nContent-Transfer-Encoding: base64\n\n{}", base64(&packed));
+        let attached = format!(
+            "Content-Type: text/plain\nContent-Transfer-Encoding: base64\n\n{}",
+            base64(&packed)
+        );
         for octets in [
             XML.as_bytes().to_vec(),
             packed.clone(),
@@ -164,17 +173,35 @@ mod tests {
             mail(&[&format!("\n{}", base64(&packed))]),
             gz(&mail(&[&attached])),
         ] {
-            assert!(matches!(read(&octets), Ok(Report::Dmarc(_))), "{}", String::from_utf8_lossy(&octets));
+            assert!(
+                matches!(read(&octets), Ok(Report::Dmarc(_))),
+                "{}",
+                String::from_utf8_lossy(&octets)
+            );
         }
     }
 
     #[test]
     fn what_is_no_report_is_a_stranger_and_what_is_broken_says_why() {
-        for octets in [&b""[..], b"hello", b"Subject: hi\n\nhello", b"<html></html>", b"\0\0\0"] {
+        for octets in [
+            &b""[..],
+            b"hello",
+            b"Subject: hi\n\nhello",
+            b"<html></html>",
+            b"\0\0\0",
+        ] {
             assert!(read(octets).unwrap_err().is_stranger());
         }
-        let broken = format!("Content-Type: text/xml\n\n{}", XML.replace("</feedback>", ""));
-        let refused = read(&mail(&["\nhello", &broken, "Content-Type: text/html\n\n<p>"])).unwrap_err();
+        let broken = format!(
+            "Content-Type: text/xml\n\n{}",
+            XML.replace("</feedback>", "")
+        );
+        let refused = read(&mail(&[
+            "\nhello",
+            &broken,
+            "Content-Type: text/html\n\n<p>",
+        ]))
+        .unwrap_err();
         assert!(refused.to_string().contains("cut off"), "{refused}");
         // A broken one beside a whole one is no fault.
         assert!(read(&mail(&[&broken, &format!("\n{XML}")])).is_ok());
@@ -195,9 +222,20 @@ mod tests {
         assert!(read(&nested).unwrap_err().to_string().contains("too often"));
         let laughs = format!(
             "<?xml version='1.0'?><!DOCTYPE feedback [<!ENTITY a 'ha'>{}]><feedback>&i;</feedback>",
-            (b'b'..=b'i').map(|c| format!("<!ENTITY {} '{}'>", c as char, format!("&{};", (c - 1) as char).repeat(10))).collect::<String>()
+            (b'b'..=b'i')
+                .map(|c| format!(
+                    "<!ENTITY {} '{}'>",
+                    c as char,
+                    format!("&{};", (c - 1) as char).repeat(10)
+                ))
+                .collect::<String>()
         );
-        assert!(read(laughs.as_bytes()).unwrap_err().to_string().contains("document type"));
+        assert!(
+            read(laughs.as_bytes())
+                .unwrap_err()
+                .to_string()
+                .contains("document type")
+        );
     }
 
     proptest! {

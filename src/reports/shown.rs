@@ -41,7 +41,9 @@ impl Reports {
             store::scan(transaction, SOURCES, b"", |key, row| {
                 adding.source(which, key, &row, &settings);
             })?;
-            store::scan(transaction, TLS, b"", |key, row| adding.tls(which, key, row))?;
+            store::scan(transaction, TLS, b"", |key, row| {
+                adding.tls(which, key, row)
+            })?;
             store::scan(transaction, FIGURES, b"", |key, row| {
                 adding.figure(which, key, row);
             })?;
@@ -142,7 +144,9 @@ impl Adding {
         });
         shown.tls = self.tls.into_values().collect();
         let days = self.days.into_iter();
-        shown.days = days.map(|(domain, days)| (domain, days.len() as u64)).collect();
+        shown.days = days
+            .map(|(domain, days)| (domain, days.len() as u64))
+            .collect();
         let lengths = [shown.sources.len(), shown.tls.len(), shown.figures.len()];
         shown.more = lengths.iter().any(|length| *length > MOST_SHOWN);
         shown.sources.truncate(MOST_SHOWN);

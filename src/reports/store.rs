@@ -110,7 +110,8 @@ impl Store {
             let done = act(&database)?;
             Ok::<_, redb::Error>((done, database))
         }));
-        let fault = |why: &dyn std::fmt::Display| ReportsError(format!("{}: {why}", path.display()));
+        let fault =
+            |why: &dyn std::fmt::Display| ReportsError(format!("{}: {why}", path.display()));
         let (done, database) = worked
             .map_err(|_| fault(&"the file is damaged"))?
             .map_err(|error| fault(&error))?;

@@ -284,10 +284,17 @@ impl Taking<'_> {
                 continue;
             };
             let provider = figures.provider.name();
-            let key = key(&[provider.as_bytes(), &part(subject), &figure.day.0.to_be_bytes()]);
+            let key = key(&[
+                provider.as_bytes(),
+                &part(subject),
+                &figure.day.0.to_be_bytes(),
+            ]);
             // Numbers that JSON has no form for are left out by the reader.
             let values = serde_json::to_string(&figure.values).unwrap_or_default();
-            table.insert(key.as_slice(), store::encode(&(self.now, values)).as_slice())?;
+            table.insert(
+                key.as_slice(),
+                store::encode(&(self.now, values)).as_slice(),
+            )?;
         }
         Ok((Taken::Stored, Vec::new()))
     }

@@ -96,20 +96,51 @@ fn reports_are_added_up_by_domain_and_source_and_survive() {
     let dir = tempfile::tempdir().unwrap();
     let world = world(dir.path());
     let ours = ("192.0.2.1", 100, true);
-    assert_eq!(world.take(&dmarc("1", "acme.example", 1, &[ours, ("2001:db8::9", 5, false)])), Taken::Stored);
-    assert_eq!(world.take(&dmarc("2", "acme.example", 2, &[ours])), Taken::Stored);
-    assert_eq!(world.take(&dmarc("3", "news.acme.example", 40, &[ours])), Taken::Stored);
+    assert_eq!(
+        world.take(&dmarc(
+            "1",
+            "acme.example",
+            1,
+            &[ours, ("2001:db8::9", 5, false)]
+        )),
+        Taken::Stored
+    );
+    assert_eq!(
+        world.take(&dmarc("2", "acme.example", 2, &[ours])),
+        Taken::Stored
+    );
+    assert_eq!(
+        world.take(&dmarc("3", "news.acme.example", 40, &[ours])),
+        Taken::Stored
+    );
     world.reports.close();
     let world = self::world(dir.path());
     let shown = world.shown(30);
     let rows: Vec<_> = shown
         .sources
         .iter()
-        .map(|row| (row.source_ip.unwrap().to_string(), row.source.as_deref(), row.tally.messages, row.tally.pass, row.days))
+        .map(|row| {
+            (
+                row.source_ip.unwrap().to_string(),
+                row.source.as_deref(),
+                row.tally.messages,
+                row.tally.pass,
+                row.days,
+            )
+        })
         .collect();
-    assert_eq!(rows, [("192.0.2.1".into(), Some("ip-a"), 200, 200, 2), ("2001:db8::9".into(), None, 5, 0, 1)]);
+    assert_eq!(
+        rows,
+        [
+            ("192.0.2.1".into(), Some("ip-a"), 200, 200, 2),
+            ("2001:db8::9".into(), None, 5, 0, 1)
+        ]
+    );
     assert_eq!(shown.policies["acme.example"].p.as_deref(), Some("none"));
-    assert_eq!((shown.days["acme.example"], world.shown(60).sources.len()), (2, 3));
+    assert_eq!(
+        (shown.days["acme.example"], world.shown(60).sources.len()),
+        (2, 3)
+    );
 }
 
 #[test]
@@ -118,9 +149,15 @@ fn a_report_counts_once_and_strangers_do_not() {
     let world = world(dir.path());
     let report = dmarc("1", "acme.example", 1, &[("192.0.2.1", 1, true)]);
     let other = dmarc("1", "other.example", 1, &[("192.0.2.1", 1, true)]);
-    assert_eq!([world.take(&report), world.take(&report)], [Taken::Stored, Taken::Duplicate]);
+    assert_eq!(
+        [world.take(&report), world.take(&report)],
+        [Taken::Stored, Taken::Duplicate]
+    );
     assert_eq!(world.take(&other), Taken::NotOurs);
-    assert_eq!(world.reports.take(&other, Domains::Any).unwrap(), Taken::Stored);
+    assert_eq!(
+        world.reports.take(&other, Domains::Any).unwrap(),
+        Taken::Stored
+    );
     assert_eq!(world.shown(30).sources.len(), 2);
 }
 
@@ -128,18 +165,31 @@ fn a_report_counts_once_and_strangers_do_not() {
 fn what_fails_is_told_once_for_domain_source_and_day() {
     let dir = tempfile::tempdir().unwrap();
     let world = world(dir.path());
-    let failing = |id: &str, ago| dmarc(id, "acme.example", ago, &[("192.0.2.1", 3, false), ("198.51.100.7", 6, false)]);
+    let failing = |id: &str, ago| {
+        dmarc(
+            id,
+            "acme.example",
+            ago,
+            &[("192.0.2.1", 3, false), ("198.51.100.7", 6, false)],
+        )
+    };
     world.take(&failing("1", 1));
     let told = world.told.0.lock().clone();
     let [own] = told.as_slice() else {
         panic!("{told:?}")
     };
-    assert!(own.starts_with("our own mail from acme.example by ip-a (192.0.2.1) fails DMARC: 3 of 3"), "{own}");
+    assert!(
+        own.starts_with("our own mail from acme.example by ip-a (192.0.2.1) fails DMARC: 3 of 3"),
+        "{own}"
+    );
     // A second reporter makes the stranger's volume worth telling; ours is told already.
     world.take(&failing("2", 1));
     let told = world.told.0.lock().clone();
     assert_eq!(told.len(), 2);
-    assert!(told[1].starts_with("somebody else sends as acme.example: 12 of 12 messages"), "{told:?}");
+    assert!(
+        told[1].starts_with("somebody else sends as acme.example: 12 of 12 messages"),
+        "{told:?}"
+    );
     world.take(&failing("3", 2));
     assert_eq!(world.told.0.lock().len(), 3);
 }
@@ -172,10 +222,20 @@ fn sessions_and_figures_are_shown_beside() {
         NOW.as_secs()
     );
     let tls = read(tls.as_bytes()).unwrap();
-    assert_eq!([world.take(&tls), world.take(&tls)], [Taken::Stored, Taken::Duplicate]);
+    assert_eq!(
+        [world.take(&tls), world.take(&tls)],
+        [Taken::Stored, Taken::Duplicate]
+    );
     let snds = b"192.0.2.1,11/21/2026 1:00 AM,11/21/2026 9:00 PM,100,90,80,GREEN,< 0.1%,,,0,,,\n";
     for _ in 0..2 {
-        assert_eq!(world.reports.import(snds, &Order::default()).unwrap().result, Some(Taken::Stored));
+        assert_eq!(
+            world
+                .reports
+                .import(snds, &Order::default())
+                .unwrap()
+                .result,
+            Some(Taken::Stored)
+        );
     }
     let export = b"Date,Spam rate\n2026-11-21,0.2%\n";
     let nameless = world.reports.import(export, &Order::default()).unwrap();
@@ -185,13 +245,27 @@ fn sessions_and_figures_are_shown_beside() {
         domain: Some("acme.example".into()),
         ..Order::default()
     };
-    assert_eq!(world.reports.import(export, &order).unwrap().result, Some(Taken::Stored));
+    assert_eq!(
+        world.reports.import(export, &order).unwrap().result,
+        Some(Taken::Stored)
+    );
     let shown = world.shown(30);
     let [tls] = shown.tls.as_slice() else {
         panic!("{shown:?}")
     };
-    assert_eq!((tls.success, tls.failure, tls.failure_types["certificate-expired"]), (5, 2, 2));
-    let figures: Vec<_> = shown.figures.iter().map(|row| (&*row.subject, row.values.len())).collect();
+    assert_eq!(
+        (
+            tls.success,
+            tls.failure,
+            tls.failure_types["certificate-expired"]
+        ),
+        (5, 2, 2)
+    );
+    let figures: Vec<_> = shown
+        .figures
+        .iter()
+        .map(|row| (&*row.subject, row.values.len()))
+        .collect();
     assert_eq!(figures, [("acme.example", 1), ("192.0.2.1", 6)]);
 }
 

@@ -45,7 +45,8 @@ pub fn decode(octets: &[u8]) -> Result<String, Unreadable> {
         // What is declared in ASCII is not in UTF-16, whatever it says.
         false => declared(octets).filter(|label| !label.starts_with("utf-16")),
     };
-    let Some(label) = label.filter(|label| !["utf-8", "utf8", "us-ascii"].contains(&&**label)) else {
+    let Some(label) = label.filter(|label| !["utf-8", "utf8", "us-ascii"].contains(&&**label))
+    else {
         return match std::str::from_utf8(octets) {
             Ok(text) => Ok(text.to_owned()),
             Err(error) => Err(Unreadable::new(format!(
@@ -99,7 +100,11 @@ mod tests {
         assert_eq!(text(b"a\xe9").unwrap_err(), "it is not UTF-8 at octet 1");
         let latin = b"<?xml version='1.0' encoding='ISO-8859-1'?><a>\xe9</a>";
         assert!(text(latin).unwrap().ends_with("<a>é</a>"));
-        assert!(text(b"<?xml version='1.0' encoding=\"utf-16\"?><a>\xc3\xa9</a>").unwrap().ends_with("<a>é</a>"));
+        assert!(
+            text(b"<?xml version='1.0' encoding=\"utf-16\"?><a>\xc3\xa9</a>")
+                .unwrap()
+                .ends_with("<a>é</a>")
+        );
         assert!(text(b"\xff\xfe<\0a\0/\0>\0").unwrap().ends_with("<a/>"));
         assert!(text(b"<?xml version='1.0' encoding='klingon'?><a/>").is_err());
     }

@@ -47,7 +47,10 @@ impl TlsReport {
 
     pub fn failure_types(&self) -> BTreeMap<&str, u64> {
         let mut types: BTreeMap<&str, u64> = BTreeMap::new();
-        let all = self.policies.iter().flat_map(|policy| &policy.failure_types);
+        let all = self
+            .policies
+            .iter()
+            .flat_map(|policy| &policy.failure_types);
         for (kind, count) in all {
             let sum = types.entry(kind).or_default();
             *sum = sum.saturating_add(*count);
@@ -74,7 +77,10 @@ pub fn read(document: &str) -> Result<TlsReport, Unreadable> {
     })?;
     let when = |text: &Loose, what| {
         instant(&text.0).ok_or_else(|| {
-            Unreadable::new(format!("\"{}\" is not when a report {what}", text::cut(&text.0, 64)))
+            Unreadable::new(format!(
+                "\"{}\" is not when a report {what}",
+                text::cut(&text.0, 64)
+            ))
         })
     };
     Ok(TlsReport {
@@ -328,13 +334,19 @@ mod tests {
     #[test]
     fn sessions_are_added_up_by_policy_and_failures_by_type() {
         let report = read(REPORT).unwrap();
-        assert_eq!((report.organization.as_deref(), report.id.as_deref()), (Some("Sender"), Some("7")));
+        assert_eq!(
+            (report.organization.as_deref(), report.id.as_deref()),
+            (Some("Sender"), Some("7"))
+        );
         assert_eq!((report.success(), report.failure()), (6, 4));
         assert_eq!(report.period.end - report.period.begin, 86_399);
         let [sts, none] = report.policies.as_slice() else {
             panic!("{:?}", report.policies)
         };
-        assert_eq!((sts.domain.as_deref(), sts.kind.as_deref()), (Some("acme.example"), Some("sts")));
+        assert_eq!(
+            (sts.domain.as_deref(), sts.kind.as_deref()),
+            (Some("acme.example"), Some("sts"))
+        );
         assert_eq!(none.domain, None);
         let types = report.failure_types();
         assert_eq!((types["certificate-expired"], types["unspecified"]), (3, 0));
@@ -351,7 +363,11 @@ mod tests {
             ("]}]}", "]}", "EOF"),
         ] {
             let text = REPORT.replacen(what, instead, 1);
-            let text = if why == "EOF" { &REPORT[..REPORT.len() - 2] } else { &text };
+            let text = if why == "EOF" {
+                &REPORT[..REPORT.len() - 2]
+            } else {
+                &text
+            };
             let refused = read(text).unwrap_err().to_string();
             assert!(refused.contains(why), "{what}: {refused}");
         }
@@ -367,10 +383,16 @@ mod tests {
         let details: Vec<String> = (0..1000)
             .map(|n| format!(r#"{{"result-type": "t{n}", "failed-session-count": 1}}"#))
             .collect();
-        let many = one.replace("}}", &format!("}}, \"failure-details\": [{}]}}", details.join(",")));
+        let many = one.replace(
+            "}}",
+            &format!("}}, \"failure-details\": [{}]}}", details.join(",")),
+        );
         let report = read(&format!("{{{range}, \"policies\": [{many}]}}")).unwrap();
         let types = report.failure_types();
-        assert_eq!((types.len(), types["other"]), (MOST_TYPES + 1, 1000 - MOST_TYPES as u64));
+        assert_eq!(
+            (types.len(), types["other"]),
+            (MOST_TYPES + 1, 1000 - MOST_TYPES as u64)
+        );
         assert!(read(&"[".repeat(100_000)).is_err());
     }
 

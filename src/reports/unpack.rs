@@ -40,8 +40,9 @@ impl Budget {
     /// It is cut off, damaged, encrypted, empty, or there is more in it than may be.
     pub fn unzip(&mut self, octets: &[u8]) -> Result<Vec<u8>, Unreadable> {
         check_packed(octets)?;
-        let damaged =
-            |error: zip::result::ZipError| Unreadable::new(format!("the zip file is damaged: {error}"));
+        let damaged = |error: zip::result::ZipError| {
+            Unreadable::new(format!("the zip file is damaged: {error}"))
+        };
         let mut archive = ZipArchive::new(Cursor::new(octets)).map_err(damaged)?;
         let name = likely(archive.file_names())
             .map(str::to_owned)
@@ -93,7 +94,10 @@ fn likely<'n>(names: impl Iterator<Item = &'n str>) -> Option<&'n str> {
     let mut first = None;
     for name in names.filter(|name| is_file(name)) {
         let lower = name.to_ascii_lowercase();
-        if [".xml", ".json", ".gz"].iter().any(|end| lower.ends_with(end)) {
+        if [".xml", ".json", ".gz"]
+            .iter()
+            .any(|end| lower.ends_with(end))
+        {
             return Some(name);
         }
         first = first.or(Some(name));
@@ -126,7 +130,9 @@ mod tests {
     fn zipped(files: &[(&str, &[u8])]) -> Vec<u8> {
         let mut writer = ZipWriter::new(Cursor::new(Vec::new()));
         for (name, text) in files {
-            writer.start_file(*name, SimpleFileOptions::default()).unwrap();
+            writer
+                .start_file(*name, SimpleFileOptions::default())
+                .unwrap();
             writer.write_all(text).unwrap();
         }
         writer.finish().unwrap().into_inner()
@@ -147,8 +153,11 @@ mod tests {
 
     #[test]
     fn the_report_is_found_among_the_members_of_a_zip_file() {
-        let files: &[(&str, &[u8])] =
-            &[("__MACOSX/._r.xml", b"x"), ("readme", b"y"), ("a/r.XML", b"<z/>")];
+        let files: &[(&str, &[u8])] = &[
+            ("__MACOSX/._r.xml", b"x"),
+            ("readme", b"y"),
+            ("a/r.XML", b"<z/>"),
+        ];
         assert_eq!(budget().unzip(&zipped(files)).unwrap(), b"<z/>");
         assert_eq!(budget().unzip(&zipped(&files[1..2])).unwrap(), b"y");
         assert!(budget().unzip(&zipped(&files[..1])).is_err());
@@ -175,7 +184,10 @@ mod tests {
 
     #[test]
     fn what_is_cut_off_or_damaged_is_refused() {
-        let (gz, zip) = (gz(b"a text that is long enough to be cut"), zipped(&[("r.xml", b"some text")]));
+        let (gz, zip) = (
+            gz(b"a text that is long enough to be cut"),
+            zipped(&[("r.xml", b"some text")]),
+        );
         for end in 0..gz.len() {
             assert!(budget().gunzip(&gz[..end]).is_err(), "{end}");
         }

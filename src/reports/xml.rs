@@ -176,8 +176,7 @@ fn is_name(name: &str) -> bool {
     let begins = characters
         .next()
         .is_some_and(|c| c.is_alphabetic() || c == '_');
-    begins
-        && characters.all(|c| c.is_alphanumeric() || matches!(c, '_' | '-' | '.' | '\u{b7}'))
+    begins && characters.all(|c| c.is_alphanumeric() || matches!(c, '_' | '-' | '.' | '\u{b7}'))
 }
 
 #[cfg(test)]

@@ -39,7 +39,11 @@ fn every_report_has_its_totals_and_the_broken_ones_are_refused() {
             refused += 1;
             continue;
         }
-        assert!(matches!(read, Ok(Report::Dmarc(_))), "{}: {read:?}", sample.file);
+        assert!(
+            matches!(read, Ok(Report::Dmarc(_))),
+            "{}: {read:?}",
+            sample.file
+        );
         let line = json!(Line::of(sample.file.clone(), read));
         sample.check(&line);
         reports += 1;
@@ -62,7 +66,9 @@ impl Sample {
             assert_eq!(&line[key], value, "{} of {}", key, self.file);
         }
         let of_sources = line["sources"].as_array().unwrap().iter();
-        let sum: u64 = of_sources.map(|source| source["messages"].as_u64().unwrap()).sum();
+        let sum: u64 = of_sources
+            .map(|source| source["messages"].as_u64().unwrap())
+            .sum();
         assert_eq!(sum, self.messages, "by source in {}", self.file);
     }
 }

@@ -30,7 +30,11 @@ fn every_report_has_its_totals() {
         let octets = fs::read(dir.join(&sample.file)).unwrap();
         let read = read(&octets);
         if !sample.valid {
-            println!("{} is refused: {}", sample.file, read.expect_err(&sample.file));
+            println!(
+                "{} is refused: {}",
+                sample.file,
+                read.expect_err(&sample.file)
+            );
             continue;
         }
         let line = json!(Line::of(sample.file.clone(), read));

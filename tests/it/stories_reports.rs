@@ -60,7 +60,8 @@ fn mail(report: &str) -> String {
 fn row<'v>(shown: &'v Value, address: &str) -> &'v Value {
     let rows = shown["sources"].as_array().expect("rows").iter();
     let mut rows = rows.filter(|row| row["source_ip"] == address);
-    rows.next().unwrap_or_else(|| panic!("no {address} in {shown}"))
+    rows.next()
+        .unwrap_or_else(|| panic!("no {address} in {shown}"))
 }
 
 #[tokio::test]
@@ -73,23 +74,42 @@ async fn a_report_by_mail_says_who_sends_as_us_and_that_our_own_stream_fails() {
         assert!(reply.starts_with("250"), "{reply}");
     }
 
-    let own = |event: &crate::journal::Event| event.is("report", "") && event.text("source") == "ip-a";
+    let own =
+        |event: &crate::journal::Event| event.is("report", "") && event.text("source") == "ip-a";
     let own = mta.journal.nth(1, "our stream fails", own).await;
-    assert!(own.text("why").contains("20 of 200 messages"), "{}", own.text("why"));
+    assert!(
+        own.text("why").contains("20 of 200 messages"),
+        "{}",
+        own.text("why")
+    );
     let events = mta.journal.events();
-    let foreign = events.iter().find(|event| event.text("reason") == "foreign-sender");
+    let foreign = events
+        .iter()
+        .find(|event| event.text("reason") == "foreign-sender");
     let why = foreign.expect("a stranger").text("why");
-    assert!(why.contains("5000 of 5000 messages") && why.contains("198.51.100.7"), "{why}");
+    assert!(
+        why.contains("5000 of 5000 messages") && why.contains("198.51.100.7"),
+        "{why}"
+    );
     assert_eq!(count(&mta, "report"), 2);
 
     let shown = mta.get("/api/v1/reports?domain=shop.test&since=7d").await;
     let ours = row(&shown, "192.0.2.1");
-    assert_eq!((&ours["source"], &ours["messages"], &ours["dkim"]), (&"ip-a".into(), &200.into(), &180.into()));
+    assert_eq!(
+        (&ours["source"], &ours["messages"], &ours["dkim"]),
+        (&"ip-a".into(), &200.into(), &180.into())
+    );
     assert_eq!(row(&shown, "198.51.100.7")["source"], Value::Null);
 
     let advice = mta.get("/api/v1/reports/advice?domain=shop.test").await;
-    assert_eq!((&advice["reject"]["safe"], &advice["policy"]["p"]), (&"no".into(), &"none".into()));
-    assert_eq!((&advice["hit"][0]["kind"], &advice["hit"][0]["failed"]), (&"foreign".into(), &5_000.into()));
+    assert_eq!(
+        (&advice["reject"]["safe"], &advice["policy"]["p"]),
+        (&"no".into(), &"none".into())
+    );
+    assert_eq!(
+        (&advice["hit"][0]["kind"], &advice["hit"][0]["failed"]),
+        (&"foreign".into(), &5_000.into())
+    );
     mta.stop().await;
 }
 
@@ -102,10 +122,19 @@ async fn what_is_no_report_about_us_is_kept_and_other_addresses_are_refused() {
         let reply = receive(&mta, "dmarc-reports@shop.test", message).await;
         assert!(reply.starts_with("250"), "{reply}");
     }
-    mta.journal.nth(2, "unread", |event| event.kind() == "unread").await;
+    mta.journal
+        .nth(2, "unread", |event| event.kind() == "unread")
+        .await;
     assert_eq!(count(&mta, "report"), 0);
-    assert!(rcpt(&mta, "tls-reports@shop.test").await.starts_with("550 5.1.1"));
-    assert_eq!(mta.get("/api/v1/reports").await["sources"], Value::Array(Vec::new()));
+    assert!(
+        rcpt(&mta, "tls-reports@shop.test")
+            .await
+            .starts_with("550 5.1.1")
+    );
+    assert_eq!(
+        mta.get("/api/v1/reports").await["sources"],
+        Value::Array(Vec::new())
+    );
     mta.stop().await;
 }
 
@@ -113,11 +142,23 @@ async fn what_is_no_report_about_us_is_kept_and_other_addresses_are_refused() {
 async fn reports_are_there_after_a_restart_and_a_bomb_is_refused() {
     let net = Internet::new().await;
     let mta = daemon(&net).await;
-    receive(&mta, "dmarc-reports@shop.test", &mail(&report(&net, "1", 1))).await;
+    receive(
+        &mta,
+        "dmarc-reports@shop.test",
+        &mail(&report(&net, "1", 1)),
+    )
+    .await;
     let bomb = mail(&format!("<feedback>{}", " ".repeat(30 << 20)));
     receive(&mta, "dmarc-reports@shop.test", &bomb).await;
-    let unread = mta.journal.nth(1, "unread", |event| event.kind() == "unread").await;
-    assert!(unread.text("why").contains("more in it than"), "{}", unread.text("why"));
+    let unread = mta
+        .journal
+        .nth(1, "unread", |event| event.kind() == "unread")
+        .await;
+    assert!(
+        unread.text("why").contains("more in it than"),
+        "{}",
+        unread.text("why")
+    );
     let mta = mta.restart().await;
     let shown = mta.get("/api/v1/reports").await;
     assert_eq!(row(&shown, "192.0.2.1")["messages"], 200);

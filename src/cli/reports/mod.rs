@@ -167,7 +167,8 @@ fn import(args: &Import, out: &mut dyn Write) -> Outcome {
     };
     let (refused, failure) = (Cell::new(false), RefCell::new(None));
     args.files.each(out, |file, octets| {
-        let imported = match failure.borrow().is_some() {
+        let failed = failure.borrow().is_some();
+        let imported = match failed {
             true => None,
             false => match reach.import(octets, &order) {
                 Ok(imported) => Some(imported),

@@ -47,13 +47,7 @@ const SOURCES: [&str; 12] = [
     "LAST",
 ];
 const TLS: [&str; 7] = [
-    "DOMAIN",
-    "REPORTER",
-    "SUCCESS",
-    "FAILURE",
-    "FIRST",
-    "LAST",
-    "FAILURES",
+    "DOMAIN", "REPORTER", "SUCCESS", "FAILURE", "FIRST", "LAST", "FAILURES",
 ];
 
 fn source(row: &SourceRow) -> [String; 12] {
@@ -77,7 +71,9 @@ fn source(row: &SourceRow) -> [String; 12] {
 
 fn tls(row: &TlsRow) -> [String; 7] {
     let types = row.failure_types.iter();
-    let types: Vec<_> = types.map(|(kind, count)| format!("{kind} {count}")).collect();
+    let types: Vec<_> = types
+        .map(|(kind, count)| format!("{kind} {count}"))
+        .collect();
     [
         row.domain.clone(),
         row.organization.clone(),
@@ -91,7 +87,9 @@ fn tls(row: &TlsRow) -> [String; 7] {
 
 fn figure(row: &FigureRow) -> [String; 4] {
     let values = row.values.iter();
-    let values: Vec<_> = values.map(|(name, value)| format!("{name} {value}")).collect();
+    let values: Vec<_> = values
+        .map(|(name, value)| format!("{name} {value}"))
+        .collect();
     [
         row.provider.name().to_owned(),
         row.subject.clone(),
@@ -169,7 +167,10 @@ fn unwritten(error: csv::Error) -> Failure {
 
 /// The two answers with their reasons, and whom they are about.
 pub fn advice(advice: &Advice, out: &mut dyn Write) -> io::Result<()> {
-    let policy = advice.policy.as_ref().and_then(|policy| policy.p.as_deref());
+    let policy = advice
+        .policy
+        .as_ref()
+        .and_then(|policy| policy.p.as_deref());
     writeln!(
         out,
         "{}: p={} as reporters saw it last; {} messages in reports of {} days, {} pass",

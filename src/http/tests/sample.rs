@@ -238,11 +238,13 @@ pub(crate) fn reply(matched: bool) -> ReplyPattern {
 
 /// Of one domain: our source, whose mail passes, and a stranger's.
 pub(crate) fn shown() -> crate::reports::rows::Shown {
-    let row = |last: u8, source: Option<&str>, messages, pass| serde_json::json!({
-        "domain": "acme.example", "source_ip": format!("192.0.2.{last}"), "source": source, "days": 30,
-        "messages": messages, "pass": pass, "dkim": pass, "spf": pass, "none": messages, "quarantine": 0,
-        "reject": 0, "unknown": 0, "forwarded": 0, "subdomains": 0, "first": "2026-10-04", "last": "2026-11-02",
-    });
+    let row = |last: u8, source: Option<&str>, messages, pass| {
+        serde_json::json!({
+            "domain": "acme.example", "source_ip": format!("192.0.2.{last}"), "source": source, "days": 30,
+            "messages": messages, "pass": pass, "dkim": pass, "spf": pass, "none": messages, "quarantine": 0,
+            "reject": 0, "unknown": 0, "forwarded": 0, "subdomains": 0, "first": "2026-10-04", "last": "2026-11-02",
+        })
+    };
     serde_json::from_value(serde_json::json!({
         "sources": [row(1, Some("ip-a"), 100_000, 99_999), row(2, None, 50, 0)],
         "tls": [{"domain": "acme.example", "organization": "google", "success": 5, "failure": 1,

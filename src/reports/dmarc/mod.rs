@@ -107,7 +107,12 @@ impl Record {
 
     /// By what the receiver says. `sampled_out` and `other` say nothing of the kind.
     pub fn is_forwarded(&self) -> bool {
-        let forwards = ["forwarded", "mailing_list", "trusted_forwarder", "local_policy"];
+        let forwards = [
+            "forwarded",
+            "mailing_list",
+            "trusted_forwarder",
+            "local_policy",
+        ];
         let mut reasons = self.reasons.iter();
         reasons.any(|reason| forwards.contains(&reason.as_str()))
     }

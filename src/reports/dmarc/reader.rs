@@ -168,13 +168,14 @@ impl Reader {
 
     fn finish(mut self) -> Result<Aggregate, Unreadable> {
         if self.feedbacks == 0 {
-            return Err(Unreadable::new("the XML is no DMARC report: it has no <feedback>"));
+            return Err(Unreadable::new(
+                "the XML is no DMARC report: it has no <feedback>",
+            ));
         }
         self.report.period = self.period()?;
         self.report.domain = self.about()?;
-        let counts = self.report.records.iter().map(|record| record.count);
-        let total = counts.into_iter().try_fold(0u64, u64::checked_add);
-        match total {
+        let mut counts = self.report.records.iter().map(|record| record.count);
+        match counts.try_fold(0u64, u64::checked_add) {
             Some(_) => Ok(self.report),
             None => Err(Unreadable::new("its records count more than there can be")),
         }
@@ -183,11 +184,12 @@ impl Reader {
     fn period(&self) -> Result<Period, Unreadable> {
         let read = |text: &Option<String>, what: &str| {
             let Some(text) = text else {
-                return Err(Unreadable::new(format!("the report does not say when it {what}")));
+                return Err(Unreadable::new(format!(
+                    "the report does not say when it {what}"
+                )));
             };
-            instant(text).ok_or_else(|| {
-                Unreadable::new(format!("\"{text}\" is not when a report {what}"))
-            })
+            instant(text)
+                .ok_or_else(|| Unreadable::new(format!("\"{text}\" is not when a report {what}")))
         };
         Ok(Period {
             begin: read(&self.begin, "begins")?,
@@ -199,15 +201,20 @@ impl Reader {
     fn about(&self) -> Result<String, Unreadable> {
         let named = self.domain.as_deref();
         let from = || {
-            let mut from = self.report.records.iter().map(|record| record.header_from.as_deref());
+            let mut from = self
+                .report
+                .records
+                .iter()
+                .map(|record| record.header_from.as_deref());
             let first = from.next()??;
             from.all(|other| other == Some(first)).then_some(first)
         };
         let Some(domain) = named.or_else(from) else {
-            return Err(Unreadable::new("the report does not say which domain it is about"));
+            return Err(Unreadable::new(
+                "the report does not say which domain it is about",
+            ));
         };
-        text::domain(domain)
-            .ok_or_else(|| Unreadable::new(format!("\"{domain}\" is no domain")))
+        text::domain(domain).ok_or_else(|| Unreadable::new(format!("\"{domain}\" is no domain")))
     }
 }
 

@@ -40,20 +40,41 @@ const REPORT: &str = r#"<?xml version="1.0"?>
 fn what_the_field_writes_is_read() {
     let report = read(REPORT).unwrap();
     assert_eq!(report.organization.as_deref(), Some("Reporter & Sons"));
-    assert_eq!((report.id.as_deref(), &*report.domain), (Some("r-1"), "acme.example"));
-    assert_eq!((report.period.begin, report.period.end), (1_700_000_000, 1_700_086_399));
-    assert_eq!((report.policy.p.as_deref(), report.policy.sp.as_deref()), (Some("quarantine"), None));
+    assert_eq!(
+        (report.id.as_deref(), &*report.domain),
+        (Some("r-1"), "acme.example")
+    );
+    assert_eq!(
+        (report.period.begin, report.period.end),
+        (1_700_000_000, 1_700_086_399)
+    );
+    assert_eq!(
+        (report.policy.p.as_deref(), report.policy.sp.as_deref()),
+        (Some("quarantine"), None)
+    );
     assert_eq!(report.errors, ["one record was dropped"]);
     let [first, second] = report.records.as_slice() else {
         panic!("{:?}", report.records)
     };
     assert_eq!(first.source, "192.0.2.1".parse().ok());
-    assert_eq!((first.dkim, first.spf, first.disposition), (true, false, Disposition::None));
+    assert_eq!(
+        (first.dkim, first.spf, first.disposition),
+        (true, false, Disposition::None)
+    );
     assert_eq!((first.signatures.len(), first.spf_results.len()), (2, 1));
-    assert_eq!((second.source, second.passes(), &*second.reasons), (None, false, &["forwarded".to_owned()][..]));
+    assert_eq!(
+        (second.source, second.passes(), &*second.reasons),
+        (None, false, &["forwarded".to_owned()][..])
+    );
     let total = report.total();
-    assert_eq!((total.messages, total.pass, total.dkim, total.spf), (15, 12, 12, 0));
-    assert_eq!((total.none, total.reject, total.forwarded, total.subdomains), (12, 3, 3, 12));
+    assert_eq!(
+        (total.messages, total.pass, total.dkim, total.spf),
+        (15, 12, 12, 0)
+    );
+    assert_eq!(
+        (total.none, total.reject, total.forwarded, total.subdomains),
+        (12, 3, 3, 12)
+    );
     assert_eq!(report.sources().len(), 2);
 }
 
@@ -62,12 +83,24 @@ fn what_gives_a_report_its_meaning_may_not_be_missing() {
     let without = |what: &str, instead: &str| read(&REPORT.replace(what, instead));
     for (what, instead, why) in [
         ("<count>3</count>", "", "record 2 does not say how many"),
-        ("<count>3</count>", "<count>-3</count>", "record 2 counts \"-3\""),
-        ("<count>3</count>", "<count>18446744073709551615</count>", "more than there can be"),
+        (
+            "<count>3</count>",
+            "<count>-3</count>",
+            "record 2 counts \"-3\"",
+        ),
+        (
+            "<count>3</count>",
+            "<count>18446744073709551615</count>",
+            "more than there can be",
+        ),
         ("<begin>1700000000</begin>", "", "when it begins"),
         (" 1700086399 ", "soon", "\"soon\" is not when"),
         ("<domain>Acme.Example.</domain>", "", "which domain"),
-        ("Acme.Example.", "not a domain", "\"not a domain\" is no domain"),
+        (
+            "Acme.Example.",
+            "not a domain",
+            "\"not a domain\" is no domain",
+        ),
         ("</row>", "</row><row/>", "record 1 has several rows"),
         ("d:feedback", "d:feed", "no <feedback>"),
     ] {
@@ -93,7 +126,13 @@ fn a_domain_that_is_left_out_is_that_of_the_records() {
 #[test]
 fn a_report_that_is_wrapped_is_read_and_two_in_one_are_refused() {
     let bare = REPORT.replace("<?xml version=\"1.0\"?>", "");
-    assert_eq!(read(&format!("<schema>{bare}</schema>")).unwrap().records.len(), 2);
+    assert_eq!(
+        read(&format!("<schema>{bare}</schema>"))
+            .unwrap()
+            .records
+            .len(),
+        2
+    );
     assert!(read(&format!("<schema>{bare}{bare}</schema>")).is_err());
 }
 
@@ -101,7 +140,12 @@ fn a_report_that_is_wrapped_is_read_and_two_in_one_are_refused() {
 fn records_are_bounded() {
     let record = "<record><row><count>1</count></row></record>";
     let text = format!("<feedback>{}</feedback>", record.repeat(100_001));
-    assert!(read(&text).unwrap_err().to_string().contains("more than 100000 records"));
+    assert!(
+        read(&text)
+            .unwrap_err()
+            .to_string()
+            .contains("more than 100000 records")
+    );
 }
 
 proptest! {

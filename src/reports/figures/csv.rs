@@ -29,7 +29,7 @@ pub fn read(document: &str) -> Result<Figures, Unreadable> {
         .from_reader(document.trim_start_matches('\u{feff}').as_bytes());
     let mut rows = reader.records().enumerate().map(|(i, row)| {
         let row = row.map_err(|error| Unreadable::new(format!("it is no CSV: {error}")))?;
-        Ok((i + 1, row))
+        Ok::<_, Unreadable>((i + 1, row))
     });
     let Some((number, first)) = rows.next().transpose()? else {
         return Err(Unreadable::new("it is empty"));
@@ -60,7 +60,11 @@ struct Headings {
 
 impl Headings {
     fn of(names: &StringRecord) -> Result<Self, Unreadable> {
-        let column = |name: &str| names.iter().position(|cell| cell.eq_ignore_ascii_case(name));
+        let column = |name: &str| {
+            names
+                .iter()
+                .position(|cell| cell.eq_ignore_ascii_case(name))
+        };
         let Some(date) = column("date") else {
             return Err(Unreadable::new("no column of the CSV is headed Date"));
         };
@@ -95,15 +99,22 @@ impl Headings {
 /// The day of a line: `2026-11-26`, `11/26/2026 1:00 AM`, `Nov 26, 2026`.
 pub(super) fn day(number: usize, cell: &str) -> Result<Day, Unreadable> {
     let formats = ["%m/%d/%Y", "%b %d, %Y", "%B %d, %Y", "%d %b %Y", "%Y%m%d"];
-    let dated = |format| Date::strptime(format, cell).ok();
-    let timed = |format| DateTime::strptime(format, cell).ok().map(DateTime::date);
-    let date = cell.parse().ok();
+    let dated = |format: &str| Date::strptime(format, cell).ok();
+    let timed = |format: &str| DateTime::strptime(format, cell).ok().map(DateTime::date);
+    let date: Option<Date> = cell.parse().ok();
     let date = date.or_else(|| formats.into_iter().find_map(dated));
     let date = date.or_else(|| {
-        let formats = ["%m/%d/%Y %I:%M %p", "%m/%d/%Y %H:%M", "%m/%d/%Y %I:%M:%S %p"];
+        let formats = [
+            "%m/%d/%Y %I:%M %p",
+            "%m/%d/%Y %H:%M",
+            "%m/%d/%Y %I:%M:%S %p",
+        ];
         formats.into_iter().find_map(timed)
     });
     date.and_then(Day::of_date).ok_or_else(|| {
-        Unreadable::new(format!("line {number}: \"{}\" is no day", text::cut(cell, 64)))
+        Unreadable::new(format!(
+            "line {number}: \"{}\" is no day",
+            text::cut(cell, 64)
+        ))
     })
 }

@@ -36,7 +36,9 @@ fn gather(json: &Json, gathered: &mut Gathered, depth: usize) -> Result<(), Unre
         return Ok(());
     };
     if let Some(list) = json.as_array() {
-        return list.iter().try_for_each(|one| gather(one, gathered, deeper));
+        return list
+            .iter()
+            .try_for_each(|one| gather(one, gathered, deeper));
     }
     for key in ["trafficStats", "domainStats", "results", "response"] {
         if let Some(inner) = json.get(key) {
@@ -65,9 +67,8 @@ fn gather(json: &Json, gathered: &mut Gathered, depth: usize) -> Result<(), Unre
 }
 
 fn domain_of(name: &str) -> Result<String, Unreadable> {
-    text::domain(name).ok_or_else(|| {
-        Unreadable::new(format!("\"{}\" is no domain", text::cut(name, 64)))
-    })
+    text::domain(name)
+        .ok_or_else(|| Unreadable::new(format!("\"{}\" is no domain", text::cut(name, 64))))
 }
 
 /// `20261126`
@@ -89,7 +90,12 @@ fn day(date: &Json) -> Option<Day> {
 fn traffic(json: &Json, values: &mut BTreeMap<String, Value>) {
     let lists = [
         ("ipReputations", "ip_reputation", "reputation", "ipCount"),
-        ("deliveryErrors", "delivery_error", "errorType", "errorRatio"),
+        (
+            "deliveryErrors",
+            "delivery_error",
+            "errorType",
+            "errorRatio",
+        ),
         ("spammyFeedbackLoops", "feedback_loop", "id", "spamRatio"),
     ];
     for (key, name, by, of) in lists {
@@ -98,7 +104,11 @@ fn traffic(json: &Json, values: &mut BTreeMap<String, Value>) {
             let by = entry.get(by).and_then(Json::as_str);
             let value = entry.get(of).and_then(number);
             if let (Some(by), Some(value)) = (by, value) {
-                put(values, &format!("{name}.{}", by.to_lowercase()), Value::Number(value));
+                put(
+                    values,
+                    &format!("{name}.{}", by.to_lowercase()),
+                    Value::Number(value),
+                );
             }
         }
     }
@@ -132,7 +142,10 @@ fn scalar(json: &Json) -> Option<Value> {
         Json::String(text) => text.clone(),
         Json::Object(list) => {
             let values = list.get("values")?.as_array()?.iter();
-            values.filter_map(Json::as_str).collect::<Vec<_>>().join(" ")
+            values
+                .filter_map(Json::as_str)
+                .collect::<Vec<_>>()
+                .join(" ")
         }
         _ => return None,
     };

@@ -86,7 +86,9 @@ impl Gathered {
         day: Day,
     ) -> Result<&mut BTreeMap<String, Value>, Unreadable> {
         if self.0.len() >= MOST_FIGURES {
-            return Err(Unreadable::new(format!("there are more than {MOST_FIGURES} days of figures")));
+            return Err(Unreadable::new(format!(
+                "there are more than {MOST_FIGURES} days of figures"
+            )));
         }
         Ok(self.0.entry((subject, day)).or_default())
     }
@@ -149,7 +151,8 @@ fn snake(name: &str) -> String {
     let mut snake = String::new();
     let mut before = ' ';
     for c in text::cut(name, LONGEST).chars() {
-        let begins = c.is_ascii_uppercase() && (before.is_ascii_lowercase() || before.is_ascii_digit());
+        let begins =
+            c.is_ascii_uppercase() && (before.is_ascii_lowercase() || before.is_ascii_digit());
         let c_is_word = c.is_alphanumeric() || c == '.';
         if (begins || !c_is_word) && !snake.is_empty() && !snake.ends_with('_') {
             snake.push('_');

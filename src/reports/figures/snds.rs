@@ -44,7 +44,9 @@ pub fn row(number: usize, row: &StringRecord, gathered: &mut Gathered) -> Result
         return Ok(());
     }
     let Ok(address) = cell(0).parse::<IpAddr>() else {
-        return Err(Unreadable::new(format!("line {number} does not begin with an address")));
+        return Err(Unreadable::new(format!(
+            "line {number} does not begin with an address"
+        )));
     };
     let day = day(number, cell(1))?;
     let values = gathered.of(Some(address.to_canonical().to_string()), day)?;

@@ -21,12 +21,18 @@ fn days_of_the_first_api_are_read_alone_and_in_lists() {
         let [figure] = read.figures.as_slice() else {
             panic!("{read:?}")
         };
-        assert_eq!((figure.subject.as_deref(), figure.day.to_string()), (Some("acme.example"), "2026-11-26".into()));
+        assert_eq!(
+            (figure.subject.as_deref(), figure.day.to_string()),
+            (Some("acme.example"), "2026-11-26".into())
+        );
         assert_eq!(number(figure, "spam_rate"), 0.002);
         assert_eq!(number(figure, "ip_reputation.bad"), 3.0);
         assert_eq!(number(figure, "delivery_error.rate_limit_exceeded"), 0.01);
         assert_eq!(number(figure, "feedback_loop.spring_1"), 0.1);
-        assert_eq!(figure.values["domain_reputation"], Value::Text("HIGH".into()));
+        assert_eq!(
+            figure.values["domain_reputation"],
+            Value::Text("HIGH".into())
+        );
     }
 }
 
@@ -50,7 +56,10 @@ fn exports_have_a_column_of_days() {
     let text = "Date,User-reported spam rate,Reputation\n2026-11-25,0.1%,High\n11/26/2026,,Low\n";
     assert!(is_csv(text.as_bytes()));
     let read = csv(text).unwrap();
-    assert_eq!((read.provider, read.figures.len()), (Provider::Postmaster, 2));
+    assert_eq!(
+        (read.provider, read.figures.len()),
+        (Provider::Postmaster, 2)
+    );
     assert_eq!(number(&read.figures[0], "user_reported_spam_rate"), 0.001);
     assert_eq!(read.figures[1].day.to_string(), "2026-11-26");
     assert_eq!(read.figures[0].subject, None);
@@ -68,15 +77,25 @@ fn lines_of_snds_are_added_up_by_address_and_day() {
     assert_eq!((read.provider, read.figures.len()), (Provider::Snds, 2));
     let first = &read.figures[0];
     assert_eq!(first.subject.as_deref(), Some("192.0.2.1"));
-    assert_eq!((number(first, "rcpt_commands"), number(first, "recipients")), (150.0, 1140.0));
-    assert_eq!((number(first, "trap_hits"), number(first, "complaint_rate")), (2.0, 0.003));
+    assert_eq!(
+        (number(first, "rcpt_commands"), number(first, "recipients")),
+        (150.0, 1140.0)
+    );
+    assert_eq!(
+        (number(first, "trap_hits"), number(first, "complaint_rate")),
+        (2.0, 0.003)
+    );
     assert_eq!(first.values["filter_result"], Value::Text("YELLOW".into()));
     assert!(csv("192.0.2.1,11/26/2026,,1\nx,y\n").is_err());
 }
 
 #[test]
 fn mail_is_no_csv() {
-    for text in ["Subject: a, b\nDate: today\n\nx", "hello, world", "Date: x, y\n\n"] {
+    for text in [
+        "Subject: a, b\nDate: today\n\nx",
+        "hello, world",
+        "Date: x, y\n\n",
+    ] {
         assert!(!is_csv(text.as_bytes()), "{text}");
     }
 }
