@@ -27,6 +27,7 @@ use crate::policy::reputation::Reputation;
 use crate::policy::warmup::{Budget, Position};
 use crate::policy::{self, Policy};
 use crate::queue::Queue;
+use crate::reports::Reports;
 use crate::spool::{self, Spool, Stored};
 use crate::store::{self, Store, StoreError};
 use crate::sts::Sts;
@@ -117,6 +118,7 @@ struct Ground {
     policy: Policy,
     books: Books,
     replies: Replies,
+    reports: Reports,
 }
 
 impl Bound {
@@ -208,6 +210,7 @@ impl App {
             policy: ground.policy,
             books: ground.books,
             replies: ground.replies,
+            reports: ground.reports,
             store: ground.store,
             spool: ground.spool,
             events: ground.events,
@@ -278,6 +281,7 @@ impl App {
         sessions.wait().await;
         daemon.delivery.stop(PATIENCE).await;
         daemon.books.close().await;
+        daemon.reports.close();
         moving.abort();
         policing.cancel();
         let kept = keeping.await;
@@ -332,6 +336,12 @@ impl Ground {
         let stamps = Arc::clone(&lives.stamps);
         let kept_for = Box::new(move || stamps.load().keys().valid_for());
         let books = Books::open(&config.books_dir(), clock.clone(), kept_for)?;
+        let reports = Reports::new(
+            config.reports_dir(),
+            Arc::clone(&lives.reported),
+            clock.clone(),
+            events.clone(),
+        );
         recover::tell(&report);
         recover::tell_owed(&report, &directory, &events)
             .map_err(failed("reading the event log back"))?;
@@ -350,6 +360,7 @@ impl Ground {
             policy,
             books,
             replies: Replies::default(),
+            reports,
         })
     }
 
@@ -394,6 +405,7 @@ impl Ground {
             books: self.books.clone(),
             policy: self.policy.clone(),
             unread,
+            reports: self.reports.clone(),
             events: self.events.clone(),
             counts: self.metrics.counters(
                 "inbound",

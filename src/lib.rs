@@ -42,8 +42,8 @@
 //!
 //! | layer | modules | owns |
 //! |---|---|---|
-//! | 0 values and parsers | [`units`] [`problem`] [`tables`] [`mail`] [`smtp::codec`] [`bounce`] [`lint`] | values; lines and octets; tables for millions; what a message should be; no clock, no I/O |
-//! | 1 ground services | [`clock`] [`events`] [`store`] [`spool`] [`books`] [`dns`] [`tls`] | time, telling, one truth that survives, durable messages, what left, names, certificates |
+//! | 0 values and parsers | [`units`] [`problem`] [`tables`] [`mail`] [`smtp::codec`] [`bounce`] [`lint`] [`reports::read()`] | values; lines and octets; tables for millions; what a message should be; no clock, no I/O |
+//! | 1 ground services | [`clock`] [`events`] [`store`] [`spool`] [`books`] [`reports`] [`dns`] [`tls`] [`sts`] | time, telling, one truth that survives, durable messages, what left, what others report of it, names, certificates, what domains ask |
 //! | 2 identity | [`auth`] | DKIM keys and signatures; who may send |
 //! | 3 policy | [`policy`] | from which source, whether now, and why not |
 //! | 4 time | [`queue`] [`smtp::client`] | when a message is tried; one SMTP conversation |
@@ -74,6 +74,7 @@ pub mod peers;
 pub mod policy;
 pub mod problem;
 pub mod queue;
+pub mod reports;
 pub mod smtp;
 pub mod spool;
 pub mod store;

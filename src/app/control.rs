@@ -3,6 +3,7 @@
 mod advice;
 mod holds;
 pub mod lint;
+mod reports;
 mod reputation;
 mod suppression;
 mod traffic;
@@ -19,7 +20,8 @@ use crate::events::{Event, EventLog, Events, Metrics};
 use crate::http::{
     Action, Changed, Control, Done, Erased, Erasure, IsSuppressed, Lift, Lifted, LintQuestion,
     Linted, Listed, Question, QueueEntry, Refusal, Release, Released, Reloaded, SourceEntry, Steer,
-    Steered, Suppress, SuppressedPage, Verdict, WhichReputation, WhichSuppressed, WhichWarmup,
+    Steered, Suppress, SuppressedPage, Verdict, WhichReports, WhichReputation, WhichSuppressed,
+    WhichWarmup,
 };
 use crate::mail::MessageId;
 use crate::policy::reputation::Row;
@@ -27,6 +29,9 @@ use crate::policy::suppression::Record;
 use crate::policy::warmup::Position;
 use crate::policy::{Held, Policy};
 use crate::queue::{Selector, View};
+use crate::reports::advice::Advice;
+use crate::reports::rows::Shown;
+use crate::reports::{Imported, Order, Reports};
 use crate::spool::{Spool, Stored};
 use crate::store::Store;
 use crate::tls::server::{Renewal, ServerTls};
@@ -53,6 +58,7 @@ pub struct Daemon {
     pub(super) policy: Policy,
     pub(super) books: Books,
     pub(super) replies: Replies,
+    pub(super) reports: Reports,
     pub(super) store: Store,
     pub(super) spool: Spool,
     pub(super) events: Events,
@@ -240,6 +246,18 @@ impl Control for Daemon {
 
     fn replies(&self) -> Vec<ReplyPattern> {
         self.replies.patterns()
+    }
+
+    async fn reports(&self, which: &WhichReports) -> Result<Shown, Refusal> {
+        self.show_reports(which).await
+    }
+
+    async fn import_report(&self, octets: Vec<u8>, order: &Order) -> Result<Imported, Refusal> {
+        self.take_report(octets, order).await
+    }
+
+    async fn advise(&self, which: &WhichReports) -> Result<Advice, Refusal> {
+        self.advise_on(which).await
     }
 
     fn lift(&self, order: &Lift) -> Result<Lifted, Refusal> {

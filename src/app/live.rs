@@ -13,6 +13,7 @@ use crate::intake;
 use crate::lint;
 use crate::policy;
 use crate::problem::Problems;
+use crate::reports;
 use crate::smtp::codec::LineEndings;
 use crate::smtp::session::Limits;
 use crate::units::Live;
@@ -34,6 +35,7 @@ pub struct Compiled {
     inbound: inbound::Config,
     inbound_limits: Limits,
     addresses: Addresses,
+    reported: reports::Settings,
 }
 
 /// The same parts as the running daemon shares them.
@@ -51,6 +53,7 @@ pub struct Lives {
     pub inbound: Live<inbound::Config>,
     pub inbound_limits: Live<Limits>,
     pub addresses: Live<Addresses>,
+    pub reported: Live<reports::Settings>,
 }
 
 impl Compiled {
@@ -100,6 +103,7 @@ impl Compiled {
             inbound: config.inbound.clone(),
             inbound_limits: inbound_limits(config),
             addresses: config.addresses(),
+            reported: config.reported(),
         };
         Ok((compiled, settings))
     }
@@ -123,6 +127,7 @@ impl Lives {
             inbound: live(compiled.inbound),
             inbound_limits: live(compiled.inbound_limits),
             addresses: live(compiled.addresses),
+            reported: live(compiled.reported),
         }
     }
 
@@ -140,6 +145,7 @@ impl Lives {
         self.inbound.store(Arc::new(compiled.inbound));
         self.inbound_limits.store(Arc::new(compiled.inbound_limits));
         self.addresses.store(Arc::new(compiled.addresses));
+        self.reported.store(Arc::new(compiled.reported));
     }
 }
 

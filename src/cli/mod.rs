@@ -16,6 +16,7 @@ mod lint;
 mod peers;
 mod queue;
 mod report;
+mod reports;
 mod reputation;
 mod serve;
 mod source;
@@ -62,6 +63,7 @@ enum Command {
     Bounce(bounce::Args),
     Feedback(feedback::Args),
     Report(report::Args),
+    Reports(reports::Args),
     Reputation(reputation::Args),
     Sink(crate::peers::sink::Args),
     Load(crate::peers::load::Args),
@@ -108,6 +110,7 @@ fn dispatch(command: Command, out: &mut dyn Write) -> Outcome {
         Command::Bounce(args) => bounce::run(&args, out),
         Command::Feedback(args) => feedback::run(&args, out),
         Command::Report(args) => report::run(&args, out),
+        Command::Reports(args) => reports::run(&args, out),
         Command::Reputation(args) => reputation::run(&args, out),
         Command::Sink(args) => peers::sink(args, out),
         Command::Load(args) => peers::load(args, out),

@@ -20,7 +20,8 @@ use crate::policy::{self, limits, providers, reputation, sources, suppression, w
 use crate::problem::Problems;
 use crate::smtp::{listener, session};
 use crate::{
-    auth, bounce, delivery, dns, events, http, inbound, intake, lint, queue, spool, store, sts, tls,
+    auth, bounce, delivery, dns, events, http, inbound, intake, lint, queue, reports, spool, store,
+    sts, tls,
 };
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -88,6 +89,8 @@ pub struct Config {
     pub return_path: ReturnPath,
     /// Where complaints are sent to.
     pub feedback: Feedback,
+    /// Reports of others about our mail.
+    pub reports: reports::Config,
     /// How recipients of marketing mail unsubscribe.
     pub unsubscribe: Unsubscribe,
     /// What refusals mean, beside what is known already.
@@ -131,6 +134,7 @@ impl Default for Config {
             bounce: bounce::Config::default(),
             return_path: ReturnPath::default(),
             feedback: Feedback::default(),
+            reports: reports::Config::default(),
             unsubscribe: Unsubscribe::default(),
             bounce_rule: Vec::new(),
             tls: tls::client::Config::default(),
@@ -184,6 +188,7 @@ impl Config {
         self.bounce.validate("bounce", problems);
         self.return_path.validate("return_path", problems);
         self.feedback.validate("feedback", problems);
+        self.reports.validate("reports", problems);
         self.unsubscribe.validate("unsubscribe", problems);
         self.validate_unsubscribing(problems);
         bounce::rules::validate(&self.bounce_rule, problems);
@@ -269,6 +274,23 @@ impl Config {
         )
     }
 
+    /// What reports are held against: every domain that we send from, and our sources.
+    pub fn reported(&self) -> reports::Settings {
+        let of_tenants = self.tenant.iter().flat_map(|tenant| &tenant.domains);
+        let of_keys = self.dkim.iter().map(|key| key.domain.as_str());
+        let own = [self.return_path.domain.as_str()].into_iter();
+        let of_tenants = of_tenants.map(|domain| domain.strip_prefix("*.").unwrap_or(domain));
+        let domains = own.chain(of_tenants).chain(of_keys);
+        let sources = self.source.iter();
+        let sources = sources.map(|source| (source.address, source.name.as_str()));
+        self.reports.settings(domains, sources)
+    }
+
+    /// Where reports are.
+    pub fn reports_dir(&self) -> PathBuf {
+        self.data_dir.join("reports")
+    }
+
     /// Where the books are.
     pub fn books_dir(&self) -> PathBuf {
         self.data_dir.join("books")
@@ -326,7 +348,7 @@ impl Config {
 
     /// Our addresses for what comes back.
     ///
-    /// Every domain that tokens are sent out with, and the address of `[feedback]`.
+    /// Every domain that tokens are sent out with, and the addresses of `[feedback]` and `[reports]`.
     pub fn addresses(&self) -> inbound::Addresses {
         let of_tenants = self
             .tenant
@@ -341,7 +363,8 @@ impl Config {
             .chain(of_tenants)
             .filter(|domain| !domain.is_empty());
         let feedback = self.feedback.address.parse().ok();
-        inbound::Addresses::new(domains, &feedback)
+        let reports = self.reports.addresses();
+        inbound::Addresses::new(domains, &feedback).with_reports(&reports)
     }
 
     /// A listener that knows no address takes nothing.
@@ -358,7 +381,7 @@ impl Config {
             problems.add(
                 format!("listener[{i}].role"),
                 "nothing can come back: there is no address for it",
-                "write [return_path] domain or [feedback] address",
+                "write [return_path] domain, [feedback] address or [reports] addresses",
             );
         }
     }

@@ -150,6 +150,19 @@ pub enum Event {
         /// The numbers it rests on.
         why: String,
     },
+    /// What reports of others say of mail in the name of a domain gives reason to look (RFC 9990).
+    Report {
+        /// Of the From addresses.
+        domain: Box<str>,
+        /// Which of our sources sent; `None`: somebody else.
+        source: Option<Arc<str>>,
+        /// From where it was sent.
+        peer: Option<std::net::IpAddr>,
+        /// `own-stream-fails` or `foreign-sender`.
+        reason: &'static str,
+        /// The numbers it rests on.
+        why: String,
+    },
     /// A configuration was loaded, or refused.
     Config {
         ok: bool,
@@ -183,6 +196,7 @@ impl Event {
             Self::Warmup { .. } => "warmup",
             Self::Breaker { .. } => "breaker",
             Self::Reputation { .. } => "reputation",
+            Self::Report { .. } => "report",
             Self::Config { .. } => "config",
         }
     }

@@ -5,6 +5,7 @@ use super::body::Body;
 use super::lint;
 use super::problem::Problem;
 use super::replies;
+use super::reports;
 use super::server::PATIENCE;
 use super::suppression;
 use super::traffic;
@@ -47,6 +48,9 @@ pub fn router<C: Control>(control: Arc<C>, access: Access) -> Router {
             post(suppression::remove::<C>),
         )
         .route("/api/v1/suppressions/erase", post(suppression::erase::<C>))
+        .route("/api/v1/reports", get(reports::show::<C>))
+        .route(reports::IMPORT, post(reports::import::<C>))
+        .route("/api/v1/reports/advice", get(reports::advise::<C>))
         .route("/api/v1/reputation", get(traffic::reputations::<C>))
         .route("/api/v1/reputation/release", post(traffic::release::<C>))
         .fallback(async || Problem::not_found("there is nothing here"))
@@ -73,6 +77,7 @@ pub fn router<C: Control>(control: Arc<C>, access: Access) -> Router {
 async fn whole(request: Request<axum::body::Body>, next: Next) -> Result<Response, Problem> {
     let largest = match request.uri().path() {
         "/api/v1/suppressions/add" => LARGEST_LIST,
+        reports::IMPORT => reports::LARGEST_REPORT,
         _ => LARGEST_BODY,
     };
     whole_up_to(largest, request, next).await

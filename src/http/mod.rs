@@ -21,6 +21,9 @@
 //! | `POST /api/v1/suppressions/erase` | [`Erasure`] → [`Erased`] |
 //! | `GET /api/v1/reputation`     | rates by slice: [`WhichReputation`] → a list of rows |
 //! | `POST /api/v1/reputation/release` | a slice that is held may send again: [`Release`] → [`Released`] |
+//! | `GET /api/v1/reports`        | what others report about our mail: [`WhichReports`] → [`Shown`] |
+//! | `POST /api/v1/reports/import` | a report as it came, `?domain= any_domain=`: → [`Imported`] |
+//! | `GET /api/v1/reports/advice` | whether a domain may ask for quarantine or reject: [`WhichReports`] → [`DmarcAdvice`] |
 //! | `GET /api/v1/replies`       | refusals by pattern, the most frequent first: [`WhichReplies`] → a list of [`ReplyPattern`] |
 //!
 //! Orders are JSON, whatever their content type says. Errors are `{"error": "…"}` with 400, 401, 404, 405, 408, 413, 422 or 503. The daemon behind it is a [`Control`].
@@ -34,6 +37,7 @@ pub mod explain;
 mod lint;
 mod problem;
 mod replies;
+mod reports;
 mod reputation;
 mod server;
 mod sources;
@@ -50,6 +54,7 @@ pub use explain::{Advice, Keys, Question, Verdict, Window};
 pub use lint::{LintQuestion, Linted};
 pub use problem::Refusal;
 pub use replies::WhichReplies;
+pub use reports::WhichReports;
 pub use reputation::{Release, Released, WhichReputation};
 pub use sources::{Lift, Lifted, Membership, SourceEntry};
 pub use suppression::{
@@ -64,6 +69,9 @@ use crate::policy::reputation::Row;
 use crate::policy::suppression::Record;
 use crate::policy::warmup::Position;
 use crate::queue::Selector;
+use crate::reports::advice::Advice as DmarcAdvice;
+use crate::reports::rows::Shown;
+use crate::reports::{Imported, Order as ReportOrder};
 use axum::body::Bytes;
 use serde::{Deserialize, Serialize};
 use std::future::Future;
@@ -174,6 +182,31 @@ pub trait Control: Send + Sync + 'static {
     fn release(&self, order: &Release) -> impl Future<Output = Result<Released, Refusal>> + Send;
     /// What refusals were heard, by pattern, the most frequent first.
     fn replies(&self) -> Vec<ReplyPattern>;
+
+    /// What others report about our mail, added up.
+    ///
+    /// # Errors
+    /// That is no domain, or the file of reports cannot be used.
+    fn reports(&self, which: &WhichReports) -> impl Future<Output = Result<Shown, Refusal>> + Send;
+
+    /// Takes a report that an operator hands in.
+    ///
+    /// # Errors
+    /// The file of reports cannot be used.
+    fn import_report(
+        &self,
+        octets: Vec<u8>,
+        order: &ReportOrder,
+    ) -> impl Future<Output = Result<Imported, Refusal>> + Send;
+
+    /// Whether a domain may publish a stricter policy.
+    ///
+    /// # Errors
+    /// That is no domain, or the file of reports cannot be used.
+    fn advise(
+        &self,
+        which: &WhichReports,
+    ) -> impl Future<Output = Result<DmarcAdvice, Refusal>> + Send;
 
     /// Ends suspensions of a source.
     ///

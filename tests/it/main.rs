@@ -2,7 +2,9 @@
 
 mod clients;
 mod corpora_bounces;
+mod corpora_dmarc;
 mod corpora_replies;
+mod corpora_tlsrpt;
 mod crash;
 mod daemon;
 mod dkim_peers;
@@ -24,6 +26,7 @@ mod stories_mta_sts;
 mod stories_operator;
 mod stories_process;
 mod stories_providers;
+mod stories_reports;
 mod stories_reputation;
 mod stories_retry;
 mod stories_return_path;

@@ -39,7 +39,7 @@ pub enum Part {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ContentType {
     pub media: String,
-    boundary: Option<String>,
+    pub boundary: Option<String>,
     charset: Option<String>,
     pub report_type: Option<String>,
 }

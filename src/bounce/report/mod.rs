@@ -21,7 +21,7 @@ mod autoreply;
 mod dsn;
 mod evidence;
 mod failure;
-mod fields;
+pub(crate) mod fields;
 pub(crate) mod lines;
 pub(crate) mod mime;
 mod notification;

@@ -148,6 +148,26 @@ impl Control for Daemon {
         vec![sample::source()]
     }
 
+    async fn reports(&self, which: &WhichReports) -> Result<Shown, Refusal> {
+        self.told.lock().push(format!("reports {which:?}"));
+        Ok(sample::shown())
+    }
+
+    async fn import_report(
+        &self,
+        octets: Vec<u8>,
+        order: &ReportOrder,
+    ) -> Result<Imported, Refusal> {
+        let length = octets.len();
+        self.told.lock().push(format!("import {length} {order:?}"));
+        Ok(sample::imported())
+    }
+
+    async fn advise(&self, which: &WhichReports) -> Result<DmarcAdvice, Refusal> {
+        let domain = which.domain.as_deref().unwrap_or_default();
+        Ok(crate::reports::advice::advise(domain, &sample::shown()))
+    }
+
     async fn suppressed(&self, _which: &WhichSuppressed) -> Result<SuppressedPage, Refusal> {
         Ok(SuppressedPage::default())
     }
