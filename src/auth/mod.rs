@@ -1,8 +1,13 @@
 //! Who may send, and in whose name.
 
+pub mod alignment;
+pub mod ask;
 mod client;
 pub mod credentials;
 pub mod dkim;
+pub mod dmarc;
+pub mod spf;
+mod tags;
 pub mod token_keys;
 
 pub use client::ClientInfo;

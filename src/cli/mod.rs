@@ -18,6 +18,7 @@ mod report;
 mod reputation;
 mod serve;
 mod source;
+mod spf;
 mod suppress;
 mod table;
 mod telemetry;
@@ -56,6 +57,7 @@ enum Command {
     Explain(Box<explain::Args>),
     Warmup(warmup::Args),
     Source(source::Args),
+    Spf(spf::Args),
     Suppress(suppress::Args),
     Bounce(bounce::Args),
     Feedback(feedback::Args),
@@ -101,6 +103,7 @@ fn dispatch(command: Command, out: &mut dyn Write) -> Outcome {
         Command::Explain(args) => explain::run(&args, out),
         Command::Warmup(args) => warmup::run(&args, out),
         Command::Source(args) => source::run(&args, out),
+        Command::Spf(args) => spf::run(&args, out),
         Command::Suppress(args) => suppress::run(&args, out),
         Command::Bounce(args) => bounce::run(&args, out),
         Command::Feedback(args) => feedback::run(&args, out),
