@@ -139,9 +139,13 @@ impl Inner {
     }
 }
 
-/// Text as a TXT record, in strings of 255 octets.
+/// Text as a TXT record, in strings of 255 octets; no text is one empty string (RFC 1035 §3.3.14).
 pub fn txt(text: &[u8]) -> RData {
-    RData::TXT(TXT::from_bytes(text.chunks(255).collect()))
+    let strings = text.chunks(255).collect::<Vec<_>>();
+    RData::TXT(TXT::from_bytes(match strings.is_empty() {
+        true => vec![text],
+        false => strings,
+    }))
 }
 
 pub fn address(ip: IpAddr) -> RData {
