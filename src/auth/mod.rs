@@ -6,8 +6,10 @@ mod client;
 pub mod credentials;
 pub mod dkim;
 pub mod dmarc;
+mod secret;
 pub mod spf;
 mod tags;
 pub mod token_keys;
 
 pub use client::ClientInfo;
+pub use secret::Source as Secret;
