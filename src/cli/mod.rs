@@ -20,6 +20,7 @@ mod reports;
 mod reputation;
 mod serve;
 mod source;
+mod spf;
 mod suppress;
 mod table;
 mod telemetry;
@@ -59,6 +60,7 @@ enum Command {
     Lint(Box<lint::Args>),
     Warmup(warmup::Args),
     Source(source::Args),
+    Spf(spf::Args),
     Suppress(suppress::Args),
     Bounce(bounce::Args),
     Feedback(feedback::Args),
@@ -106,6 +108,7 @@ fn dispatch(command: Command, out: &mut dyn Write) -> Outcome {
         Command::Lint(args) => lint::run(&args, out),
         Command::Warmup(args) => warmup::run(&args, out),
         Command::Source(args) => source::run(&args, out),
+        Command::Spf(args) => spf::run(&args, out),
         Command::Suppress(args) => suppress::run(&args, out),
         Command::Bounce(args) => bounce::run(&args, out),
         Command::Feedback(args) => feedback::run(&args, out),

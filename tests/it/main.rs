@@ -14,6 +14,7 @@ mod internet;
 mod journal;
 mod layers;
 mod mta;
+mod rfc7208;
 mod settings;
 mod stories_delivery;
 mod stories_dns;
