@@ -95,7 +95,10 @@ fn a_wrong_policy_is_none_where_reports_are_wanted_and_nothing_otherwise() {
     for wrong in ["", "p=block;", "p=reject; sp=block;", "p=reject; np=block;"] {
         let with = format!("v=DMARC1; {wrong} rua=ftp, mailto:d@example.com!10m");
         assert_eq!(record(&with).stance, Stance::Reports, "{with}");
-        assert_eq!(*record(&with).rua, ["mailto:d@example.com".into()]);
+        assert_eq!(
+            *record(&with).rua,
+            [Box::<str>::from("mailto:d@example.com")]
+        );
         let without = format!("v=DMARC1; {wrong} rua=example.com");
         assert_eq!(record(&without).stance, Stance::Void, "{without}");
     }
@@ -260,7 +263,10 @@ async fn two_records_at_one_name_are_none() {
     ]);
     world.txt("_dmarc.example.com", "some other text");
     let found = discover(&world, NOW, "mail.example.com").await;
-    assert_eq!(*found.walk.ambiguous, ["mail.example.com".into()]);
+    assert_eq!(
+        *found.walk.ambiguous,
+        [Box::<str>::from("mail.example.com")]
+    );
     assert_eq!(found.applied.unwrap().policy, Policy::Quarantine);
 }
 
