@@ -18,6 +18,7 @@
 mod config;
 mod embedded;
 mod error;
+mod gather;
 mod memory;
 mod redis;
 #[cfg(test)]
@@ -69,6 +70,13 @@ pub struct Cell {
     pub bucket: u32,
     /// At most 255 octets.
     pub field: Vec<u8>,
+}
+
+impl Cell {
+    /// The table's bucket.
+    fn place(&self) -> (&'static str, u32) {
+        (self.table, self.bucket)
+    }
 }
 
 /// What a cell is to hold; `None`: nothing.

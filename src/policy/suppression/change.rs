@@ -20,7 +20,7 @@ impl Suppression {
     /// # Errors
     /// The store does not answer, and it may have been done or not.
     pub async fn add(&self, entry: Entry) -> Result<(), StoreError> {
-        if self.write(std::slice::from_ref(&entry)).await? > 0 {
+        if self.write(&[&entry]).await? > 0 {
             self.0.events.emit(&added(&entry));
         }
         Ok(())
@@ -33,6 +33,9 @@ impl Suppression {
     /// The store does not answer: some may have been added.
     pub async fn add_all(&self, entries: &[Entry]) -> Result<u64, StoreError> {
         let mut new = 0;
+        // By bucket, so that each piece touches a part of the store only; of two of an address the later stays the later.
+        let mut entries: Vec<&Entry> = entries.iter().collect();
+        entries.sort_by_cached_key(|entry| self.0.printer.print(&entry.address).bucket);
         for piece in entries.chunks(PIECE) {
             new += self.write(piece).await?;
         }
@@ -40,7 +43,7 @@ impl Suppression {
     }
 
     /// Writes what is not there for as long already; returns how many that were.
-    async fn write(&self, entries: &[Entry]) -> Result<u64, StoreError> {
+    async fn write(&self, entries: &[&Entry]) -> Result<u64, StoreError> {
         let printer = &self.0.printer;
         let cells: Vec<Cell> = entries
             .iter()

@@ -22,6 +22,8 @@ pub(super) const META: TableDefinition<&str, u64> = TableDefinition::new("meta")
 pub(super) const FORMAT_KEY: &str = "format";
 /// Pages in memory. The whole state of a large sender is a few tens of MiB.
 const CACHE: usize = 32 << 20;
+/// Fewer free octets are not worth the work.
+const LARGE: u64 = 1 << 20;
 
 /// The name, and the right to it.
 pub(super) struct StateFile {
@@ -68,7 +70,43 @@ impl StateFile {
             self.make()?;
             tracing::info!(file = %self.path.display(), "there was no state: begun anew");
         }
-        self.open()
+        let database = self.open()?;
+        match self.free(&database)? {
+            0..LARGE => Ok(database),
+            free => self.trim(database, free),
+        }
+    }
+
+    /// Octets of the file that hold nothing, where they are a fifth of it at least. The file grows by doubling, and a
+    /// large write leaves free as much as it wrote anew.
+    fn free(&self, database: &Database) -> Result<u64, OpenError> {
+        let used = || -> Result<u64, redb::Error> {
+            // What the last commit freed is free from the next one on.
+            database.begin_write()?.commit()?;
+            let transaction = database.begin_write()?;
+            let stats = transaction.stats()?;
+            transaction.abort()?;
+            Ok(stats.allocated_pages() * stats.page_size() as u64)
+        };
+        let used = used().map_err(|error| self.damaged(&error))?;
+        let len = fs::metadata(&self.path).map_err(|error| io(&self.path, error))?;
+        let free = len.len().saturating_sub(used);
+        Ok(if free > len.len() / 5 { free } else { 0 })
+    }
+
+    /// Gives free octets back to the disk, where that can be done.
+    fn trim(&self, mut database: Database, free: u64) -> Result<Database, OpenError> {
+        let file = self.path.display();
+        tracing::info!(%file, free, "giving free octets back");
+        match database.compact() {
+            Ok(_) => Ok(database),
+            // What is there stays as it was: the file is as good as before, and as large.
+            Err(error) => {
+                tracing::warn!(%file, %error, "the file stays as large as it is");
+                drop(database);
+                self.open()
+            }
+        }
     }
 
     /// Opens the file that is there, and checks every page of it.

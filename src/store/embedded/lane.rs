@@ -140,7 +140,7 @@ where
         };
         self.outcome = Some(match act(tables) {
             Ok(done) => Ok(done),
-            Err(Fault::Value { key, why }) => Err(StoreError::Damaged { key, why }),
+            Err(Fault::Value(error)) => Err(error),
             Err(disk) => return Err(disk),
         });
         Ok(())

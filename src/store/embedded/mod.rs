@@ -14,6 +14,7 @@ mod tables;
 #[cfg(test)]
 mod tests;
 
+use super::gather::{Answer, Gathering, Turn};
 use super::{Cell, Change, Fields, OpenError, StoreError, Taken, Versioned, Written};
 use crate::clock::Clock;
 use crate::units::Timestamp;
@@ -38,7 +39,11 @@ const BETWEEN: Duration = Duration::from_millis(20);
 pub(super) struct Embedded {
     shelf: Arc<Shelf>,
     lane: Lane,
+    gathering: Gathering,
 }
+
+/// Threads that look up cells at a time, should the disk keep them waiting.
+const TURNS: usize = 4;
 
 /// The file and the time.
 struct Shelf {
@@ -69,6 +74,7 @@ impl Embedded {
         Ok(Self {
             shelf: Arc::new(opened?),
             lane: Lane::default(),
+            gathering: Gathering::new(TURNS),
         })
     }
 
@@ -137,9 +143,14 @@ impl Embedded {
         self.write(move |tables| tables.add(&counts, expires)).await
     }
 
-    pub(super) async fn cells(&self, asked: &[Cell]) -> Result<Vec<Option<Vec<u8>>>, StoreError> {
-        let asked = asked.to_owned();
-        self.read(move |tables| tables.cells(&asked)).await
+    pub(super) async fn cells(&self, asked: &[Cell]) -> Answer {
+        let (answered, turn) = self.gathering.ask(asked);
+        if let Some(turn) = turn {
+            let shelf = Arc::clone(&self.shelf);
+            tokio::task::spawn_blocking(move || shelf.take_turn(turn));
+        }
+        let told = answered.await;
+        told.unwrap_or_else(|_| Err(self.shelf.unavailable(&"the question was given up")))
     }
 
     pub(super) async fn set_cells(&self, cells: &[Change]) -> Result<(), StoreError> {
@@ -166,13 +177,13 @@ impl Embedded {
 
     async fn read<T: Send + 'static>(
         &self,
-        act: impl FnOnce(&Reading) -> Result<T, Fault> + Send + 'static,
+        act: impl FnOnce(&Reading<'_>) -> Result<T, Fault> + Send + 'static,
     ) -> Result<T, StoreError> {
         let shelf = Arc::clone(&self.shelf);
         let done = tokio::task::spawn_blocking(move || {
             shelf.with(|database| {
                 let transaction = database.begin_read()?;
-                act(&Reading::open(&transaction, shelf.clock.now())?)
+                act(&Reading::new(&transaction, shelf.clock.now()))
             })
         });
         let ended = done.await;
@@ -210,12 +221,22 @@ impl Shelf {
         };
         let fault = match act(database) {
             Ok(done) => return Ok(done),
-            Err(Fault::Value { key, why }) => return Err(StoreError::Damaged { key, why }),
+            Err(Fault::Value(error)) => return Err(error),
             Err(Fault::Disk(error)) => error,
         };
         drop(state);
         self.give_up();
         Err(self.unavailable(&fault))
+    }
+
+    fn take_turn(&self, mut turn: Turn) {
+        while let Some(batch) = turn.next() {
+            let found = self.with(|database| {
+                let transaction = database.begin_read()?;
+                Reading::new(&transaction, self.clock.now()).cells(&batch.cells)
+            });
+            batch.answer(found);
+        }
     }
 
     fn reopen(&self) -> Result<(), StoreError> {

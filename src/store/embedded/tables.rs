@@ -4,11 +4,10 @@
 //! when it expires, in milliseconds.
 
 use super::bucket;
-use crate::store::{Cell, Change, Fields, Taken, Versioned, Written, raised};
+use crate::store::gather::{Found, by_bucket};
+use crate::store::{Cell, Change, Fields, StoreError, Taken, Versioned, Written, raised};
 use crate::units::Timestamp;
-use redb::{
-    ReadOnlyTable, ReadTransaction, ReadableTable, Table, TableDefinition, WriteTransaction,
-};
+use redb::{ReadTransaction, ReadableTable, Table, TableDefinition, WriteTransaction};
 use std::collections::BTreeMap;
 
 pub(super) const VALUES: TableDefinition<&str, &[u8]> = TableDefinition::new("values");
@@ -19,9 +18,15 @@ pub(super) const CELLS: TableDefinition<(&str, u32), &[u8]> = TableDefinition::n
 #[derive(Debug)]
 pub(super) enum Fault {
     /// One record; all else can be used.
-    Value { key: String, why: String },
+    Value(StoreError),
     /// The file, or its disk.
     Disk(redb::Error),
+}
+
+impl From<StoreError> for Fault {
+    fn from(error: StoreError) -> Self {
+        Self::Value(error)
+    }
 }
 
 macro_rules! faults_of_the_disk {
@@ -45,33 +50,39 @@ pub(super) fn create(transaction: &WriteTransaction) -> Result<(), redb::Error> 
 }
 
 /// The tables as of one commit.
-pub(super) struct Reading {
-    values: ReadOnlyTable<&'static str, &'static [u8]>,
-    counters: ReadOnlyTable<&'static str, (u64, u64)>,
-    cells: ReadOnlyTable<(&'static str, u32), &'static [u8]>,
+pub(super) struct Reading<'t> {
+    transaction: &'t ReadTransaction,
     now: Timestamp,
 }
 
-impl Reading {
-    pub(super) fn open(transaction: &ReadTransaction, now: Timestamp) -> Result<Self, Fault> {
-        Ok(Self {
-            values: transaction.open_table(VALUES)?,
-            counters: transaction.open_table(COUNTERS)?,
-            cells: transaction.open_table(CELLS)?,
-            now,
-        })
+impl<'t> Reading<'t> {
+    pub(super) fn new(transaction: &'t ReadTransaction, now: Timestamp) -> Self {
+        Self { transaction, now }
     }
 
-    pub(super) fn cells(&self, asked: &[Cell]) -> Result<Vec<Option<Vec<u8>>>, Fault> {
-        let cell = |cell: &Cell| {
-            let Some(record) = self.cells.get((cell.table, cell.bucket))? else {
-                return Ok(None);
+    /// Of each cell in order; each bucket is looked for once.
+    pub(super) fn cells(&self, asked: &[Cell]) -> Result<Vec<Found>, Fault> {
+        let table = self.transaction.open_table(CELLS)?;
+        let in_order = by_bucket(asked);
+        let mut found = vec![Ok(None); asked.len()];
+        for group in in_order.chunk_by(|(_, a), (_, b)| a.place() == b.place()) {
+            let Some((_, first)) = group.first() else {
+                continue;
             };
-            let found = bucket::find(record.value(), &cell.field);
-            let found = found.map_err(|why| damaged((cell.table, cell.bucket), why))?;
-            Ok(found.map(<[u8]>::to_vec))
-        };
-        asked.iter().map(cell).collect()
+            let Some(record) = table.get(first.place())? else {
+                continue;
+            };
+            for (at, cell) in group {
+                let held = bucket::find(record.value(), &cell.field);
+                let held = held.map(|value| value.map(<[u8]>::to_vec));
+                let held = held.map_err(|why| damaged(cell.place(), why));
+                found
+                    .get_mut(*at)
+                    .into_iter()
+                    .for_each(|f| *f = held.clone());
+            }
+        }
+        Ok(found)
     }
 
     pub(super) fn buckets(
@@ -84,7 +95,8 @@ impl Reading {
         let Some(last) = count.checked_sub(1).map(|n| first.saturating_add(n)) else {
             return Ok(found);
         };
-        for entry in self.cells.range((table, first)..=(table, last))? {
+        let cells = self.transaction.open_table(CELLS)?;
+        for entry in cells.range((table, first)..=(table, last))? {
             let (place, record) = entry?;
             let (_, number) = place.value();
             let entries = bucket::read(record.value());
@@ -96,12 +108,13 @@ impl Reading {
     }
 
     pub(super) fn value(&self, key: &str) -> Result<Option<Versioned>, Fault> {
-        value(&self.values, key)
+        value(&self.transaction.open_table(VALUES)?, key)
     }
 
     pub(super) fn list(&self, prefix: &str) -> Result<Vec<(String, Versioned)>, Fault> {
         let mut found = Vec::new();
-        for entry in self.values.range(prefix..)? {
+        let values = self.transaction.open_table(VALUES)?;
+        for entry in values.range(prefix..)? {
             let (key, record) = entry?;
             if !key.value().starts_with(prefix) {
                 break;
@@ -113,7 +126,8 @@ impl Reading {
     }
 
     pub(super) fn counts(&self, keys: &[String]) -> Result<Vec<u64>, Fault> {
-        let count = |key: &String| Ok(counter(&self.counters, key, self.now)?.map_or(0, |c| c.0));
+        let counters = self.transaction.open_table(COUNTERS)?;
+        let count = |key: &String| Ok(counter(&counters, key, self.now)?.map_or(0, |c| c.0));
         keys.iter().map(count).collect()
     }
 }
@@ -138,14 +152,14 @@ impl<'t> Writing<'t> {
 
     /// `changes` are in order.
     pub(super) fn set_cells(&mut self, changes: &[Change]) -> Result<(), Fault> {
-        let same = |(a, _): &Change, (b, _): &Change| (a.table, a.bucket) == (b.table, b.bucket);
+        let same = |(a, _): &Change, (b, _): &Change| a.place() == b.place();
         // All are read before the first is written, so that a bucket that cannot be read leaves all as it was.
         let mut records = Vec::new();
         for changes in changes.chunk_by(same) {
             let Some((first, _)) = changes.first() else {
                 continue;
             };
-            let place = (first.table, first.bucket);
+            let place = first.place();
             let there = self.cells.get(place)?;
             let there = there.as_ref().map_or(&[][..], |record| record.value());
             let entries = bucket::read(there).map_err(|why| damaged(place, why))?;
@@ -241,8 +255,8 @@ impl<'t> Writing<'t> {
     }
 }
 
-fn damaged((table, bucket): (&str, u32), why: &str) -> Fault {
-    Fault::Value {
+fn damaged((table, bucket): (&str, u32), why: &str) -> StoreError {
+    StoreError::Damaged {
         key: format!("{table}/{bucket}"),
         why: why.to_owned(),
     }
@@ -270,15 +284,15 @@ fn counter(
 }
 
 fn decoded(key: &str, record: &[u8]) -> Result<Versioned, Fault> {
-    let damaged = |why: &str| Fault::Value {
+    let damaged = |why: &str| StoreError::Damaged {
         key: key.to_owned(),
         why: why.to_owned(),
     };
     let Some((version, value)) = record.split_first_chunk() else {
-        return Err(damaged("its record is too short to have a version"));
+        return Err(damaged("its record is too short to have a version").into());
     };
     match u64::from_le_bytes(*version) {
-        0 => Err(damaged("its version is 0")),
+        0 => Err(damaged("its version is 0").into()),
         version => Ok(Versioned {
             version,
             value: value.to_vec(),

@@ -1,5 +1,7 @@
 //! What only the store in a file does.
 
+mod cells;
+
 use super::file::{FORMAT_KEY, META};
 use super::tables::{COUNTERS, VALUES};
 use super::{Embedded, SWEEP};

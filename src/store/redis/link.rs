@@ -11,8 +11,8 @@ use redis::aio::MultiplexedConnection;
 use redis::io::tcp::TcpSettings;
 use redis::io::tcp::socket2::TcpKeepalive;
 use redis::{
-    AsyncConnectionConfig, Client, ErrorKind, RedisError, ScriptInvocation, ServerErrorKind,
-    TlsCertificates, Value,
+    AsyncConnectionConfig, Client, ErrorKind, Pipeline, RedisError, RedisResult, ScriptInvocation,
+    ServerErrorKind, TlsCertificates, Value,
 };
 use std::time::Duration;
 use tokio::time::timeout;
@@ -110,6 +110,28 @@ impl Link {
     pub(super) async fn run(&self, call: &ScriptInvocation<'_>) -> Result<Value, String> {
         let ran = self.within(async |connection| call.invoke_async(connection).await);
         ran.await.map_err(|trouble| trouble.to_string())
+    }
+
+    /// Runs reading commands in one round trip. What each answered; `None` where its key is of another type.
+    pub(super) async fn pipe(&self, mut pipe: Pipeline) -> Result<Vec<Option<Value>>, String> {
+        pipe.ignore_errors();
+        let asked = self.within(async |connection| {
+            let answers: Vec<RedisResult<Value>> = pipe.query_async(connection).await?;
+            let of_its_key = |answer: RedisResult<Value>| match answer {
+                Ok(value) => Ok(Some(value)),
+                Err(error) if error.code() == Some("WRONGTYPE") => Ok(None),
+                // Of the server: it does not serve, or not us.
+                Err(error) => Err(error),
+            };
+            answers.into_iter().map(of_its_key).collect()
+        });
+        asked.await.map_err(|trouble| trouble.to_string())
+    }
+
+    /// Waits for what others do with this link as long as for an operation.
+    pub(super) async fn in_time<T>(&self, others: impl Future<Output = T>) -> Result<T, String> {
+        let done = timeout(self.patience.operation, others).await;
+        done.map_err(|_| Trouble::Late.to_string())
     }
 
     /// Waits until Redis answers, through some attempts.

@@ -1,6 +1,7 @@
 //! The shared store: one Redis server.
 //!
-//! Every operation is one Lua script, so that it is done wholly or not at all whoever else does the same. The names:
+//! Every operation is one Lua script, so that it is done wholly or not at all whoever else does the same; only
+//! [`cells`] are read without. The names:
 //!
 //! ```text
 //! mailwright:{state}:format          hash: format, id (made up when the store was begun)
@@ -22,7 +23,7 @@
 //! A counter's time to live is counted from our clock to `expires` and given as a span, so that a Redis whose clock is
 //! ahead does not forget it early.
 
-mod asking;
+mod cells;
 mod link;
 mod scripts;
 #[cfg(test)]
@@ -31,10 +32,10 @@ mod tests;
 pub use link::PATIENCE;
 
 use super::config::Server;
-use super::{Cell, Change, Fields, OpenError, StoreError, Taken, Versioned, Written};
+use super::gather::Gathering;
+use super::{OpenError, StoreError, Taken, Versioned, Written};
 use crate::clock::Clock;
 use crate::units::Timestamp;
-use asking::Asking;
 use link::{Link, Patience};
 use redis::{FromRedisValue, ScriptInvocation, Value};
 use scripts::Scripts;
@@ -59,7 +60,7 @@ pub(super) struct Redis(Arc<Shared>);
 struct Shared {
     link: Link,
     scripts: Scripts,
-    asking: Asking,
+    gathering: Gathering,
     /// What the store was called when it was opened.
     id: String,
     clock: Clock,
@@ -80,7 +81,7 @@ impl Redis {
         Ok(Self(Arc::new(Shared {
             link,
             scripts,
-            asking: Asking::default(),
+            gathering: Gathering::new(cells::TURNS),
             id,
             clock,
         })))
@@ -165,54 +166,6 @@ impl Redis {
         self.run(&call, &keys).await
     }
 
-    pub(super) async fn cells(&self, asked: &[Cell]) -> Result<Vec<Option<Vec<u8>>>, StoreError> {
-        self.0.asking.ask(self, asked).await
-    }
-
-    /// One round trip for all of them.
-    async fn look_up(&self, asked: &[Cell]) -> Result<Vec<Option<Vec<u8>>>, StoreError> {
-        let keys: Vec<String> = asked.iter().map(|c| cells_key(c.table, c.bucket)).collect();
-        let mut call = self.call(&self.0.scripts.cells, keys.iter().cloned());
-        for cell in asked {
-            call.arg(cell.field.as_slice());
-        }
-        let names: Vec<&str> = keys.iter().map(String::as_str).collect();
-        self.run(&call, &names).await
-    }
-
-    pub(super) async fn set_cells(&self, cells: &[Change]) -> Result<(), StoreError> {
-        let keys: Vec<String> = cells
-            .iter()
-            .map(|(cell, _)| cells_key(cell.table, cell.bucket))
-            .collect();
-        let mut call = self.call(&self.0.scripts.set_cells, keys.iter().cloned());
-        for (cell, value) in cells {
-            call.arg(cell.field.as_slice()).arg(value.is_some());
-            call.arg(value.as_deref().unwrap_or_default());
-        }
-        let names: Vec<&str> = keys.iter().map(String::as_str).collect();
-        self.run(&call, &names).await
-    }
-
-    pub(super) async fn buckets(
-        &self,
-        table: &'static str,
-        first: u32,
-        count: u32,
-    ) -> Result<Vec<(u32, Fields)>, StoreError> {
-        let numbers: Vec<u32> = (0..count).filter_map(|n| first.checked_add(n)).collect();
-        let mut found = Vec::new();
-        for piece in numbers.chunks(PIECE) {
-            let keys: Vec<String> = piece.iter().map(|n| cells_key(table, *n)).collect();
-            let call = self.call(&self.0.scripts.buckets, keys.iter().cloned());
-            let names: Vec<&str> = keys.iter().map(String::as_str).collect();
-            let held: Vec<Vec<Vec<u8>>> = self.run(&call, &names).await?;
-            let held = piece.iter().copied().zip(held.into_iter().map(pairs));
-            found.extend(held.filter(|(_, fields)| !fields.is_empty()));
-        }
-        Ok(found)
-    }
-
     pub(super) async fn counts(&self, keys: &[String]) -> Result<Vec<u64>, StoreError> {
         let call = self.call(
             &self.0.scripts.counts,
@@ -269,9 +222,7 @@ impl Redis {
                 key: keys.get(key).copied().unwrap_or(FORMAT_KEY).to_owned(),
                 why,
             }),
-            Answer::Strange => {
-                Err(link.unavailable("it gave an answer that none of our scripts gives".to_owned()))
-            }
+            Answer::Strange => Err(link.unavailable(STRANGE.to_owned())),
         }
     }
 
@@ -328,21 +279,6 @@ fn value_key(key: &str) -> String {
 
 fn count_key(key: &str) -> String {
     format!("mailwright:{{state}}:count:{key}")
-}
-
-/// Fields and values in turn, as Redis has them in any order.
-fn pairs(flat: Vec<Vec<u8>>) -> Fields {
-    let mut flat = flat.into_iter();
-    let mut fields = Fields::new();
-    while let (Some(field), Some(value)) = (flat.next(), flat.next()) {
-        fields.push((field, value));
-    }
-    fields.sort_unstable();
-    fields
-}
-
-fn cells_key(table: &str, bucket: u32) -> String {
-    format!("mailwright:{{{bucket:x}}}:{table}")
 }
 
 /// Finds the store's id, or begins a store; refuses one that we cannot read or rely on.

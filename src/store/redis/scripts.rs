@@ -25,17 +25,14 @@ pub(super) struct Scripts {
     pub add: Script,
     /// KEYS: counters → counts
     pub counts: Script,
-    /// KEYS: buckets; ARGV: a field of each → each: none, or its value
-    pub cells: Script,
-    /// KEYS: buckets; ARGV of each: field, 1 or 0 to take it away, value
+    /// KEYS: buckets; ARGV of each: how many fields to set and to take away, the former with their values, the latter
     pub set_cells: Script,
-    /// KEYS: buckets → each: fields and values in turn
-    pub buckets: Script,
 }
 
 impl Default for Scripts {
     fn default() -> Self {
-        let script = |code: &str| Script::new(&format!("{HELPERS}{GUARD}{code}"));
+        let guard = guard();
+        let script = |code: &str| Script::new(&format!("{HELPERS}{guard}{code}"));
         Self {
             begin: Script::new(&format!("{HELPERS}{BEGIN}")),
             values: script(VALUES),
@@ -46,9 +43,7 @@ impl Default for Scripts {
             give_back: script(GIVE_BACK),
             add: script(ADD),
             counts: script(COUNTS),
-            cells: script(CELLS),
             set_cells: script(SET_CELLS),
-            buckets: script(BUCKETS),
         }
     }
 }
@@ -88,11 +83,15 @@ local function raise(n, by, life)
 end
 ";
 
-const GUARD: &str = r"
-if redis.pcall('HGET', KEYS[1], 'id') ~= ARGV[1] then
-  return {'damaged', 1, 'Redis has lost what it held since the start, or this is another one. Put it back, or start Mailwright again to begin anew'}
-end
-";
+/// What is said where the id is not the one that it was.
+pub(super) const LOST: &str = "Redis has lost what it held since the start, or this is another one. Put it back, or \
+                               start Mailwright again to begin anew";
+
+fn guard() -> String {
+    format!(
+        "if redis.pcall('HGET', KEYS[1], 'id') ~= ARGV[1] then return {{'damaged', 1, '{LOST}'}} end\n"
+    )
+}
 
 const BEGIN: &str = r"
 local held = redis.pcall('HMGET', KEYS[1], 'format', 'id')
@@ -180,36 +179,20 @@ end
 return {'ok', found}
 ";
 
-const CELLS: &str = r"
-local found = {}
-for n = 2, #KEYS do
-  local held = redis.pcall('HGET', KEYS[n], ARGV[n])
-  if type(held) == 'table' then return failed(n, held) end
-  found[n - 1] = held
-end
-return {'ok', found}
-";
-
 // Types are looked at before the first change, so that a bucket that is none leaves all as it was.
 const SET_CELLS: &str = r"
 for n = 2, #KEYS do
   local kind = redis.call('TYPE', KEYS[n]).ok
   if kind ~= 'hash' and kind ~= 'none' then return {'damaged', n, 'it is a ' .. kind .. ', not a bucket'} end
 end
+local at = 2
 for n = 2, #KEYS do
-  local at = 3 * n - 4
-  if ARGV[at + 1] == '1' then redis.call('HSET', KEYS[n], ARGV[at], ARGV[at + 2])
-  else redis.call('HDEL', KEYS[n], ARGV[at]) end
+  local set, take = tonumber(ARGV[at]), tonumber(ARGV[at + 1])
+  at = at + 2
+  if set > 0 then redis.call('HSET', KEYS[n], unpack(ARGV, at, at + 2 * set - 1)) end
+  at = at + 2 * set
+  if take > 0 then redis.call('HDEL', KEYS[n], unpack(ARGV, at, at + take - 1)) end
+  at = at + take
 end
 return {'ok'}
-";
-
-const BUCKETS: &str = r"
-local found = {}
-for n = 2, #KEYS do
-  local held = redis.pcall('HGETALL', KEYS[n])
-  if held.err then return failed(n, held) end
-  found[n - 1] = held
-end
-return {'ok', found}
 ";

@@ -1,5 +1,6 @@
 //! What only the store in Redis does.
 
+mod cells;
 mod outages;
 mod refusals;
 

@@ -1,7 +1,7 @@
 //! What every store does.
 
 use super::World;
-use crate::store::{Cell, MAX_COUNT, Taken, Versioned, Written};
+use crate::store::{MAX_COUNT, Taken, Versioned, Written};
 use tokio::task::JoinSet;
 
 pub(super) async fn a_value_is_written_only_over_the_version_that_was_read(world: &World) {
@@ -210,102 +210,4 @@ pub(super) async fn of_many_writers_of_one_version_one_wins(world: &World) {
         let held = store.get("stage").await.unwrap().unwrap();
         assert_eq!((held.version, held.value), (version + 1, vec![winner]));
     }
-}
-
-fn cell(table: &'static str, bucket: u32, field: &[u8]) -> Cell {
-    Cell {
-        table,
-        bucket,
-        field: field.to_vec(),
-    }
-}
-
-pub(super) async fn cells_hold_what_was_set_and_nothing_where_it_was_taken_away(world: &World) {
-    let store = world.open().await;
-    let (a, b) = (cell("mark", 7, b"\0\xffa"), cell("mark", 7, b"b"));
-    let elsewhere = [cell("mark", 8, b"b"), cell("note", 7, b"b")];
-    let asked = [
-        a.clone(),
-        b.clone(),
-        elsewhere[0].clone(),
-        elsewhere[1].clone(),
-    ];
-    assert_eq!(store.cells(&asked).await.unwrap(), [None, None, None, None]);
-    let large = vec![5; 3_000];
-    let set = [(a.clone(), Some(vec![])), (b.clone(), Some(large.clone()))];
-    store.set_cells(&set).await.unwrap();
-    let held = store.cells(&asked).await.unwrap();
-    assert_eq!(held, [Some(vec![]), Some(large), None, None]);
-    // Of two changes to one cell the later holds.
-    let changes = [
-        (a.clone(), Some(b"1".to_vec())),
-        (a.clone(), None),
-        (b.clone(), None),
-        (b.clone(), Some(b"2".to_vec())),
-        (elsewhere[0].clone(), None),
-    ];
-    store.set_cells(&changes).await.unwrap();
-    let held = store.cells(&asked).await.unwrap();
-    assert_eq!(held, [None, Some(b"2".to_vec()), None, None]);
-}
-
-pub(super) async fn a_bucket_gives_its_fields_in_order_and_knows_its_table(world: &World) {
-    let store = world.open().await;
-    let fields = [&b"c"[..], b"", b"a\0", b"a", b"\xff"];
-    let set = |field: &&[u8]| (cell("mark", u32::MAX, field), Some(field.to_vec()));
-    store
-        .set_cells(&fields.iter().map(set).collect::<Vec<_>>())
-        .await
-        .unwrap();
-    let other = (cell("note", u32::MAX, b"x"), Some(vec![1]));
-    store.set_cells(&[other]).await.unwrap();
-    let mut sorted: Vec<_> = fields.iter().map(|f| (f.to_vec(), f.to_vec())).collect();
-    sorted.sort();
-    let held = store.buckets("mark", u32::MAX - 300, 1_000).await.unwrap();
-    assert_eq!(held, [(u32::MAX, sorted)]);
-    assert_eq!(store.buckets("mark", 0, 300).await.unwrap(), []);
-    assert_eq!(store.buckets("mark", u32::MAX, 0).await.unwrap(), []);
-}
-
-pub(super) async fn a_field_that_is_too_long_is_refused_and_nothing_is_set(world: &World) {
-    let store = world.open().await;
-    let fine = (cell("mark", 1, &[1; 255]), Some(vec![1]));
-    let long = (cell("mark", 1, &[1; 256]), Some(vec![1]));
-    assert!(store.set_cells(&[fine.clone(), long]).await.is_err());
-    assert_eq!(store.buckets("mark", 1, 1).await.unwrap(), []);
-    store.set_cells(&[fine]).await.unwrap();
-    assert_eq!(store.buckets("mark", 1, 1).await.unwrap().len(), 1);
-}
-
-pub(super) async fn writers_of_one_bucket_lose_nothing_of_each_other(world: &World) {
-    let store = world.open().await;
-    let mut writers = JoinSet::new();
-    for writer in 0..20_u8 {
-        let store = store.clone();
-        writers.spawn(async move {
-            for n in 0..10_u8 {
-                let here = cell("mark", 3, &[writer, n]);
-                store
-                    .set_cells(&[(here.clone(), Some(vec![n]))])
-                    .await
-                    .unwrap();
-                assert_eq!(store.cells(&[here]).await.unwrap(), [Some(vec![n])]);
-            }
-        });
-    }
-    writers.join_all().await;
-    let held = store.buckets("mark", 3, 1).await.unwrap();
-    assert_eq!(held[0].1.len(), 200);
-}
-
-pub(super) async fn cells_outlive_the_store_that_set_them(world: &World) {
-    let store = world.open().await;
-    let here = cell("mark", 9, b"x");
-    store
-        .set_cells(&[(here.clone(), Some(b"y".to_vec()))])
-        .await
-        .unwrap();
-    drop(store);
-    let store = world.open().await;
-    assert_eq!(store.cells(&[here]).await.unwrap(), [Some(b"y".to_vec())]);
 }

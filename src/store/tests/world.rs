@@ -49,6 +49,22 @@ impl World {
         Store::open(&config, dir, self.clock.clone()).await.unwrap()
     }
 
+    /// What holds the store is killed; what it leaves is what is opened next.
+    pub(super) async fn crash(&mut self) {
+        match &mut self.place {
+            Place::Memory(_) => {}
+            Place::Redis(server) => server.restart().await.unwrap(),
+            Place::Embedded(dir) => {
+                // What a killed process leaves is what the file holds now, not closed.
+                let left = TempDir::new().unwrap();
+                let file = |dir: &TempDir| dir.path().join("state/state.redb");
+                std::fs::create_dir(left.path().join("state")).unwrap();
+                std::fs::copy(file(dir), file(&left)).unwrap();
+                *dir = left;
+            }
+        }
+    }
+
     pub(crate) fn in_days(&self, days: u64) -> Timestamp {
         self.clock.now() + Span::days(days).0
     }

@@ -184,7 +184,7 @@ async fn the_store_itself_is_patient_and_shows_no_password() {
 }
 
 /// Opens in spite of little patience and a busy machine.
-async fn open_somehow(world: &World) -> Redis {
+pub(super) async fn open_somehow(world: &World) -> Redis {
     let since = Instant::now();
     loop {
         match world.try_open(&world.server.url()).await {
