@@ -211,6 +211,7 @@ impl App {
             spool: ground.spool,
             events: ground.events,
             metrics: ground.metrics,
+            feeding: tokio::sync::Mutex::default(),
             up: AtomicBool::new(false),
         };
         Ok(Self {

@@ -1,6 +1,7 @@
 //! The running daemon as operators reach it: by HTTP, by signal.
 
 mod advice;
+mod feedback;
 mod holds;
 mod reputation;
 mod suppression;
@@ -16,12 +17,11 @@ use crate::config::{Config, restart_needed};
 use crate::delivery::{self, Delivery};
 use crate::events::{Event, Events, Metrics};
 use crate::http::{
-    Action, Changed, Control, Done, IsSuppressed, Lift, Lifted, Listed, Question, QueueEntry,
-    Refusal, Release, Released, Reloaded, SourceEntry, Steer, Steered, Suppress, SuppressedPage,
-    Verdict, WhichReputation, WhichSuppressed, WhichWarmup,
+    Action, Changed, Control, Done, Fed, IsSuppressed, Lift, Lifted, Listed, Question, QueueEntry,
+    Refusal, Release, Released, Reloaded, Report, SourceEntry, Steer, Steered, Suppress,
+    SuppressedPage, Told, Verdict, WhichReputation, WhichSuppressed, WhichWarmup,
 };
 use crate::mail::MessageId;
-use crate::policy::reputation::Row;
 use crate::policy::suppression::Record;
 use crate::policy::warmup::Position;
 use crate::policy::{Held, Policy};
@@ -55,6 +55,8 @@ pub struct Daemon {
     pub(super) spool: Spool,
     pub(super) events: Events,
     pub(super) metrics: Metrics,
+    /// Whoever takes feedback.
+    pub(super) feeding: tokio::sync::Mutex<()>,
     /// Listeners accept.
     pub(super) up: AtomicBool,
 }
@@ -217,7 +219,7 @@ impl Control for Daemon {
         self.change_suppressed(order).await
     }
 
-    fn reputations(&self, which: &WhichReputation) -> Result<Vec<Row>, Refusal> {
+    fn reputations(&self, which: &WhichReputation) -> Result<Report, Refusal> {
         self.report(which)
     }
 
@@ -225,8 +227,12 @@ impl Control for Daemon {
         self.release_reputation(order).await
     }
 
-    fn replies(&self) -> Vec<ReplyPattern> {
-        self.replies.patterns()
+    async fn feed(&self, told: &[Told]) -> Result<Fed, Refusal> {
+        self.take_feedback(told).await
+    }
+
+    fn replies(&self, since: Option<&str>) -> Result<Vec<ReplyPattern>, Refusal> {
+        self.heard(since)
     }
 
     fn lift(&self, order: &Lift) -> Result<Lifted, Refusal> {

@@ -6,6 +6,7 @@ use crate::bounce::rules::Said;
 use crate::events::About;
 use crate::mail::{BounceClass, Disposition, EnhancedCode, Finding, Reply, Stream};
 use crate::policy::Held;
+use crate::policy::reputation::Metric;
 use crate::policy::suppression::{Answer, Ask, By, Unchecked};
 use crate::spool::Progress;
 use crate::store::StoreError;
@@ -58,6 +59,8 @@ impl Delivery {
                 Answer::Free { failing: false } => {}
                 Answer::Free { failing: true } => batch.failing.push(position),
                 Answer::Suppressed { scope, reason, .. } => {
+                    let of = (reason, &scope);
+                    self.0.with.policy.stopped(of, Metric::Suppressed);
                     let text = format!("the recipient is suppressed ({scope}): {}", reason.told());
                     let why = Reply::local(550, EnhancedCode(5, 7, 1), text, "RCPT");
                     let finding = BounceClass::Suppressed.into();

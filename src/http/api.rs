@@ -2,6 +2,7 @@
 
 use super::access::{Access, guard};
 use super::body::Body;
+use super::feedback;
 use super::problem::Problem;
 use super::replies;
 use super::server::PATIENCE;
@@ -23,8 +24,15 @@ use std::sync::Arc;
 
 /// An order is a few fields; nothing larger is read.
 const LARGEST_BODY: usize = 64 << 10;
+/// A batch of a thousand events is larger.
+const LARGEST_BATCH: usize = 1 << 20;
 
 pub fn router<C: Control>(control: Arc<C>, access: Access) -> Router {
+    let batches = Router::new()
+        .route("/api/v1/feedback", post(feedback::take::<C>))
+        .layer(middleware::from_fn(|request, next| {
+            whole(LARGEST_BATCH, request, next)
+        }));
     let guarded = Router::new()
         .route("/metrics", get(metrics::<C>))
         .route("/api/v1/queue", get(list::<C>))
@@ -53,7 +61,10 @@ pub fn router<C: Control>(control: Arc<C>, access: Access) -> Router {
                 "this path has another method".into(),
             )
         })
-        .layer(middleware::from_fn(whole))
+        .layer(middleware::from_fn(|request, next| {
+            whole(LARGEST_BODY, request, next)
+        }))
+        .merge(batches)
         .layer(middleware::from_fn(move |request, next| {
             guard(access.clone(), request, next)
         }));
@@ -65,14 +76,18 @@ pub fn router<C: Control>(control: Arc<C>, access: Access) -> Router {
 }
 
 /// Reads the body before anything is done: a client that is slow with it holds up nobody but itself, and not for long.
-async fn whole(request: Request<axum::body::Body>, next: Next) -> Result<Response, Problem> {
+async fn whole(
+    most: usize,
+    request: Request<axum::body::Body>,
+    next: Next,
+) -> Result<Response, Problem> {
     let (head, body) = request.into_parts();
-    let read = tokio::time::timeout(PATIENCE, axum::body::to_bytes(body, LARGEST_BODY)).await;
+    let read = tokio::time::timeout(PATIENCE, axum::body::to_bytes(body, most)).await;
     match read {
         Ok(Ok(body)) => Ok(next.run(Request::from_parts(head, body.into())).await),
         Ok(Err(_)) => Err(Problem(
             StatusCode::PAYLOAD_TOO_LARGE,
-            format!("the body is cut short, or over {LARGEST_BODY} octets"),
+            format!("the body is cut short, or over {most} octets"),
         )),
         Err(_) => Err(Problem(
             StatusCode::REQUEST_TIMEOUT,

@@ -17,8 +17,9 @@
 //! | `GET /api/v1/suppressions`   | a page of the list: [`WhichSuppressed`] → [`SuppressedPage`] |
 //! | `GET /api/v1/suppressions/check` | [`IsSuppressed`] → a list of records |
 //! | `POST /api/v1/suppressions/{add,remove,erase}` | [`Additions`], [`Removal`] or [`Erasure`] → [`Changed`] |
-//! | `GET /api/v1/reputation`     | rates by slice: [`WhichReputation`] → a list of rows |
+//! | `GET /api/v1/reputation`     | rates by slice, replies, suppressions: [`WhichReputation`] → [`Report`] |
 //! | `POST /api/v1/reputation/release` | a slice that is held may send again: [`Release`] → [`Released`] |
+//! | `POST /api/v1/feedback`      | opens, clicks, hits of traps: [`Told`] or a batch of them → [`Fed`] |
 //! | `GET /api/v1/replies`       | refusals by pattern, the most frequent first: [`WhichReplies`] → a list of [`ReplyPattern`] |
 //!
 //! Orders are JSON, whatever their content type says. Errors are `{"error": "…"}` with 400, 401, 404, 405, 408, 413, 422 or 503. The daemon behind it is a [`Control`].
@@ -28,6 +29,7 @@ mod api;
 mod body;
 mod config;
 mod entry;
+mod feedback;
 pub mod explain;
 mod problem;
 mod replies;
@@ -44,9 +46,10 @@ pub(crate) use api::{MORE, TOTAL};
 pub use config::Config;
 pub use entry::{Listed, QueueEntry, QueueRecipient};
 pub use explain::{Advice, Keys, Question, Verdict, Window};
+pub use feedback::{Fed, Kind, Part as FedPart, Told, Unfed};
 pub use problem::Refusal;
 pub use replies::WhichReplies;
-pub use reputation::{Release, Released, WhichReputation};
+pub use reputation::{Release, Released, Report, WhichReputation};
 pub use sources::{Lift, Lifted, Membership, SourceEntry};
 pub use suppression::{
     Addition, Additions, Changed, Erasure, IsSuppressed, Removal, Suppress, SuppressedPage,
@@ -56,7 +59,6 @@ pub use warmup::{Pause, Resume, Set, Steer, Steered, WhichWarmup};
 
 use crate::bounce::replies::ReplyPattern;
 use crate::mail::MessageId;
-use crate::policy::reputation::Row;
 use crate::policy::suppression::Record;
 use crate::policy::warmup::Position;
 use crate::queue::Selector;
@@ -140,19 +142,29 @@ pub trait Control: Send + Sync + 'static {
     /// The store does not answer.
     fn suppress(&self, order: &Suppress) -> impl Future<Output = Result<Changed, Refusal>> + Send;
 
-    /// Rates of slices of the mail, the worst first.
+    /// What became of mail within a window, and what was done about it.
     ///
     /// # Errors
     /// There is no such kind of slice, or no such window.
-    fn reputations(&self, which: &WhichReputation) -> Result<Vec<Row>, Refusal>;
+    fn reputations(&self, which: &WhichReputation) -> Result<Report, Refusal>;
 
-    /// Lets a slice go that is held.
+    /// Lets a slice go that is held or slowed.
     ///
     /// # Errors
     /// The text names no slice.
     fn release(&self, order: &Release) -> impl Future<Output = Result<Released, Refusal>> + Send;
-    /// What refusals were heard, by pattern, the most frequent first.
-    fn replies(&self) -> Vec<ReplyPattern>;
+
+    /// Counts what platforms and others tell of mail that was delivered.
+    ///
+    /// # Errors
+    /// The store does not answer: nothing was counted.
+    fn feed(&self, told: &[Told]) -> impl Future<Output = Result<Fed, Refusal>> + Send;
+
+    /// What refusals were heard, within a window where one is named, by pattern, the most frequent first.
+    ///
+    /// # Errors
+    /// There is no such window.
+    fn replies(&self, since: Option<&str>) -> Result<Vec<ReplyPattern>, Refusal>;
 
     /// Ends suspensions of a source.
     ///

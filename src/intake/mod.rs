@@ -31,6 +31,7 @@ use crate::clock::Clock;
 use crate::events::{About, Event, Events};
 use crate::mail::headers::HeaderSection;
 use crate::mail::{Address, EnhancedCode, Envelope, Labels, MessageId, Reply};
+use crate::policy::reputation::Metric;
 use crate::policy::suppression::{Answer, Ask, AtSubmission, Scope};
 use crate::policy::{Arrival, Policy};
 use crate::spool::{Commit, Meta, Progress, Spool, SpoolError, Stored};
@@ -315,8 +316,20 @@ impl Parts {
             (Answer::Free { .. }, _) => false,
         };
         match answers.as_slice() {
-            [first, ..] if answers.iter().all(concerns) => Err(suppressed(first, recipients)),
+            [first, ..] if answers.iter().all(concerns) => {
+                self.count_refused(&answers);
+                Err(suppressed(first, recipients))
+            }
             _ => Ok(()),
+        }
+    }
+
+    /// For the report.
+    fn count_refused(&self, answers: &[Answer]) {
+        for answer in answers {
+            if let Answer::Suppressed { scope, reason, .. } = answer {
+                self.policy.stopped((*reason, scope), Metric::Refused);
+            }
         }
     }
 

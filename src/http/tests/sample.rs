@@ -171,7 +171,8 @@ fn explanation() -> Explanation {
                     open: 3,
                     window: 5,
                     most: 20,
-                    held: None,
+                    breaker: Default::default(),
+        held: None,
                 }),
                 ..candidate("ip-b")
             },

@@ -255,6 +255,8 @@ async fn refusals_are_listed_by_pattern() {
     }
     let (status, _) = world.get("/api/v1/replies?matched=perhaps").await;
     assert_eq!(status, 400);
+    let (status, _) = world.get("/api/v1/replies?since=2y").await;
+    assert_eq!(status, 404);
 }
 
 #[test]
