@@ -8,10 +8,11 @@ mod suppression;
 mod traffic;
 mod verdict;
 
+use super::heard::Heard;
 use super::live::{Compiled, Lives};
 use crate::auth::token_keys;
 use crate::books::Books;
-use crate::bounce::replies::{Replies, ReplyPattern};
+use crate::bounce::replies::ReplyPattern;
 use crate::clock::Clock;
 use crate::config::{Config, restart_needed};
 use crate::delivery::{self, Delivery};
@@ -50,7 +51,7 @@ pub struct Daemon {
     pub(super) delivery: Delivery,
     pub(super) policy: Policy,
     pub(super) books: Books,
-    pub(super) replies: Replies,
+    pub(super) heard: Heard,
     pub(super) store: Store,
     pub(super) spool: Spool,
     pub(super) events: Events,
@@ -232,7 +233,7 @@ impl Control for Daemon {
     }
 
     fn replies(&self, since: Option<&str>) -> Result<Vec<ReplyPattern>, Refusal> {
-        self.heard(since)
+        self.said(since)
     }
 
     fn lift(&self, order: &Lift) -> Result<Lifted, Refusal> {

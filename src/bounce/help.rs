@@ -41,9 +41,13 @@ pub fn of(finding: Finding) -> &'static str {
             "there is no way there now: it is tried again; where it stays, check the domain's DNS and our own network"
         }
         (BounceClass::Autoreply, _) => "a program answered; nothing is to be done",
-        (BounceClass::Expired, _) => "it was tried until its time ran out: see what was said before",
+        (BounceClass::Expired, _) => {
+            "it was tried until its time ran out: see what was said before"
+        }
         (BounceClass::Dropped, _) => "an operator gave it up",
-        (BounceClass::Suppressed, _) => "the receiver keeps a list of its own on which the address is",
+        (BounceClass::Suppressed, _) => {
+            "the receiver keeps a list of its own on which the address is"
+        }
         (BounceClass::Unknown, _) => {
             "no rule knows it: read the example, and write a [[bounce_rule]] for what it means"
         }

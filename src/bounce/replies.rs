@@ -230,7 +230,8 @@ impl Table {
 
 impl Row {
     fn hear(&mut self, ruling: Ruling<'_>, now: Timestamp) {
-        self.rings.note(now, |count| *count = count.saturating_add(1));
+        self.rings
+            .note(now, |count| *count = count.saturating_add(1));
         self.last = now;
         self.finding = ruling.finding;
         let named = self.rule.as_ref().map(|(name, help)| (&**name, &**help));
@@ -242,7 +243,9 @@ impl Row {
 
     fn tell(&self, key: &Key, matched: bool) -> ReplyPattern {
         let rule = self.rule.as_ref();
-        let own = rule.map(|(_, help)| &**help).filter(|help| !help.is_empty());
+        let own = rule
+            .map(|(_, help)| &**help)
+            .filter(|help| !help.is_empty());
         ReplyPattern {
             pattern: key.pattern.to_string(),
             provider: key.provider.to_string(),

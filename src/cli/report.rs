@@ -4,9 +4,9 @@ mod csv;
 mod html;
 mod said;
 
+use super::Outcome;
 use super::daemon::{Format, Options};
 use super::table::columns;
-use super::Outcome;
 use crate::http::{Report, WhichReputation};
 use crate::policy::reputation::{Metric, Rate, Rated, Row, Standing};
 use serde_json::json;

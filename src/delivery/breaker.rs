@@ -140,7 +140,10 @@ impl Breaker {
             why: held(until),
         };
         *self = Self::Open(trip.clone());
-        let why = format!("{failures} failures in a row; left alone for {}", spoken(wait));
+        let why = format!(
+            "{failures} failures in a row; left alone for {}",
+            spoken(wait)
+        );
         let change = Change {
             state: State::Open,
             trip: trip.clone(),
@@ -172,18 +175,29 @@ mod tests {
     fn it_opens_probes_opens_for_longer_and_closes() {
         let mut breaker = Breaker::default();
         let opened = fail(&mut breaker, START).unwrap();
-        assert_eq!((opened.state, opened.trip.until), (State::Open, START + MINUTE));
+        assert_eq!(
+            (opened.state, opened.trip.until),
+            (State::Open, START + MINUTE)
+        );
         assert_eq!(breaker.probe(START), None, "not before its time");
         assert_eq!(fail(&mut breaker, START), None, "from before it opened");
         let probes = breaker.probe(START + MINUTE).unwrap();
-        assert_eq!(probes.why, "one connection probes, after 1 failures in a row in 1m");
+        assert_eq!(
+            probes.why,
+            "one connection probes, after 1 failures in a row in 1m"
+        );
         assert_eq!(breaker.probe(START + MINUTE), None, "told once");
         let again = fail(&mut breaker, START + MINUTE).unwrap();
         assert_eq!(again.trip.until, START + 3 * MINUTE);
         assert_eq!(again.why, "2 failures in a row; left alone for 2m");
         let _probes = breaker.probe(START + 3 * MINUTE).unwrap();
-        let closed = breaker.close("the site answered", START + 3 * MINUTE).unwrap();
-        assert_eq!(closed.why, "the site answered, after 2 failures in a row in 3m");
+        let closed = breaker
+            .close("the site answered", START + 3 * MINUTE)
+            .unwrap();
+        assert_eq!(
+            closed.why,
+            "the site answered, after 2 failures in a row in 3m"
+        );
         assert_eq!(breaker.close("again", START), None);
     }
 

@@ -353,11 +353,18 @@ impl Lane {
 
     /// Tells of a change of the breaker.
     fn tell(&self, state: &State, change: Option<Change>) {
-        let Some(Change { state: to, trip, why }) = change else {
+        let Some(Change {
+            state: to,
+            trip,
+            why,
+        }) = change
+        else {
             return;
         };
         let said = match &trip.why {
-            Held::SiteDown { reply, .. } | Held::SourceDown { reply, .. } => Some((**reply).clone()),
+            Held::SiteDown { reply, .. } | Held::SourceDown { reply, .. } => {
+                Some((**reply).clone())
+            }
             _ => None,
         };
         let is_open = to == events::Breaker::Open;
@@ -488,7 +495,9 @@ impl Lane {
     pub fn goes_on(&self) -> bool {
         let now = self.with.clock.now();
         let state = self.state.lock();
-        state.breaker.is_closed() && state.way.kept_away(now).is_none() && state.pace.resting(now).is_none()
+        state.breaker.is_closed()
+            && state.way.kept_away(now).is_none()
+            && state.pace.resting(now).is_none()
     }
 
     /// Why an entry in line waits.

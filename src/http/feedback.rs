@@ -105,8 +105,12 @@ impl Told {
                 Err("a token names the recipient: leave recipient out".to_owned())
             }
             1 => Ok(()),
-            0 => Err("write which mail: id, or token, or tenant, campaign, source and such".to_owned()),
-            _ => Err("write id, or token, or tenant, campaign and such, and no two of them".to_owned()),
+            0 => Err(
+                "write which mail: id, or token, or tenant, campaign, source and such".to_owned(),
+            ),
+            _ => Err(
+                "write id, or token, or tenant, campaign and such, and no two of them".to_owned(),
+            ),
         }
     }
 }
@@ -183,7 +187,10 @@ mod tests {
         for (more, said) in [
             (json!({}), "write which mail"),
             (json!({ "id": "x", "token": "y" }), "no two of them"),
-            (json!({ "token": "x", "recipient": "a@b.test" }), "leave recipient out"),
+            (
+                json!({ "token": "x", "recipient": "a@b.test" }),
+                "leave recipient out",
+            ),
             (json!({ "id": "x", "colour": "red" }), "colour"),
             (json!({ "event": "", "id": "x" }), "octets"),
             (json!({ "kind": "sneeze", "id": "x" }), "sneeze"),

@@ -82,7 +82,8 @@ impl Watch {
     pub fn ease(&self, slice: &Slice, by: &str, now: Timestamp) -> Option<Arc<Slow>> {
         let eased = self.reputation.ease(slice, now)?;
         let why = format!("by {by}");
-        self.events.emit(&told(&Decision::Eased(Arc::clone(&eased), why)));
+        self.events
+            .emit(&told(&Decision::Eased(Arc::clone(&eased), why)));
         Some(eased)
     }
 
@@ -144,7 +145,10 @@ fn told(decision: &Decision) -> Event {
             &slow.slice,
             "ease",
             None,
-            format!("it has its pace back: {why}; it was slowed for {}", slow.finding),
+            format!(
+                "it has its pace back: {why}; it was slowed for {}",
+                slow.finding
+            ),
         ),
         Decision::Released(hold) => (
             &hold.slice,

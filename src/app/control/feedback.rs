@@ -98,7 +98,8 @@ impl Daemon {
             Some(address) => entry.by_address(address.as_str()),
             None => entry.of_token(token.recipient),
         };
-        let sent = sent.ok_or("recipient: write which of the message's recipients, as it was given")?;
+        let sent =
+            sent.ok_or("recipient: write which of the message's recipients, as it was given")?;
         Ok(of_sent(token.id, &entry, sent))
     }
 }

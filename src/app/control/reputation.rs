@@ -32,17 +32,17 @@ impl Daemon {
             since,
             at,
             slices: reputation.report(&by, since, at),
-            replies: self.replies.within(since, which.replies, at),
+            replies: self.heard.replies().within(since, which.replies, at),
             suppressed: reputation.suppressed(since, at),
         })
     }
 
-    pub(super) fn heard(&self, since: Option<&str>) -> Result<Vec<ReplyPattern>, Refusal> {
+    pub(super) fn said(&self, since: Option<&str>) -> Result<Vec<ReplyPattern>, Refusal> {
         Ok(match since {
-            None => self.replies.patterns(),
+            None => self.heard.replies().patterns(),
             Some(since) => {
                 let (since, now) = (window(since)?, self.clock.now());
-                self.replies.within(since, usize::MAX, now)
+                self.heard.replies().within(since, usize::MAX, now)
             }
         })
     }
@@ -66,6 +66,11 @@ impl Daemon {
 
 fn window(since: &str) -> Result<Window, Refusal> {
     let names = || Window::ALL.map(Window::name).join(", ");
-    let refused = || Refusal::Unknown(format!("\"{since}\" is no window: write one of {}", names()));
+    let refused = || {
+        Refusal::Unknown(format!(
+            "\"{since}\" is no window: write one of {}",
+            names()
+        ))
+    };
     Window::named(since).ok_or_else(refused)
 }

@@ -170,7 +170,11 @@ fn of_line(
         "    line     {waiting} waiting{takes}; connections: {open} open, {window} may be, {most} at most ({key})"
     )?;
     if *breaker != Breaker::Closed {
-        writeln!(said, "             its circuit breaker is {}", breaker.name())?;
+        writeln!(
+            said,
+            "             its circuit breaker is {}",
+            breaker.name()
+        )?;
     }
     match held {
         Some(held) if !said.contains(&text(held)) => {

@@ -15,7 +15,8 @@ pub fn write(report: &Report, sections: &[Section], out: &mut dyn Write) -> Outc
         [] => Section::Slices,
         [one] => *one,
         _ => {
-            let why = "CSV has one part of the report: write --section slices, replies or suppressed";
+            let why =
+                "CSV has one part of the report: write --section slices, replies or suppressed";
             return Err(Failure::new(Exit::Usage, why));
         }
     };
@@ -61,8 +62,8 @@ fn slices(rows: &[Row], writer: &mut Writer<'_>) -> Result<(), csv::Error> {
 
 fn replies(report: &Report, writer: &mut Writer<'_>) -> Result<(), csv::Error> {
     writer.write_record([
-        "pattern", "provider", "window", "count", "class", "subject", "matched", "rule", "first", "last", "example",
-        "help",
+        "pattern", "provider", "window", "count", "class", "subject", "matched", "rule", "first",
+        "last", "example", "help",
     ])?;
     for reply in &report.replies {
         writer.write_record([
@@ -85,7 +86,14 @@ fn replies(report: &Report, writer: &mut Writer<'_>) -> Result<(), csv::Error> {
 
 fn suppressed(report: &Report, writer: &mut Writer<'_>) -> Result<(), csv::Error> {
     writer.write_record([
-        "reason", "scope", "window", "listed", "listed_before", "unlisted", "refused", "dropped",
+        "reason",
+        "scope",
+        "window",
+        "listed",
+        "listed_before",
+        "unlisted",
+        "refused",
+        "dropped",
     ])?;
     for stopped in &report.suppressed {
         let Stopped {

@@ -59,18 +59,35 @@ fn slices(rows: &[Row], out: &mut dyn Write) -> io::Result<()> {
 fn replies(report: &Report, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "<h2>What servers said</h2>")?;
     let lines = report.replies.iter();
-    table(&REPLY_HEADINGS, lines.map(|reply| ("", said::reply_cells(reply))), out)?;
+    table(
+        &REPLY_HEADINGS,
+        lines.map(|reply| ("", said::reply_cells(reply))),
+        out,
+    )?;
     let note = |reply: &crate::bounce::replies::ReplyPattern| {
-        format!("{} — such as: {} — {}", reply.pattern, reply.example, said::remedy(reply))
+        format!(
+            "{} — such as: {} — {}",
+            reply.pattern,
+            reply.example,
+            said::remedy(reply)
+        )
     };
     list(&report.replies.iter().map(note).collect::<Vec<_>>(), out)
 }
 
 fn suppressed(report: &Report, out: &mut dyn Write) -> io::Result<()> {
     let total = said::total(&report.suppressed);
-    writeln!(out, "<h2>What was suppressed</h2>\n<p>{}.</p>", escaped(&total))?;
+    writeln!(
+        out,
+        "<h2>What was suppressed</h2>\n<p>{}.</p>",
+        escaped(&total)
+    )?;
     let lines = report.suppressed.iter();
-    table(&STOPPED_HEADINGS, lines.map(|stopped| ("", said::stopped_cells(stopped))), out)
+    table(
+        &STOPPED_HEADINGS,
+        lines.map(|stopped| ("", said::stopped_cells(stopped))),
+        out,
+    )
 }
 
 fn table<const N: usize>(

@@ -24,7 +24,13 @@ pub fn replies(report: &Report, out: &mut dyn Write) -> io::Result<()> {
     columns(&REPLY_HEADINGS, &cells, out)?;
     writeln!(out)?;
     for reply in &report.replies {
-        writeln!(out, "{}\n  such as: {}\n  {}", reply.pattern, reply.example, remedy(reply))?;
+        writeln!(
+            out,
+            "{}\n  such as: {}\n  {}",
+            reply.pattern,
+            reply.example,
+            remedy(reply)
+        )?;
     }
     Ok(())
 }
@@ -34,7 +40,11 @@ pub fn suppressed(report: &Report, out: &mut dyn Write) -> io::Result<()> {
     if report.suppressed.is_empty() {
         return writeln!(out, "nothing was suppressed within {since}");
     }
-    writeln!(out, "suppressed within {since}: {}\n", total(&report.suppressed))?;
+    writeln!(
+        out,
+        "suppressed within {since}: {}\n",
+        total(&report.suppressed)
+    )?;
     let cells: Vec<[String; 6]> = report.suppressed.iter().map(stopped_cells).collect();
     columns(&STOPPED_HEADINGS, &cells, out)
 }

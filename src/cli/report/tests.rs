@@ -97,7 +97,10 @@ fn json_has_a_line_for_each_and_says_of_which_part_it_is() {
     let text = told(|out| lines(&report, &Section::ALL, out).unwrap());
     let lines = text.lines().map(|line| serde_json::from_str(line).unwrap());
     let lines: Vec<serde_json::Value> = lines.collect();
-    let parts: Vec<&str> = lines.iter().map(|l| l["section"].as_str().unwrap()).collect();
+    let parts: Vec<&str> = lines
+        .iter()
+        .map(|l| l["section"].as_str().unwrap())
+        .collect();
     assert_eq!(parts, ["slices", "replies", "suppressed"]);
     assert_eq!(lines[1]["count"], 7);
 }

@@ -168,7 +168,10 @@ impl Control for Daemon {
     }
 
     async fn feed(&self, told: &[Told]) -> Result<Fed, Refusal> {
-        let errors = told.iter().enumerate().filter(|(_, told)| told.event == "gone");
+        let errors = told
+            .iter()
+            .enumerate()
+            .filter(|(_, told)| told.event == "gone");
         let unfed = |(index, _)| Unfed {
             index,
             error: "it is not in the books".into(),

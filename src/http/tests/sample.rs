@@ -172,7 +172,7 @@ fn explanation() -> Explanation {
                     window: 5,
                     most: 20,
                     breaker: Default::default(),
-        held: None,
+                    held: None,
                 }),
                 ..candidate("ip-b")
             },

@@ -331,7 +331,13 @@ impl Book {
         }
     }
 
-    pub(super) fn sum(&self, slice: &Slice, window: Window, from: Timestamp, now: Timestamp) -> Counts {
+    pub(super) fn sum(
+        &self,
+        slice: &Slice,
+        window: Window,
+        from: Timestamp,
+        now: Timestamp,
+    ) -> Counts {
         let own = self.slices.get(slice).map(|tracked| &tracked.series);
         let mut sum = Counts::default();
         for series in own

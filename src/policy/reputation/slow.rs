@@ -54,7 +54,11 @@ impl Slow {
 impl fmt::Display for Slow {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { slice, finding, .. } = self;
-        write!(f, "the reputation of {slice}: {finding}; {}", self.measure())
+        write!(
+            f,
+            "the reputation of {slice}: {finding}; {}",
+            self.measure()
+        )
     }
 }
 

@@ -1,9 +1,9 @@
 //! What the suppression list took in, gave back, and kept from leaving.
 
+use super::Reputation;
 use super::counts::{Counts, Metric};
 use super::rings::Window;
 use super::slice::{NOBODY, Slice};
-use super::Reputation;
 use crate::units::Timestamp;
 use serde::{Deserialize, Serialize};
 

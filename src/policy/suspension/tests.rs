@@ -259,7 +259,11 @@ async fn what_is_over_leaves_memory_and_store() {
     assert_eq!(world.keys().await, Vec::<String>::new());
     assert!(process.0.keeper.is_empty());
     let told = world.tape.0.lock();
-    let ended: Vec<&str> = told.iter().filter(|t| t.3.is_none()).map(|t| &*t.0).collect();
+    let ended: Vec<&str> = told
+        .iter()
+        .filter(|t| t.3.is_none())
+        .map(|t| &*t.0)
+        .collect();
     assert_eq!(ended, ["ip-a", "ip-b"], "each once");
 }
 

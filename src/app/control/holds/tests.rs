@@ -32,8 +32,7 @@ fn used_up(kind: Kind) -> Fill {
 fn a_limit_that_is_used_up_holds_and_names_its_key() {
     let free = sample::fill(source(), "source[1].limits.messages");
     assert_eq!(full(&explained(free, 1)), None);
-    let Some(Held::Limit(breaker: Default::default(),
-held)) = full(&explained(used_up(Kind::Messages), 1)) else {
+    let Some(Held::Limit(held)) = full(&explained(used_up(Kind::Messages), 1)) else {
         panic!("it does not hold");
     };
     assert_eq!(

@@ -16,7 +16,10 @@ fn goes(world: &World, labels: &Labels, within: Duration) -> usize {
     let (mut now, end) = (world.now, world.now + within);
     let mut gone = 0;
     while now < end && gone < 10_000 {
-        match world.reputation.pace(&Reputation::concerned(labels), 1, now) {
+        match world
+            .reputation
+            .pace(&Reputation::concerned(labels), 1, now)
+        {
             Ok(()) => gone += 1,
             Err((_, until)) => now = until,
         }
@@ -67,7 +70,10 @@ fn it_has_its_pace_back_when_it_has_recovered_and_not_before_its_time() {
         Decision::Eased(_, why) => Some(&**why),
         _ => None,
     });
-    assert_eq!(why, Some("bounces 0 of 960 since it is slowed, at most 80 % of 2 %"));
+    assert_eq!(
+        why,
+        Some("bounces 0 of 960 since it is slowed, at most 80 % of 2 %")
+    );
     assert!(slowed(&world).is_empty());
     // What it was slowed for does not slow it, or its tenant, again; more of it does.
     world.send_all(&spring, &[(Fate::Delivered, 50)]);
@@ -107,7 +113,8 @@ fn who_slows_nothing_is_only_told() {
     let world = World::with(&config);
     world.send_all(&marketing("spring"), &WATCHED);
     let told = world.look();
-    let is_of_it = |d: &&Decision| matches!(d, Decision::Watch(Slice::Campaign(..), _, Standing::Watch));
+    let is_of_it =
+        |d: &&Decision| matches!(d, Decision::Watch(Slice::Campaign(..), _, Standing::Watch));
     assert_eq!(told.iter().filter(is_of_it).count(), 1);
     assert!(slowed(&world).is_empty());
 }
@@ -133,7 +140,9 @@ fn the_first_hit_of_a_trap_is_told_and_some_hold_the_campaign() {
     let hit = || {
         let (about, attempt) = (about(&spring), attempt());
         let later = world.now + 26 * HOUR;
-        world.reputation.observe(&about, Some(&attempt), Metric::Trapped, later);
+        world
+            .reputation
+            .observe(&about, Some(&attempt), Metric::Trapped, later);
         world.reputation.look(later)
     };
     let told = hit();
@@ -145,7 +154,8 @@ fn the_first_hit_of_a_trap_is_told_and_some_hold_the_campaign() {
     assert!(world.reputation.slows().is_empty());
     assert!(hit().iter().all(|d| !matches!(d, Decision::Hold(_))));
     let holds = hit();
-    let is_hold = |d: &Decision| matches!(d, Decision::Hold(hold) if hold.slice.kind() == "campaign");
+    let is_hold =
+        |d: &Decision| matches!(d, Decision::Hold(hold) if hold.slice.kind() == "campaign");
     assert!(holds.iter().any(is_hold), "{holds:?}");
 }
 
@@ -197,6 +207,11 @@ fn what_the_suppression_list_did_is_told_by_reason_and_scope() {
         ..stopped("-")
     };
     assert_eq!(told, [hard, removed]);
-    assert!(world.reputation.report(&[], Window::Hour, world.now).is_empty());
+    assert!(
+        world
+            .reputation
+            .report(&[], Window::Hour, world.now)
+            .is_empty()
+    );
     assert!(world.look().is_empty());
 }
