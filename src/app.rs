@@ -253,10 +253,7 @@ impl App {
         let keeping = tokio::spawn({
             let (policing, heard) = (policing.clone(), daemon.heard.clone());
             async move {
-                drop(tokio::join!(
-                    policy.run(policing.clone()),
-                    heard.run(policing)
-                ))
+                tokio::join!(policy.run(policing.clone()), heard.run(policing));
             }
         });
         let delivery = daemon.delivery.clone();

@@ -250,7 +250,8 @@ impl Policy {
     /// The suppression list kept mail from a recipient: [`Metric::Refused`] at submission, [`Metric::Suppressed`] before it
     /// left.
     pub fn stopped(&self, (reason, scope): (Reason, &suppression::Scope), metric: Metric) {
-        let of = (reason.name(), &*scope.to_string());
+        let scope = scope.to_string();
+        let of = (reason.name(), &*scope);
         self.reputation().stopped(of, metric, self.0.clock.now());
     }
 

@@ -201,6 +201,8 @@ async fn a_dead_site_hands_its_line_back_and_is_probed_by_one() {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(32))]
+
     /// However failures, answers and mail come: a site that is not known to answer has one connection at most that was
     /// opened since, and nothing is opened before its time.
     #[test]

@@ -184,6 +184,7 @@ fn explanation() -> Explanation {
             "limits.tenant.messages",
         )],
         held: None,
+        slowed: Vec::new(),
     }
 }
 
