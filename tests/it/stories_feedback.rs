@@ -46,11 +46,14 @@ fn delivered(mta: &Mta) -> Vec<Event> {
         .collect()
 }
 
+/// Books are kept where something can come back.
+const BOOKS: &str = "[return_path]\ndomain = \"bounces.shop.test\"\n";
+
 #[tokio::test]
 async fn opens_and_clicks_are_counted_once_and_each_mistake_is_told() {
     let net = Internet::new().await;
     let mx = site(&net).await;
-    let mta = net.mta(KEYS).await;
+    let mta = net.mta(&format!("{BOOKS}{KEYS}")).await;
     hand_in(&mta, "ann", 3).await;
     mx.came(3).await;
     mta.empty().await;

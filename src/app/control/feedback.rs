@@ -90,7 +90,7 @@ impl Daemon {
         let entry = entry.map_err(|error| error.to_string())?;
         let entry = entry.ok_or_else(|| {
             format!(
-                "{} is not in the books: nobody has got it yet, or it is older than tokens are good for",
+                "{} is not in the books: nobody has got it yet, it is older than tokens are good for, or no [return_path] domain is set, without which there are none; tenant, campaign and such do without",
                 token.id
             )
         })?;

@@ -3,6 +3,7 @@
 use crate::units::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
+use std::time::Duration;
 
 /// A window that is looked at, up to now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -117,6 +118,17 @@ impl<T: Tally> Rings<T> {
         self.between(ring, (end + 1).saturating_sub(slots), end)
     }
 
+    /// Of the window that ends now, the time in which anything was counted.
+    pub fn active(&self, window: Window, now: Timestamp) -> Duration {
+        let (ring, slots) = window.span();
+        let slot = SLOT.get(ring).copied().unwrap_or(1);
+        let end = slot_of(now, slot);
+        let first = (end + 1).saturating_sub(slots);
+        let all = self.0.get(ring).into_iter().flatten();
+        let active = all.filter(|(at, _)| (first..=end).contains(at)).count();
+        Duration::from_millis(slot.saturating_mul(active as u64))
+    }
+
     fn between(&self, ring: usize, first: u32, last: u32) -> T {
         let mut sum = T::default();
         for (_, counts) in self
@@ -148,7 +160,6 @@ fn slot_of(at: Timestamp, slot: u64) -> u32 {
 mod tests {
     use super::super::counts::{Metric, Series};
     use super::*;
-    use std::time::Duration;
 
     const START: Timestamp = Timestamp::from_millis(1_800_000_000_000);
     const NEVER: Timestamp = Timestamp::from_millis(0);
@@ -173,6 +184,18 @@ mod tests {
         let later = minutes(29 + 10);
         let sum = series.sum(Window::QuarterHour, NEVER, later);
         assert_eq!(sum.get(Metric::Delivered), 10);
+    }
+
+    #[test]
+    fn the_time_in_which_something_was_counted_is_known() {
+        let mut series = Series::default();
+        for minute in [0, 0, 5, 7, 20] {
+            series.add(Metric::Attempts, 1, minutes(minute));
+        }
+        let active = |window| series.active(window, minutes(20)).as_secs();
+        assert_eq!(active(Window::QuarterHour), 2 * 60);
+        assert_eq!(active(Window::Hour), 4 * 60);
+        assert_eq!(active(Window::Day), 3600);
     }
 
     #[test]

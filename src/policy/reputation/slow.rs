@@ -29,6 +29,9 @@ const WIDE: Duration = Duration::from_secs(60);
 
 /// How far apart recipients are that go at a share of a pace of so many within a time.
 pub(super) fn spacing(recipients: u64, within: Duration, share: Share) -> Duration {
+    if recipients == 0 {
+        return WIDE;
+    }
     let slowed = recipients as f64 * f64::from(share.as_ppm()) / 1e6;
     let apart = within.as_secs_f64() / slowed.max(f64::MIN_POSITIVE);
     Duration::from_secs_f64(apart.clamp(NARROW.as_secs_f64(), WIDE.as_secs_f64()))
@@ -86,7 +89,7 @@ mod tests {
         let hour = Duration::from_secs(3600);
         let half = Share::percent(50);
         assert_eq!(spacing(1_000, hour, half), Duration::from_millis(7_200));
-        assert_eq!(spacing(0, hour, half), WIDE);
+        assert_eq!(spacing(0, Duration::ZERO, half), WIDE);
         assert_eq!(spacing(u64::MAX, hour, half), NARROW);
     }
 }

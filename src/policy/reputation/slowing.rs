@@ -21,11 +21,8 @@ use std::time::Duration;
 
 /// Of the threshold, to count as recovered: a rate on the threshold is not to be slowed and eased by turns.
 const RECOVERED: Share = Share::percent(80);
-/// Windows that a pace is taken from: the faster of the two counts.
-const PACES: [(Window, Duration); 2] = [
-    (Window::QuarterHour, Duration::from_secs(900)),
-    (Window::Hour, Duration::from_secs(3600)),
-];
+/// Windows that a pace is taken from, over the minutes in which anything went: the faster of the two counts.
+const PACES: [Window; 2] = [Window::QuarterHour, Window::Hour];
 
 /// A slot that begins at the instant of a decision holds what led to it.
 const AFTER: Duration = Duration::from_millis(1);
@@ -59,13 +56,15 @@ impl Book {
         config: &Config,
         now: Timestamp,
     ) -> Arc<Slow> {
-        let apart = PACES.map(|(window, span)| {
-            let own = self.slices.get(slice).map(|tracked| &tracked.series);
-            let counts = own.map(|series| series.sum(window, Timestamp::default(), now));
-            let attempts = counts.map_or(0, |counts| counts.get(Metric::Attempts));
-            spacing(attempts, span, config.slow)
+        let own = self.slices.get(slice).map(|tracked| &tracked.series);
+        let apart = own.into_iter().flat_map(|series| {
+            PACES.map(|window| {
+                let counts = series.sum(window, Timestamp::default(), now);
+                let within = series.active(window, now);
+                spacing(counts.get(Metric::Attempts), within, config.slow)
+            })
         });
-        let apart = apart.into_iter().min().unwrap_or_default();
+        let apart = apart.min().unwrap_or_default();
         let slow = Arc::new(Slow {
             slice: slice.clone(),
             since: now,
