@@ -5,6 +5,7 @@
 
 mod control;
 mod doors;
+mod heard;
 mod live;
 mod recover;
 
@@ -14,7 +15,6 @@ pub use live::Compiled;
 use crate::auth::credentials::Gate;
 use crate::auth::token_keys;
 use crate::books::{Books, BooksError};
-use crate::bounce::replies::Replies;
 use crate::clock::Clock;
 use crate::config::{Config, Refused};
 use crate::delivery::{Collaborators, Delivery, Routing};
@@ -34,6 +34,7 @@ use crate::sts::Sts;
 use crate::tls::client::ClientTls;
 use crate::units::{Live, Timestamp};
 use doors::{Certificates, Doors, Making};
+use heard::Heard;
 use live::Lives;
 use parking_lot::Mutex;
 use std::net::{IpAddr, SocketAddr, TcpListener};
@@ -117,7 +118,7 @@ struct Ground {
     store: Store,
     policy: Policy,
     books: Books,
-    replies: Replies,
+    heard: Heard,
     reports: Reports,
 }
 
@@ -209,13 +210,14 @@ impl App {
             delivery,
             policy: ground.policy,
             books: ground.books,
-            replies: ground.replies,
+            heard: ground.heard,
             reports: ground.reports,
             store: ground.store,
             spool: ground.spool,
             events: ground.events,
             log: ground.log.clone(),
             metrics: ground.metrics,
+            feeding: tokio::sync::Mutex::default(),
             up: AtomicBool::new(false),
         };
         Ok(Self {
@@ -254,8 +256,10 @@ impl App {
         faces.spawn(api);
         let (policy, policing) = (daemon.policy.clone(), CancellationToken::new());
         let keeping = tokio::spawn({
-            let policing = policing.clone();
-            async move { policy.run(policing).await }
+            let (policing, heard) = (policing.clone(), daemon.heard.clone());
+            async move {
+                tokio::join!(policy.run(policing.clone()), heard.run(policing));
+            }
         });
         let delivery = daemon.delivery.clone();
         let mut moving = tokio::spawn(async move { delivery.run().await });
@@ -285,10 +289,8 @@ impl App {
         moving.abort();
         policing.cancel();
         let kept = keeping.await;
-        if tokio::time::timeout(FAREWELL, daemon.policy.close())
-            .await
-            .is_err()
-        {
+        let farewell = async { tokio::join!(daemon.policy.close(), daemon.heard.write()) };
+        if tokio::time::timeout(FAREWELL, farewell).await.is_err() {
             tracing::warn!(
                 "what was taken of budgets in advance stays counted: the store does not answer"
             );
@@ -324,6 +326,8 @@ impl Ground {
         sinks.push(Box::new(reputation.clone()));
         let events = Events::new(clock.clone(), sinks);
         let (store, policy) = remembering(config, settings, &clock, (&events, reputation))?;
+        let heard = Heard::recall(store.clone(), clock.clone(), &config.hostname);
+        let heard = Handle::current().block_on(heard)?;
         let queue = Queue::new(clock.clone());
         let waiting = |stored| enqueue(&queue, &lives.routing, &stored);
         let (spool, report) = Spool::open(
@@ -359,7 +363,7 @@ impl Ground {
             store,
             policy,
             books,
-            replies: Replies::default(),
+            heard,
             reports,
         })
     }
@@ -449,7 +453,7 @@ impl Ground {
             stamps: Arc::clone(&self.lives.stamps),
             books: self.books.clone(),
             classifier: Arc::clone(&self.lives.classifier),
-            replies: self.replies.clone(),
+            replies: self.heard.replies().clone(),
             tenants: Arc::clone(&self.lives.tenants),
             own_addresses: own.into(),
             hostname: config.hostname.as_str().into(),
@@ -491,7 +495,7 @@ impl Ground {
             "Delivered messages that were not written down for what comes back, because the books were behind",
             move || books.dropped() as f64,
         );
-        let replies = self.replies.clone();
+        let replies = self.heard.replies().clone();
         self.metrics.counter(
             "replies_unmatched",
             "Refusals that no bounce rule knows, once a recipient",

@@ -1,6 +1,7 @@
 //! The running daemon as operators reach it: by HTTP, by signal.
 
 mod advice;
+mod feedback;
 mod holds;
 pub mod lint;
 mod reports;
@@ -9,22 +10,22 @@ mod suppression;
 mod traffic;
 mod verdict;
 
+use super::heard::Heard;
 use super::live::{Compiled, Lives};
 use crate::auth::token_keys;
 use crate::books::Books;
-use crate::bounce::replies::{Replies, ReplyPattern};
+use crate::bounce::replies::ReplyPattern;
 use crate::clock::Clock;
 use crate::config::{Config, restart_needed};
 use crate::delivery::{self, Delivery};
 use crate::events::{Event, EventLog, Events, Metrics};
 use crate::http::{
-    Action, Changed, Control, Done, Erased, Erasure, IsSuppressed, Lift, Lifted, LintQuestion,
-    Linted, Listed, Question, QueueEntry, Refusal, Release, Released, Reloaded, SourceEntry, Steer,
-    Steered, Suppress, SuppressedPage, Verdict, WhichReports, WhichReputation, WhichSuppressed,
-    WhichWarmup,
+    Action, Changed, Control, Done, Erased, Erasure, Fed, IsSuppressed, Lift, Lifted, LintQuestion,
+    Linted, Listed, Question, QueueEntry, Refusal, Release, Released, Reloaded, Report,
+    SourceEntry, Steer, Steered, Suppress, SuppressedPage, Told, Verdict, WhichReports,
+    WhichReputation, WhichSuppressed, WhichWarmup,
 };
 use crate::mail::MessageId;
-use crate::policy::reputation::Row;
 use crate::policy::suppression::Record;
 use crate::policy::warmup::Position;
 use crate::policy::{Held, Policy};
@@ -57,13 +58,15 @@ pub struct Daemon {
     pub(super) delivery: Delivery,
     pub(super) policy: Policy,
     pub(super) books: Books,
-    pub(super) replies: Replies,
+    pub(super) heard: Heard,
     pub(super) reports: Reports,
     pub(super) store: Store,
     pub(super) spool: Spool,
     pub(super) events: Events,
     pub(super) log: EventLog,
     pub(super) metrics: Metrics,
+    /// Whoever takes feedback.
+    pub(super) feeding: tokio::sync::Mutex<()>,
     /// Listeners accept.
     pub(super) up: AtomicBool,
 }
@@ -236,7 +239,7 @@ impl Control for Daemon {
         self.forget(order).await
     }
 
-    fn reputations(&self, which: &WhichReputation) -> Result<Vec<Row>, Refusal> {
+    fn reputations(&self, which: &WhichReputation) -> Result<Report, Refusal> {
         self.report(which)
     }
 
@@ -244,8 +247,12 @@ impl Control for Daemon {
         self.release_reputation(order).await
     }
 
-    fn replies(&self) -> Vec<ReplyPattern> {
-        self.replies.patterns()
+    async fn feed(&self, told: &[Told]) -> Result<Fed, Refusal> {
+        self.take_feedback(told).await
+    }
+
+    fn replies(&self, since: Option<&str>) -> Result<Vec<ReplyPattern>, Refusal> {
+        self.said(since)
     }
 
     async fn reports(&self, which: &WhichReports) -> Result<Shown, Refusal> {

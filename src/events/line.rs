@@ -65,11 +65,13 @@ impl Serialize for Line<'_> {
                 tenant,
                 recipient,
                 id,
+                scope,
                 reason,
                 until,
                 why,
             } => Fields {
                 id: *id,
+                scope: Some(scope),
                 tenant: tenant.as_deref(),
                 recipient: Some(recipient),
                 reason: *reason,
@@ -127,13 +129,17 @@ impl Serialize for Line<'_> {
                 ..Fields::default()
             },
             Event::Breaker {
+                state,
                 source,
                 site,
                 provider,
                 until,
+                failures,
                 reply,
                 why,
             } => Fields {
+                failures: *failures,
+                state: Some(state.name()),
                 source: Some(source),
                 site: site.as_deref(),
                 provider: Some(provider),
@@ -197,6 +203,9 @@ struct Fields<'a> {
     id: Option<MessageId>,
     reason: Option<&'a str>,
     slice: Option<&'a str>,
+    scope: Option<&'a str>,
+    state: Option<&'a str>,
+    failures: Option<u32>,
     tenant: Option<&'a str>,
     sender: Option<&'a str>,
     recipient: Option<&'a Address>,
@@ -291,6 +300,9 @@ impl<'a> Fields<'a> {
         optional(map, "reply", self.reply.map(Said::from).as_ref())?;
         let finding = self.finding;
         optional(map, "slice", self.slice.as_ref())?;
+        optional(map, "scope", self.scope.as_ref())?;
+        optional(map, "state", self.state.as_ref())?;
+        optional(map, "failures", self.failures.as_ref())?;
         optional(map, "reason", self.reason.as_ref())?;
         optional(map, "class", finding.map(|found| found.class).as_ref())?;
         optional(

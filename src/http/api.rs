@@ -2,6 +2,7 @@
 
 use super::access::{Access, guard};
 use super::body::Body;
+use super::feedback;
 use super::lint;
 use super::problem::Problem;
 use super::replies;
@@ -27,6 +28,8 @@ use std::sync::Arc;
 const LARGEST_BODY: usize = 64 << 10;
 /// Of an order that brings a list.
 const LARGEST_LIST: usize = 8 << 20;
+/// A batch of a thousand events is larger.
+const LARGEST_BATCH: usize = 1 << 20;
 
 pub fn router<C: Control>(control: Arc<C>, access: Access) -> Router {
     let guarded = Router::new()
@@ -51,6 +54,7 @@ pub fn router<C: Control>(control: Arc<C>, access: Access) -> Router {
         .route("/api/v1/reports", get(reports::show::<C>))
         .route(reports::IMPORT, post(reports::import::<C>))
         .route("/api/v1/reports/advice", get(reports::advise::<C>))
+        .route("/api/v1/feedback", post(feedback::take::<C>))
         .route("/api/v1/reputation", get(traffic::reputations::<C>))
         .route("/api/v1/reputation/release", post(traffic::release::<C>))
         .fallback(async || Problem::not_found("there is nothing here"))
@@ -77,6 +81,7 @@ pub fn router<C: Control>(control: Arc<C>, access: Access) -> Router {
 async fn whole(request: Request<axum::body::Body>, next: Next) -> Result<Response, Problem> {
     let largest = match request.uri().path() {
         "/api/v1/suppressions/add" => LARGEST_LIST,
+        "/api/v1/feedback" => LARGEST_BATCH,
         reports::IMPORT => reports::LARGEST_REPORT,
         _ => LARGEST_BODY,
     };

@@ -19,8 +19,9 @@
 //! | `GET /api/v1/suppressions/check` | [`IsSuppressed`] → a list of records |
 //! | `POST /api/v1/suppressions/{add,remove}` | [`Additions`] or [`Removal`] → [`Changed`] |
 //! | `POST /api/v1/suppressions/erase` | [`Erasure`] → [`Erased`] |
-//! | `GET /api/v1/reputation`     | rates by slice: [`WhichReputation`] → a list of rows |
+//! | `GET /api/v1/reputation`     | rates by slice, replies, suppressions: [`WhichReputation`] → [`Report`] |
 //! | `POST /api/v1/reputation/release` | a slice that is held may send again: [`Release`] → [`Released`] |
+//! | `POST /api/v1/feedback`      | opens, clicks, hits of traps: [`Told`] or a batch of them → [`Fed`] |
 //! | `GET /api/v1/reports`        | what others report about our mail: [`WhichReports`] → [`Shown`] |
 //! | `POST /api/v1/reports/import` | a report as it came, `?domain= any_domain=`: → [`Imported`] |
 //! | `GET /api/v1/reports/advice` | whether a domain may ask for quarantine or reject: [`WhichReports`] → [`DmarcAdvice`] |
@@ -34,6 +35,7 @@ mod body;
 mod config;
 mod entry;
 pub mod explain;
+mod feedback;
 mod lint;
 mod problem;
 mod replies;
@@ -51,11 +53,12 @@ pub(crate) use api::{MORE, TOTAL};
 pub use config::Config;
 pub use entry::{Listed, QueueEntry, QueueRecipient};
 pub use explain::{Advice, Keys, Question, Verdict, Window};
+pub use feedback::{Fed, Kind, Part as FedPart, Told, Unfed};
 pub use lint::{LintQuestion, Linted};
 pub use problem::Refusal;
 pub use replies::WhichReplies;
 pub use reports::WhichReports;
-pub use reputation::{Release, Released, WhichReputation};
+pub use reputation::{Release, Released, Report, WhichReputation};
 pub use sources::{Lift, Lifted, Membership, SourceEntry};
 pub use suppression::{
     Addition, Additions, Changed, Erased, Erasure, IsSuppressed, Removal, Suppress, SuppressedPage,
@@ -65,7 +68,6 @@ pub use warmup::{Pause, Resume, Set, Steer, Steered, WhichWarmup};
 
 use crate::bounce::replies::ReplyPattern;
 use crate::mail::MessageId;
-use crate::policy::reputation::Row;
 use crate::policy::suppression::Record;
 use crate::policy::warmup::Position;
 use crate::queue::Selector;
@@ -169,19 +171,29 @@ pub trait Control: Send + Sync + 'static {
     /// The store does not answer, or the event log cannot be written anew.
     fn erase(&self, order: &Erasure) -> impl Future<Output = Result<Erased, Refusal>> + Send;
 
-    /// Rates of slices of the mail, the worst first.
+    /// What became of mail within a window, and what was done about it.
     ///
     /// # Errors
     /// There is no such kind of slice, or no such window.
-    fn reputations(&self, which: &WhichReputation) -> Result<Vec<Row>, Refusal>;
+    fn reputations(&self, which: &WhichReputation) -> Result<Report, Refusal>;
 
-    /// Lets a slice go that is held.
+    /// Lets a slice go that is held or slowed.
     ///
     /// # Errors
     /// The text names no slice.
     fn release(&self, order: &Release) -> impl Future<Output = Result<Released, Refusal>> + Send;
-    /// What refusals were heard, by pattern, the most frequent first.
-    fn replies(&self) -> Vec<ReplyPattern>;
+
+    /// Counts what platforms and others tell of mail that was delivered.
+    ///
+    /// # Errors
+    /// The store does not answer: nothing was counted.
+    fn feed(&self, told: &[Told]) -> impl Future<Output = Result<Fed, Refusal>> + Send;
+
+    /// What refusals were heard, within a window where one is named, by pattern, the most frequent first.
+    ///
+    /// # Errors
+    /// There is no such window.
+    fn replies(&self, since: Option<&str>) -> Result<Vec<ReplyPattern>, Refusal>;
 
     /// What others report about our mail, added up.
     ///

@@ -178,23 +178,8 @@ impl Inbound {
     }
 
     fn about(&self, id: MessageId, entry: &Entry, sent: &Sent) -> (About, Attempt) {
-        let about = About {
-            id,
-            labels: Arc::clone(&entry.labels),
-            sender: entry.sender.clone(),
-            recipient: Some(sent.address.clone()),
-            size: entry.size,
-        };
-        let attempt = Attempt {
-            number: sent.attempt,
-            site: sent.site.clone(),
-            source: sent.source.clone(),
-            provider: sent.provider.clone(),
-            tls: None,
-            latency: self.0.clock.now().since(id.accepted()),
-            possible_duplicate: false,
-        };
-        (about, attempt)
+        let latency = self.0.clock.now().since(id.accepted());
+        sent.told(id, entry, latency)
     }
 }
 

@@ -34,6 +34,7 @@ use crate::events::{About, Event, Events};
 use crate::lint::Settings;
 use crate::mail::headers::HeaderSection;
 use crate::mail::{Address, EnhancedCode, Envelope, Labels, MessageId, Reply};
+use crate::policy::reputation::Metric;
 use crate::policy::suppression::{Answer, Ask, AtSubmission, Scope};
 use crate::policy::{Arrival, Policy};
 use crate::spool::{Commit, Meta, Progress, Spool, SpoolError, Stored};
@@ -110,7 +111,10 @@ impl Intake {
                 scope: Scope::Stream(..),
                 ..
             } => Ok(()),
-            answer => suppressed(&answer, &[recipient]).map_or(Ok(()), Err),
+            answer => {
+                self.0.count_refused(std::slice::from_ref(&answer));
+                suppressed(&answer, &[recipient]).map_or(Ok(()), Err)
+            }
         });
         judged.collect()
     }
@@ -320,6 +324,7 @@ impl Parts {
         if answers.iter().any(free) {
             return Ok(());
         }
+        self.count_refused(&answers);
         let first = answers.first();
         first
             .and_then(|first| suppressed(first, recipients))
@@ -333,6 +338,15 @@ impl Parts {
         let asks: Vec<Ask<'_>> = asks.map(|recipient| Ask { recipient, labels }).collect();
         let answers = self.policy.suppression().check(&asks).await;
         answers.unwrap_or_else(|_| free())
+    }
+
+    /// For the report.
+    fn count_refused(&self, answers: &[Answer]) {
+        for answer in answers {
+            if let Answer::Suppressed { scope, reason, .. } = answer {
+                self.policy.stopped((*reason, scope), Metric::Refused);
+            }
+        }
     }
 
     /// A message leaves from the pool that it asks for; by another MTA's field, where we have such a pool; or from its

@@ -37,6 +37,7 @@ const LAYERS: &[(usize, &[&str])] = &[
             "policy::reputation::config",
             "policy::reputation::counts",
             "policy::reputation::judge",
+            "policy::reputation::rings",
             "policy::share",
             "policy::suppression::config",
             "policy::suppression::entry",

@@ -3,7 +3,7 @@
 use super::sample;
 use crate::http::*;
 use crate::policy::Held;
-use crate::policy::reputation::{Row, Slice};
+use crate::policy::reputation::{Slice, Window};
 use crate::policy::suppression::Record;
 use crate::units::Timestamp;
 use parking_lot::Mutex;
@@ -190,9 +190,15 @@ impl Control for Daemon {
         })
     }
 
-    fn reputations(&self, which: &WhichReputation) -> Result<Vec<Row>, Refusal> {
+    fn reputations(&self, which: &WhichReputation) -> Result<Report, Refusal> {
         match which.by.as_str() {
-            "" | "campaign" => Ok(Vec::new()),
+            "" | "campaign" => Ok(Report {
+                since: Window::named(&which.since).unwrap_or(Window::Day),
+                at: Timestamp::from_millis(0),
+                slices: Vec::new(),
+                replies: vec![sample::reply(true)],
+                suppressed: Vec::new(),
+            }),
             by => Err(Refusal::Unknown(format!("there is no report by {by}"))),
         }
     }
@@ -202,11 +208,32 @@ impl Control for Daemon {
         slice.map_err(|error| Refusal::Unknown(error.to_string()))?;
         Ok(Released {
             released: Vec::new(),
+            eased: Vec::new(),
         })
     }
 
-    fn replies(&self) -> Vec<ReplyPattern> {
-        vec![sample::reply(true), sample::reply(false)]
+    async fn feed(&self, told: &[Told]) -> Result<Fed, Refusal> {
+        let errors = told
+            .iter()
+            .enumerate()
+            .filter(|(_, told)| told.event == "gone");
+        let unfed = |(index, _)| Unfed {
+            index,
+            error: "it is not in the books".into(),
+        };
+        let errors: Vec<Unfed> = errors.map(unfed).collect();
+        Ok(Fed {
+            counted: told.len() - errors.len(),
+            repeated: 0,
+            errors,
+        })
+    }
+
+    fn replies(&self, since: Option<&str>) -> Result<Vec<ReplyPattern>, Refusal> {
+        match since {
+            None | Some("24h") => Ok(vec![sample::reply(true), sample::reply(false)]),
+            Some(since) => Err(Refusal::Unknown(format!("{since} is no window"))),
+        }
     }
 
     fn lift(&self, order: &Lift) -> Result<Lifted, Refusal> {

@@ -173,6 +173,7 @@ fn explanation() -> Explanation {
                     open: 3,
                     window: 5,
                     most: 20,
+                    breaker: Default::default(),
                     held: None,
                 }),
                 ..candidate("ip-b")
@@ -185,6 +186,7 @@ fn explanation() -> Explanation {
             "limits.tenant.messages",
         )],
         held: None,
+        slowed: Vec::new(),
     }
 }
 
