@@ -45,7 +45,7 @@
 //! | 0 values and parsers | [`units`] [`problem`] [`tables`] [`mail`] [`smtp::codec`] [`bounce`] | values; lines and octets; tables for millions; no clock, no I/O |
 //! | 1 ground services | [`clock`] [`events`] [`store`] [`spool`] [`books`] [`dns`] [`tls`] | time, telling, one truth that survives, durable messages, what left, names, certificates |
 //! | 2 identity | [`auth`] | DKIM keys and signatures; who may send |
-//! | 3 policy | [`policy`] | from which source, whether now, and why not |
+//! | 3 policy | [`policy`] [`zone`] | from which source, whether now, and why not; what our domains need in DNS |
 //! | 4 time | [`queue`] [`smtp::client`] | when a message is tried; one SMTP conversation |
 //! | 5 the door | [`intake`] | the single way in |
 //! | 6 movement | [`delivery`] | how many connections go where, and what each attempt came to |
@@ -79,3 +79,4 @@ pub mod store;
 pub mod tables;
 pub mod tls;
 pub mod units;
+pub mod zone;

@@ -3,6 +3,7 @@
 mod client;
 pub mod credentials;
 pub mod dkim;
+pub mod tags;
 pub mod token_keys;
 
 pub use client::ClientInfo;

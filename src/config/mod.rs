@@ -19,7 +19,9 @@ use crate::bounce::token::Keys;
 use crate::policy::{self, limits, providers, reputation, sources, suppression, warmup};
 use crate::problem::Problems;
 use crate::smtp::{listener, session};
-use crate::{auth, bounce, delivery, dns, events, http, inbound, intake, queue, spool, store, tls};
+use crate::{
+    auth, bounce, delivery, dns, events, http, inbound, intake, queue, spool, store, tls, zone,
+};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
@@ -86,6 +88,8 @@ pub struct Config {
     pub unsubscribe: Unsubscribe,
     /// What refusals mean, beside what is known already.
     pub bounce_rule: Vec<bounce::rules::RuleConfig>,
+    /// What is published for our domains.
+    pub zone: zone::Config,
     /// Which certificates of next hops are trusted.
     pub tls: tls::client::Config,
     /// The HTTP face: metrics, health and the API.
@@ -125,6 +129,7 @@ impl Default for Config {
             feedback: Feedback::default(),
             unsubscribe: Unsubscribe::default(),
             bounce_rule: Vec::new(),
+            zone: zone::Config::default(),
             tls: tls::client::Config::default(),
             http: http::Config::default(),
             events: events::Config::default(),
@@ -177,6 +182,7 @@ impl Config {
         self.unsubscribe.validate("unsubscribe", problems);
         self.validate_unsubscribing(problems);
         bounce::rules::validate(&self.bounce_rule, problems);
+        self.zone.validate("zone", problems);
         self.tls.validate("tls", problems);
         self.http.validate("http", problems);
         self.events.validate("events", problems);

@@ -3,18 +3,21 @@
 //! `site` asks for MX, falls back to the domain's own address (implicit MX), and understands "no mail here" (null MX,
 //! RFC 7505). `hops` turns a site into the addresses to try, in order, and refuses those that lead back to us.
 //! Answers are cached on [`Clock`] with their TTLs; many askers make one question; when name servers fail, the last
-//! good answer serves for a while, so that an outage of DNS is not an outage of mail.
+//! good answer serves for a while, so that an outage of DNS is not an outage of mail. `records` gives what is published
+//! as it is, in the same way.
 
 mod cache;
 mod failure;
 mod hops;
 mod lookup;
+mod records;
 mod site;
 #[cfg(test)]
 mod tests;
 
 pub use failure::DnsFailure;
 pub use hops::{Hop, Loops};
+pub use records::Records;
 pub use site::{MAX_NAME, MxHost, Site};
 
 use crate::clock::Clock;
@@ -101,9 +104,11 @@ pub struct Resolver(Arc<Inner>);
 
 struct Inner {
     asker: Asker,
+    clock: Clock,
     ipv6: bool,
     sites: Cache<Arc<Site>>,
     addresses: Cache<Arc<[IpAddr]>>,
+    records: Cache<Arc<Records>>,
 }
 
 impl Resolver {
@@ -114,7 +119,9 @@ impl Resolver {
             asker: Asker::new(config)?,
             ipv6: config.ipv6,
             sites: Cache::new(clock.clone(), size, stale),
-            addresses: Cache::new(clock, size, stale),
+            addresses: Cache::new(clock.clone(), size, stale),
+            records: Cache::new(clock.clone(), size, stale),
+            clock,
         })))
     }
 
@@ -243,7 +250,10 @@ fn literal(text: &str) -> Option<IpAddr> {
 }
 
 /// The name as DNS is asked: A-labels, lower case, no final dot.
-fn a_labels(name: &str) -> Result<Cow<'_, str>, DnsFailure> {
+///
+/// # Errors
+/// It is no name.
+pub fn a_labels(name: &str) -> Result<Cow<'_, str>, DnsFailure> {
     let plain_already = |byte: u8| byte.is_ascii() && !byte.is_ascii_uppercase();
     if name.bytes().all(plain_already) && !name.ends_with('.') && !name.is_empty() {
         return Ok(Cow::Borrowed(name));

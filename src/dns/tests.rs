@@ -298,6 +298,46 @@ async fn where_we_are_the_backup_only_better_hosts_are_tried() {
     }
 }
 
+#[tokio::test]
+async fn a_long_text_is_put_together_from_its_strings() {
+    let w = world().await;
+    let long = "v=DKIM1; p=".to_owned() + &"A".repeat(400);
+    w.server
+        .add("s1._domainkey.example.test", Record::Txt(long.clone()))
+        .add("s1._domainkey.example.test", Record::Txt("other".into()));
+    let kind = RecordType::TXT;
+    let name = "s1._domainkey.Example.test";
+    let records = w.resolver.records(name, kind).await.unwrap();
+    let texts: Vec<Vec<u8>> = records.texts().collect();
+    assert_eq!(texts, [long.into_bytes(), b"other".to_vec()]);
+    assert_eq!(records.expires, w.clock.now() + Duration::from_secs(300));
+    assert_eq!(w.resolver.known_records(name, kind), Some(Ok(records)));
+}
+
+#[tokio::test]
+async fn no_record_no_name_and_no_answer_are_three_things() {
+    let w = world_with(|c| (c.timeout, c.attempts) = (Span::millis(100), 1)).await;
+    w.server.add("plain.test", a(1));
+    w.server.fail("dead.test", Fault::ServFail);
+    let ask = |name| w.resolver.records(name, RecordType::TXT);
+    assert_eq!(ask("plain.test").await.unwrap().data, []);
+    let gone = DnsFailure::NoSuchDomain("gone.test".into());
+    assert_eq!(ask("gone.test").await, Err(gone));
+    let dead = ask("dead.test").await;
+    assert!(matches!(dead, Err(DnsFailure::Temporary(_))), "{dead:?}");
+    assert_eq!(w.resolver.known_records("plain.test", RecordType::MX), None);
+}
+
+#[tokio::test]
+async fn an_address_points_to_its_names() {
+    let w = world().await;
+    w.server
+        .add("7.2.0.192.in-addr.arpa", Record::Ptr("a.mail.test".into()));
+    let pointers = w.resolver.pointers(ip(7)).await.unwrap();
+    let names: Vec<String> = pointers.data.iter().map(ToString::to_string).collect();
+    assert_eq!(names, ["a.mail.test."]);
+}
+
 #[test]
 fn the_default_configuration_has_no_problem_and_zeros_have() {
     let mut problems = Problems::default();

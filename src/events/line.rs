@@ -153,6 +153,18 @@ impl Serialize for Line<'_> {
                 why: Some(why.clone()),
                 ..Fields::default()
             },
+            Event::Dkim {
+                domain,
+                selector,
+                state,
+                why,
+            } => Fields {
+                domain: Some(domain),
+                selector: Some(selector),
+                reason: Some(state),
+                why: Some(why.clone()),
+                ..Fields::default()
+            },
             Event::Config { ok, why } => Fields {
                 ok: Some(*ok),
                 why: Some(why.clone()),
@@ -185,6 +197,9 @@ struct Fields<'a> {
     tenant: Option<&'a str>,
     sender: Option<&'a str>,
     recipient: Option<&'a Address>,
+    /// Where there is no `recipient`.
+    domain: Option<&'a str>,
+    selector: Option<&'a str>,
     attempt: Option<&'a Attempt>,
     site: Option<&'a str>,
     provider: Option<&'a str>,
@@ -257,7 +272,9 @@ impl<'a> Fields<'a> {
         optional(map, "stream", labels.and_then(|l| l.stream.as_ref()))?;
         optional(map, "sender", self.sender.as_ref())?;
         optional(map, "recipient", self.recipient)?;
-        optional(map, "domain", self.recipient.map(Address::domain).as_ref())?;
+        let domain = self.recipient.map(Address::domain).or(self.domain);
+        optional(map, "domain", domain.as_ref())?;
+        optional(map, "selector", self.selector.as_ref())?;
         optional(map, "pool", labels.and_then(|l| l.pool.as_ref()))?;
         optional(map, "tag", labels.and_then(|l| l.tag.as_ref()))?;
         optional(map, "size", self.about.map(|about| about.size).as_ref())

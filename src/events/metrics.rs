@@ -243,6 +243,7 @@ impl Sink for Metrics {
             | Event::Warmup { .. }
             | Event::Breaker { .. }
             | Event::Reputation { .. }
+            | Event::Dkim { .. }
             | Event::Config { .. } => shared.count(event, None, None),
         }
     }

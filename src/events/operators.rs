@@ -30,6 +30,12 @@ impl Sink for Operators {
                 "hold" | "page" => tracing::error!(%slice, %action, %why, "reputation"),
                 _ => tracing::warn!(%slice, %action, %why, "reputation"),
             },
+            Event::Dkim {
+                domain,
+                selector,
+                state,
+                why,
+            } => tracing::info!(%domain, %selector, %state, %why, "DKIM key"),
             mail if tracing::enabled!(tracing::Level::DEBUG) => {
                 let line = Line { at, event: mail }.to_json();
                 let text = String::from_utf8_lossy(&line);

@@ -1,11 +1,11 @@
 //! A small authoritative DNS server on loopback: a map of names, and switches that make names fail.
 //!
-//! It answers A, AAAA, MX, CNAME and TXT over UDP and TCP on one port of `127.0.0.1`, follows CNAMEs inside its map,
+//! It answers A, AAAA, MX, CNAME, TXT and PTR over UDP and TCP on one port of `127.0.0.1`, follows CNAMEs inside its map,
 //! and says NXDOMAIN for names outside it. It exists so that a test, or a demonstration, holds the whole internet in
 //! one process.
 
 use hickory_resolver::proto::op::{Message, OpCode, Query, ResponseCode};
-use hickory_resolver::proto::rr::rdata::{A, AAAA, CNAME, MX, SOA, TXT};
+use hickory_resolver::proto::rr::rdata::{A, AAAA, CNAME, MX, PTR, SOA, TXT};
 use hickory_resolver::proto::rr::{Name, RData, Record as Resource, RecordType};
 use parking_lot::Mutex;
 use std::collections::HashMap;
@@ -24,7 +24,9 @@ pub enum Record {
     /// Preference and host. `"."` as the host makes a null MX (RFC 7505).
     Mx(u16, String),
     Cname(String),
+    /// A text of any length; over 255 octets it goes out as several strings.
     Txt(String),
+    Ptr(String),
 }
 
 impl Record {
@@ -228,6 +230,9 @@ impl Zones {
     }
 }
 
+/// The longest string of a TXT record (RFC 1035 §3.3).
+const TXT_STRING: usize = 255;
+
 fn resource_data(record: &Record) -> Option<RData> {
     let absolute = |text: &str| {
         let mut name = Name::from_ascii(text).ok()?;
@@ -239,7 +244,10 @@ fn resource_data(record: &Record) -> Option<RData> {
         Record::Aaaa(address) => RData::AAAA(AAAA(*address)),
         Record::Mx(preference, host) => RData::MX(MX::new(*preference, absolute(host)?)),
         Record::Cname(target) => RData::CNAME(CNAME(absolute(target)?)),
-        Record::Txt(text) => RData::TXT(TXT::new(vec![text.clone()])),
+        Record::Txt(text) => RData::TXT(TXT::from_bytes(
+            text.as_bytes().chunks(TXT_STRING).collect(),
+        )),
+        Record::Ptr(host) => RData::PTR(PTR(absolute(host)?)),
     })
 }
 
