@@ -5,7 +5,8 @@ pub(super) mod table;
 
 use super::daemon::{Daemon, Format, Options, Trouble};
 use super::{Exit, Failure, Outcome};
-use crate::http::{Action, Done, Order, QueueEntry};
+use crate::config::Config;
+use crate::http::{Action, Done, Listed, Order, QueueEntry};
 use crate::queue::Selector;
 use std::io::Write;
 
