@@ -219,8 +219,8 @@ impl Draft<'_> {
             return Ok(());
         };
         let reports = rua.ascii_domain();
-        if is_external(&facts.domain, reports) {
-            let values = [("domain", facts.domain.as_str()), ("reports", reports)];
+        if is_external(&facts.domain, &reports) {
+            let values = [("domain", facts.domain.as_str()), ("reports", &*reports)];
             self.add(Kind::DmarcReports, &values)?;
         }
         Ok(())

@@ -155,7 +155,7 @@ fn inbound(config: &Config, mail_from: &BTreeMap<String, bool>) -> Vec<Inbound> 
         all.push((plain(unsubscribing), Serves::Unsubscribing));
     }
     if let Ok(feedback) = config.feedback.address.parse::<Address>() {
-        all.push((feedback.ascii_domain().to_owned(), Serves::Feedback));
+        all.push((feedback.ascii_domain().into_owned(), Serves::Feedback));
     }
     let mut seen = BTreeSet::new();
     all.retain(|(domain, _)| seen.insert(domain.clone()));
