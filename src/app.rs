@@ -29,6 +29,7 @@ use crate::policy::{self, Policy};
 use crate::queue::Queue;
 use crate::spool::{self, Spool, Stored};
 use crate::store::{self, Store, StoreError};
+use crate::sts::Sts;
 use crate::tls::client::ClientTls;
 use crate::units::{Live, Timestamp};
 use doors::{Certificates, Doors, Making};
@@ -210,6 +211,7 @@ impl App {
             store: ground.store,
             spool: ground.spool,
             events: ground.events,
+            log: ground.log.clone(),
             metrics: ground.metrics,
             up: AtomicBool::new(false),
         };
@@ -411,14 +413,22 @@ impl Ground {
             .iter()
             .map(|listener| listener.address.ip())
             .collect();
+        let tls = ClientTls::new(&config.tls).map_err(failed("tls.ca_file"))?;
+        let to_ask = (resolver.clone(), tls.clone());
         let delivery = Delivery::new(Collaborators {
+            sts: Sts::new(
+                config.mta_sts.clone(),
+                to_ask,
+                self.store.clone(),
+                self.clock.clone(),
+            ),
             clock: self.clock.clone(),
             queue: self.queue.clone(),
             spool: self.spool.clone(),
             resolver,
             intake,
             events: self.events.clone(),
-            tls: ClientTls::new(&config.tls).map_err(failed("tls.ca_file"))?,
+            tls,
             routing: Arc::clone(&self.lives.routing),
             policy: self.policy.clone(),
             store: self.store.clone(),

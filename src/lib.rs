@@ -76,6 +76,7 @@ pub mod queue;
 pub mod smtp;
 pub mod spool;
 pub mod store;
+pub mod sts;
 pub mod tables;
 pub mod tls;
 pub mod units;

@@ -22,6 +22,7 @@ use mailwright::policy::{Ask, Choice, Families, Policy, Settings};
 use mailwright::queue::{self, Key, Queue, Selector};
 use mailwright::spool::{Meta, Stored, disk::Machine};
 use mailwright::store::Store;
+use mailwright::sts::{self, Sts};
 use mailwright::tls::client::{self, ClientTls};
 use mailwright::units::{Live, Timestamp};
 use std::path::Path;
@@ -293,9 +294,13 @@ async fn delivery(dir: &Path, queue: Queue) -> Delivery {
         given_up: Box::new(|_, begins| begins + Duration::from_secs(3 * 86_400)),
         handoff: Box::new(|_| {}),
     });
+    let resolver = Resolver::new(&dns::Config::default(), clock.clone()).expect("a resolver");
+    let tls = ClientTls::new(&client::Config::default()).expect("a TLS client");
+    let to_ask = (resolver.clone(), tls.clone());
     Delivery::new(Collaborators {
-        resolver: Resolver::new(&dns::Config::default(), clock.clone()).expect("a resolver"),
-        tls: ClientTls::new(&client::Config::default()).expect("a TLS client"),
+        sts: Sts::new(sts::Config::default(), to_ask, store.clone(), clock.clone()),
+        resolver,
+        tls,
         routing: live(routing()),
         policy,
         store,

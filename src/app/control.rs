@@ -15,11 +15,11 @@ use crate::bounce::replies::{Replies, ReplyPattern};
 use crate::clock::Clock;
 use crate::config::{Config, restart_needed};
 use crate::delivery::{self, Delivery};
-use crate::events::{Event, Events, Metrics};
+use crate::events::{Event, EventLog, Events, Metrics};
 use crate::http::{
-    Action, Changed, Control, Done, IsSuppressed, Lift, Lifted, Listed, Question, QueueEntry,
-    Refusal, Release, Released, Reloaded, SourceEntry, Steer, Steered, Suppress, SuppressedPage,
-    Verdict, WhichReputation, WhichSuppressed, WhichWarmup,
+    Action, Changed, Control, Done, Erased, Erasure, IsSuppressed, Lift, Lifted, Listed, Question,
+    QueueEntry, Refusal, Release, Released, Reloaded, SourceEntry, Steer, Steered, Suppress,
+    SuppressedPage, Verdict, WhichReputation, WhichSuppressed, WhichWarmup,
 };
 use crate::mail::MessageId;
 use crate::policy::reputation::Row;
@@ -55,6 +55,7 @@ pub struct Daemon {
     pub(super) store: Store,
     pub(super) spool: Spool,
     pub(super) events: Events,
+    pub(super) log: EventLog,
     pub(super) metrics: Metrics,
     /// Listeners accept.
     pub(super) up: AtomicBool,
@@ -136,6 +137,8 @@ impl Daemon {
             .iter_mut()
             .filter(|(view, _)| view.state != "sending");
         for (view, entry) in waiting.take(MOST_VERDICTS) {
+            self.mark_suppressed(&view.labels, &mut entry.recipients)
+                .await;
             if let Some(held) = &entry.waits {
                 entry.verdict = self.explain_entry(view, held).await.map(Box::new);
             }
@@ -231,6 +234,10 @@ impl Control for Daemon {
 
     async fn suppress(&self, order: &Suppress) -> Result<Changed, Refusal> {
         self.change_suppressed(order).await
+    }
+
+    async fn erase(&self, order: &Erasure) -> Result<Erased, Refusal> {
+        self.forget(order).await
     }
 
     fn reputations(&self, which: &WhichReputation) -> Result<Vec<Row>, Refusal> {

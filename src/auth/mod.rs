@@ -3,7 +3,9 @@
 mod client;
 pub mod credentials;
 pub mod dkim;
+mod secret;
 pub mod tags;
 pub mod token_keys;
 
 pub use client::ClientInfo;
+pub use secret::Source as Secret;

@@ -1,13 +1,14 @@
 //! The secrets of tokens: named by the configuration, or made by the node for itself.
 
+use super::secret::Source;
 use crate::bounce::return_path::ReturnPath;
 use crate::bounce::token::{Keys, KeysError, LEAST_SECRET};
 use crate::problem::Problems;
 use aws_lc_rs::rand;
 use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, ErrorKind, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 /// Makes the node's own key where none is configured and none is there yet, readable by its owner alone.
@@ -91,68 +92,12 @@ fn fresh() -> io::Result<[u8; LEAST_SECRET]> {
     Ok(secret)
 }
 
-/// Where a secret is.
-enum Source {
-    File(PathBuf),
-    Variable(String),
-    Neither,
-}
-
-impl Source {
-    fn of(reference: &str, base: &Path) -> Self {
-        match reference.split_once(':') {
-            Some(("file", path)) => Self::File(base.join(path)),
-            Some(("env", name)) => Self::Variable(name.to_owned()),
-            _ => Self::Neither,
-        }
-    }
-
-    /// The secret without white space around it; what is wrong and what to do about it, where there is none.
-    fn read(&self) -> Result<Vec<u8>, (String, String)> {
-        let secret = match self {
-            Self::File(path) => read_file(path)?,
-            Self::Variable(name) => std::env::var(name).map(String::into_bytes).map_err(|_| {
-                let why = format!("the environment has no readable variable {name:?}");
-                (why, "set it, or correct the reference".to_owned())
-            })?,
-            Self::Neither => {
-                let why = "neither \"file:PATH\" nor \"env:NAME\"".to_owned();
-                return Err((why, "write one of them".to_owned()));
-            }
-        };
-        Ok(secret.trim_ascii().to_vec())
-    }
-}
-
-fn read_file(path: &Path) -> Result<Vec<u8>, (String, String)> {
-    let shown = path.display();
-    let unread = |error: io::Error| {
-        let remedy = match error.kind() {
-            ErrorKind::NotFound => "name a file that is there, or leave keys out",
-            _ => "make it readable for the daemon's user",
-        };
-        (
-            format!("{shown} cannot be read: {error}"),
-            remedy.to_owned(),
-        )
-    };
-    // The file that was checked is the file that is read.
-    let mut file = File::open(path).map_err(unread)?;
-    let mode = file.metadata().map_err(unread)?.permissions().mode() & 0o7777;
-    if mode & 0o077 != 0 {
-        let why = format!("{shown} can be read by others (mode {mode:04o})");
-        return Err((why, format!("chmod 600 {shown}")));
-    }
-    let mut secret = Vec::new();
-    file.read_to_end(&mut secret).map_err(unread)?;
-    Ok(secret)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::bounce::token::{Purpose, Token};
     use crate::mail::MessageId;
+    use std::os::unix::fs::PermissionsExt;
     use tempfile::TempDir;
 
     fn with(keys: &[&str]) -> ReturnPath {

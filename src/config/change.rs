@@ -13,11 +13,14 @@ const RESTART: &[&str] = &[
     "dns",
     "delivery.max_connections",
     "tls",
+    "mta_sts",
     "http",
     "unsubscribe.address",
     "unsubscribe.certificate",
     "unsubscribe.key",
     "events",
+    "suppression.hash_key",
+    "suppression.size",
 ];
 
 /// The changed keys that need a restart, in order; everything else is taken over by a reload.

@@ -15,12 +15,12 @@ pub use load::{Finding, Refused};
 
 use crate::bounce::return_path::{Feedback, ReturnPath, Unsubscribe};
 use crate::bounce::stamps::{self, Own, Stamps};
-use crate::bounce::token::Keys;
+use crate::bounce::token::{Keys, LEAST_SECRET};
 use crate::policy::{self, limits, providers, reputation, sources, suppression, warmup};
 use crate::problem::Problems;
 use crate::smtp::{listener, session};
 use crate::{
-    auth, bounce, delivery, dns, events, http, inbound, intake, queue, spool, store, tls, zone,
+    auth, bounce, delivery, dns, events, http, inbound, intake, queue, spool, store, sts, tls, zone,
 };
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -42,6 +42,8 @@ pub struct Config {
     pub spool: spool::Config,
     /// Name servers, and how long answers are used.
     pub dns: dns::Config,
+    /// What recipients' domains ask of those who send to them.
+    pub mta_sts: sts::Config,
     /// Where mail is taken in, one entry an address.
     pub listener: Vec<listener::Config>,
     /// Limits of every listener.
@@ -106,6 +108,7 @@ impl Default for Config {
             state: store::Config::default(),
             spool: spool::Config::default(),
             dns: dns::Config::default(),
+            mta_sts: sts::Config::default(),
             listener: vec![listener::Config::default()],
             smtp: session::Limits::default(),
             tenant: Vec::new(),
@@ -156,6 +159,7 @@ impl Config {
         validate_hostname(&self.hostname, problems);
         self.spool.validate("spool", problems);
         self.dns.validate("dns", problems);
+        self.mta_sts.validate("mta_sts", problems);
         each(&self.listener, "listener", |l, at| l.validate(at, problems));
         self.smtp.validate("smtp", problems);
         auth::credentials::validate_all(&self.tenant, "tenant", problems);
@@ -264,10 +268,11 @@ impl Config {
     /// What policy decides by.
     ///
     /// # Errors
-    /// What is wrong with the rules of providers.
+    /// What is wrong with the rules of providers, and a key that cannot be read.
     pub fn policy(&self) -> Result<policy::Settings, Problems> {
         let tenants: Vec<_> = self.tenant.iter().map(tenant_rules).collect();
-        policy::Settings::new(policy::Parts {
+        let key = self.hash_key();
+        let settings = policy::Settings::new(policy::Parts {
             hostname: &self.hostname,
             sources: &self.source,
             pools: &self.pool,
@@ -278,7 +283,36 @@ impl Config {
             reputation: &self.reputation,
             suppression: &self.suppression,
             tenants: &tenants,
-        })
+        });
+        match (settings, key) {
+            (Ok(settings), Ok(key)) => Ok(settings.with_hash_key(key.as_deref())),
+            (Err(problems), Ok(_)) | (Ok(_), Err(problems)) => Err(problems),
+            (Err(mut problems), Err(more)) => {
+                problems.0.extend(more.0);
+                Err(problems)
+            }
+        }
+    }
+
+    fn hash_key(&self) -> Result<Option<Vec<u8>>, Problems> {
+        let Some(reference) = &self.suppression.hash_key else {
+            return Ok(None);
+        };
+        let secret = auth::Secret::of(reference, Path::new("")).read();
+        let short = |secret: &Vec<u8>| secret.len() < LEAST_SECRET;
+        let (why, remedy) = match secret {
+            Ok(secret) if short(&secret) => (
+                format!("the key has {} octets", secret.len()),
+                format!(
+                    "make one of {LEAST_SECRET} or more, such as with \"openssl rand -base64 32\""
+                ),
+            ),
+            Ok(secret) => return Ok(Some(secret)),
+            Err(told) => told,
+        };
+        let mut problems = Problems::default();
+        problems.add("suppression.hash_key", why, remedy);
+        Err(problems)
     }
 
     /// Our addresses for what comes back.
@@ -339,6 +373,7 @@ fn tenant_rules(tenant: &auth::credentials::Config) -> policy::TenantRules<'_> {
         campaign_limits: &tenant.campaign_limits,
         send_window: &tenant.send_window,
         reputation: &tenant.reputation,
+        suppression: &tenant.suppression,
     }
 }
 

@@ -18,7 +18,12 @@ const PATHS: &[&str] = &[
 ];
 
 /// Every key that holds a reference to a secret, `file:PATH` or `env:NAME`.
-const REFERENCES: &[&str] = &["http.tokens", "tenant[].credentials", "return_path.keys[]"];
+const REFERENCES: &[&str] = &[
+    "http.tokens",
+    "tenant[].credentials",
+    "return_path.keys[]",
+    "suppression.hash_key",
+];
 
 /// Joins the relative paths of `document` with `base`.
 pub fn anchor(document: &mut Document<'_>, base: &Path) {

@@ -12,6 +12,7 @@ use crate::policy::providers::Provider;
 use crate::policy::sources::Source;
 use crate::policy::{Ask, Choice, Families, Held, Settings};
 use crate::queue::{Due, Place};
+use crate::tls::client;
 use crate::units::Timestamp;
 use parking_lot::Mutex;
 use std::collections::HashMap;
@@ -97,7 +98,9 @@ impl Delivery {
         }
         let routing = self.0.with.routing.load();
         let route = routing.route(&due.domain);
-        if let Some(target) = self.known_target(&due.domain, route) {
+        let terms_are_known = !route.heeds_domains || self.0.with.sts.is_known(&due.domain);
+        let target = self.known_target(&due.domain, route);
+        if let Some(target) = target.filter(|_| terms_are_known) {
             self.line_up(&due, &target, route, &routing);
         } else if self.0.waiting.join(due.clone()) {
             let delivery = self.clone();
@@ -110,6 +113,9 @@ impl Delivery {
         let site = self.0.with.resolver.site(&domain).await;
         let routing = self.0.with.routing.load_full();
         let route = Arc::clone(routing.route(&domain));
+        if site.is_ok() && route.heeds_domains {
+            self.0.with.sts.find(&domain).await;
+        }
         let waiting = self.0.waiting.take(&domain);
         // Who joins from now on asks anew.
         std::mem::forget(asking);
@@ -178,7 +184,8 @@ impl Delivery {
             Choice::Source(source) => source,
             Choice::Nowhere(why) => return self.wait(due, why),
         };
-        let lane = self.lane(&source, target, route, routing);
+        let terms = self.terms(route, target.provider.tls, &due.domain);
+        let lane = self.lane(&source, target, &terms, routing);
         // Another may find the site up that does not answer this one.
         let other = || {
             let ask = Ask {
@@ -186,7 +193,7 @@ impl Delivery {
                 ..ask
             };
             match policy.choose(&ask, now) {
-                Choice::Source(other) => Some(self.lane(&other, target, route, routing)),
+                Choice::Source(other) => Some(self.lane(&other, target, &terms, routing)),
                 Choice::Nowhere(_) => None,
             }
         };
@@ -226,11 +233,29 @@ impl Delivery {
         self.0.with.queue.wait(due.key, until, why);
     }
 
+    /// On which terms mail for a domain travels to a provider that asks for this TLS.
+    pub(super) fn terms(
+        &self,
+        route: &Route,
+        asked: Option<client::Policy>,
+        domain: &str,
+    ) -> Arc<Terms> {
+        let terms = route.terms(asked);
+        let held = match route.heeds_domains {
+            true => self.0.with.sts.held(domain),
+            false => None,
+        };
+        match held.as_ref().and_then(|known| known.enforced()) {
+            Some(hosts) => Arc::new(terms.enforcing(hosts)),
+            None => Arc::clone(terms),
+        }
+    }
+
     fn lane(
         &self,
         source: &Arc<Source>,
         target: &Target,
-        route: &Route,
+        terms: &Arc<Terms>,
         routing: &Routing,
     ) -> Arc<Lane> {
         let place = Arc::new(Place {
@@ -257,7 +282,7 @@ impl Delivery {
             };
             Lane::new(setup, self.0.for_lanes.clone())
         };
-        let key = (place, Arc::clone(route.terms(target.provider.tls)));
+        let key = (place, Arc::clone(terms));
         let lane = Arc::clone(lanes.entry(key).or_insert_with_key(make));
         drop(lanes);
         // A reload may have said that the site is another provider's.

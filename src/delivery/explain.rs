@@ -31,6 +31,9 @@ pub struct Verdict {
     /// Where its route leads: the domain's MX, or the hosts that the configuration names.
     pub by: Arc<str>,
     pub tls: Policy,
+    /// What the domain itself asks: `MTA-STS, enforce: mx.example.net`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asks: Option<String>,
     #[serde(flatten)]
     pub explanation: Explanation,
     /// What holds it now; `None`: it would go at once.
@@ -68,6 +71,11 @@ impl Delivery {
                 (self.target_at(&site), "its MX")
             }
         };
+        let known = match route.heeds_domains {
+            true => self.0.with.sts.find(&subject.domain).await,
+            false => None,
+        };
+        let terms = self.terms(route, target.provider.tls, &subject.domain);
         let now = self.0.with.clock.now();
         let mut explanation = self.0.with.policy.explain(&target.ask_for(subject), now);
         self.add_lines(&mut explanation);
@@ -75,7 +83,8 @@ impl Delivery {
         Ok(Verdict {
             domain: Arc::clone(&subject.domain),
             by: by.into(),
-            tls: route.terms(target.provider.tls).tls,
+            tls: terms.tls,
+            asks: known.map(|known| known.to_string()),
             until: waits.as_ref().and_then(Held::until),
             waits,
             explanation,

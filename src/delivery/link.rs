@@ -1,10 +1,10 @@
 //! One connection of a lane, before it is open and while it is: which addresses to try, and when it has served enough.
 
 use super::lane::Lane;
-use super::routing::NextHop;
+use super::routing::{NextHop, Terms};
 use super::settle::{Fate, Part, Via};
 use super::{Batch, Config, Delivery};
-use crate::dns::{DnsFailure, Hop, Loops};
+use crate::dns::{DnsFailure, Hop, Loops, Site};
 use crate::events::Tls;
 use crate::mail::{EnhancedCode, Reply};
 use crate::policy::sources::Source;
@@ -35,7 +35,7 @@ struct Open {
     host: Box<str>,
     since: Timestamp,
     messages: u32,
-    policy: Policy,
+    policy: &'static str,
 }
 
 impl Link {
@@ -73,7 +73,7 @@ impl Link {
             provider: Some(Arc::clone(&lane.way().provider.name)),
             tls: self.open.as_ref().map(|open| Tls {
                 version: open.connection.tls_version().unwrap_or("none"),
-                policy: open.policy.name(),
+                policy: open.policy,
             }),
             host: self.open.as_ref().map(|open| open.host.clone()),
             dsn: self
@@ -144,7 +144,7 @@ impl Delivery {
             host,
             since: now,
             messages: 0,
-            policy: lane.terms.tls,
+            policy: lane.terms.policy(),
         });
         Ok(false)
     }
@@ -170,9 +170,24 @@ impl Delivery {
                 Err(failure) => last = Some(failure),
             }
         }
-        Err(Fate::Failed(
-            last.unwrap_or_else(|| no_address(unreachable(&source))),
-        ))
+        let last = last.unwrap_or_else(|| no_address(unreachable(&source)));
+        Err(Fate::Failed(self.with_policy(last, lane, batch)))
+    }
+
+    /// A failure of TLS with the policy of the domain that forbids to go on without.
+    fn with_policy(&self, failure: Failure, lane: &Lane, batch: &Batch) -> Failure {
+        let domain = batch.jobs.first().map(|job| &*job.domain);
+        match (failure, &lane.terms.hosts, domain) {
+            (Failure::Tls(reply), Some(_), Some(domain)) => Failure::Tls(Reply {
+                text: format!(
+                    "{} (the MTA-STS policy of {domain} is enforced)",
+                    reply.text
+                )
+                .into(),
+                ..reply
+            }),
+            (failure, _, _) => failure,
+        }
     }
 
     /// Opportunistic TLS that fails is tried again in clear, on a new connection (RFC 7435).
@@ -285,6 +300,7 @@ impl Delivery {
             true => Loops::Allowed,
             false => Loops::Refused { own },
         };
+        let site = allowed(&site, &lane.terms, &job.domain).map_err(Fate::Failed)?;
         let found = resolver.hops(&site, &loops, MOST_LOOKED_UP).await;
         let hops = found.map_err(failed)?.into_iter();
         Ok(hops.map(|hop| (hop, lane.terms.port)).collect())
@@ -320,6 +336,24 @@ impl Delivery {
         }
         Fate::Answered(transacted)
     }
+}
+
+/// The hosts of a site that the domain's own policy allows (RFC 8461 §4.1).
+fn allowed(site: &Arc<Site>, terms: &Terms, domain: &str) -> Result<Arc<Site>, Failure> {
+    let Some(hosts) = &terms.hosts else {
+        return Ok(Arc::clone(site));
+    };
+    let mut allowed = Site::clone(site);
+    allowed.hosts.retain(|host| hosts.allow(&host.name));
+    if allowed.hosts.is_empty() {
+        let text = format!(
+            "the MTA-STS policy of {domain} allows none of its MX hosts ({}): it allows {hosts}",
+            site.name
+        );
+        let reply = Reply::local(454, EnhancedCode(4, 7, 5), text, "connect");
+        return Err(Failure::Tls(reply));
+    }
+    Ok(Arc::new(allowed))
 }
 
 fn unreachable(source: &Source) -> String {

@@ -8,6 +8,7 @@ mod alarm;
 mod config;
 mod dispatch;
 mod explain;
+mod forget;
 mod heed;
 mod house;
 mod lane;
@@ -44,6 +45,7 @@ use crate::policy::{Held, Lease, Policy, Way};
 use crate::queue::{Job, Key, Place, Queue};
 use crate::spool::{Spool, SpoolError, Stored};
 use crate::store::Store;
+use crate::sts::Sts;
 use crate::tls::client::ClientTls;
 use crate::units::Live;
 use alarm::Alarms;
@@ -73,6 +75,7 @@ pub struct Collaborators {
     pub intake: Arc<Intake>,
     pub events: Events,
     pub tls: ClientTls,
+    pub sts: Sts,
     pub routing: Live<Routing>,
     pub policy: Policy,
     pub store: Store,
@@ -378,9 +381,10 @@ impl Delivery {
     /// lined up anew.
     fn only_fitting(&self, lane: &Lane, way: &Way, jobs: Vec<Job>) -> Vec<Job> {
         let routing = self.0.with.routing.load();
-        let (fitting, moved): (Vec<Job>, Vec<Job>) = jobs
-            .into_iter()
-            .partition(|job| *routing.route(&job.domain).terms(way.provider.tls) == lane.terms);
+        let (fitting, moved): (Vec<Job>, Vec<Job>) = jobs.into_iter().partition(|job| {
+            let route = routing.route(&job.domain);
+            self.terms(route, way.provider.tls, &job.domain) == lane.terms
+        });
         moved.iter().for_each(|job| self.line_up_anew(job));
         fitting
     }

@@ -2,6 +2,7 @@
 
 use super::config::{Config, RouteConfig};
 use crate::queue::{self, Schedule};
+use crate::sts::Hosts;
 use crate::tls::client::Policy;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -30,6 +31,8 @@ pub struct Route {
     pub terms: Arc<Terms>,
     /// The same with TLS required, and verified, for providers that ask for it where the route leaves that open.
     stricter: Option<[Arc<Terms>; 2]>,
+    /// What domains publish is heeded: the mail goes to their MX, and nobody here has said what TLS it goes by.
+    pub heeds_domains: bool,
     pub retry: Schedule,
 }
 
@@ -39,6 +42,8 @@ pub struct Terms {
     /// Empty: the domain's MX.
     pub next_hop: Vec<NextHop>,
     pub tls: Policy,
+    /// The MX hosts that may be used, where the domain says which (RFC 8461).
+    pub hosts: Option<Hosts>,
     pub allow_loopback: bool,
     /// Of MX hosts.
     pub port: u16,
@@ -71,6 +76,23 @@ impl Route {
 }
 
 impl Terms {
+    /// The same to a domain that names the hosts that may take its mail, and wants their certificates verified.
+    pub fn enforcing(&self, hosts: &Hosts) -> Self {
+        Self {
+            tls: Policy::Verify,
+            hosts: Some(hosts.clone()),
+            ..self.clone()
+        }
+    }
+
+    /// What decides about TLS, as events name it.
+    pub fn policy(&self) -> &'static str {
+        match self.hosts {
+            Some(_) => "mta-sts",
+            None => self.tls.name(),
+        }
+    }
+
     fn site(&self) -> Option<Arc<str>> {
         let name = |hop: &NextHop| format!("{}:{}", hop.host, hop.port);
         let hops: Vec<String> = self.next_hop.iter().map(name).collect();
@@ -161,6 +183,7 @@ fn compile_route(config: &RouteConfig, parts: Parts<'_>) -> Route {
             .filter_map(|hop| NextHop::parse(hop))
             .collect(),
         tls: config.tls.unwrap_or(parts.delivery.tls),
+        hosts: None,
         allow_loopback: config.allow_loopback || parts.delivery.allow_loopback,
         port: parts.delivery.port,
     };
@@ -173,6 +196,9 @@ fn compile_route(config: &RouteConfig, parts: Parts<'_>) -> Route {
     let is_open = config.tls.is_none() && terms.tls == Policy::Opportunistic;
     Route {
         site: terms.site(),
+        heeds_domains: config.tls.is_none()
+            && terms.tls != Policy::Off
+            && terms.next_hop.is_empty(),
         stricter: is_open.then(|| [stricter(Policy::Required), stricter(Policy::Verify)]),
         terms: Arc::new(terms),
         retry: Schedule(config.retry.as_ref().unwrap_or(parts.retry).clone()),

@@ -21,10 +21,6 @@ impl Delivery {
     pub(super) async fn sift(&self, batch: &mut Batch) -> bool {
         let stored = Arc::clone(&batch.stored);
         let meta = &stored.meta;
-        // Notices of our own go to who handed the mail in.
-        if meta.envelope.sender.is_none() {
-            return true;
-        }
         let parts = batch.parts.iter();
         let positions: Vec<u16> = parts
             .flat_map(|part| part.recipients.iter().copied())
@@ -57,8 +53,9 @@ impl Delivery {
             match answer {
                 Answer::Free { failing: false } => {}
                 Answer::Free { failing: true } => batch.failing.push(position),
-                Answer::Suppressed { scope, reason, .. } => {
-                    let text = format!("the recipient is suppressed ({scope}): {}", reason.told());
+                Answer::Suppressed { .. } => {
+                    let told = answer.told().unwrap_or_default();
+                    let text = format!("the recipient is {told}");
                     let why = Reply::local(550, EnhancedCode(5, 7, 1), text, "RCPT");
                     let finding = BounceClass::Suppressed.into();
                     ended.push((position, Disposition::Bounced { finding, why }));
@@ -78,15 +75,11 @@ impl Delivery {
 
     /// Nobody can say who is suppressed: whether the mail goes all the same. Where it does not, it waits.
     fn goes_unchecked(&self, batch: &mut Batch, error: &StoreError) -> bool {
-        let is_urgent = batch.stored.meta.labels.stream == Some(Stream::Transactional);
-        let choice = self
-            .0
-            .with
-            .policy
-            .suppression()
-            .config()
-            .transactional_unchecked;
-        if is_urgent && choice == Unchecked::Send {
+        let labels = &batch.stored.meta.labels;
+        let is_urgent = labels.stream == Some(Stream::Transactional);
+        let list = self.0.with.policy.suppression();
+        let rules = list.rules(labels.tenant.as_deref());
+        if is_urgent && rules.transactional_unchecked == Unchecked::Send {
             return true;
         }
         let until = self.0.with.clock.now() + AGAIN;

@@ -8,7 +8,7 @@ use crate::policy::reputation::Reputation;
 use crate::queue::{Depth, Selector};
 use crate::spool::{Commit, Meta, Progress};
 use crate::units::Timestamp;
-use crate::{bounce, dns, intake, policy, queue, spool, tls};
+use crate::{bounce, dns, intake, policy, queue, spool, sts, tls};
 use arc_swap::ArcSwap;
 use std::task::Poll;
 
@@ -63,10 +63,22 @@ async fn delivery(dir: &std::path::Path) -> Delivery {
         given_up: Box::new(|_, begins| begins + Duration::from_secs(3 * 86_400)),
         handoff: Box::new(|_| {}),
     });
+    let resolver = Resolver::new(&dns::Config::default(), clock.clone()).unwrap();
+    let tls = ClientTls::new(&tls::client::Config::default()).unwrap();
+    let sts = sts::Config {
+        enabled: false,
+        ..sts::Config::default()
+    };
     Delivery::new(Collaborators {
-        resolver: Resolver::new(&dns::Config::default(), clock.clone()).unwrap(),
+        sts: Sts::new(
+            sts,
+            (resolver.clone(), tls.clone()),
+            store.clone(),
+            clock.clone(),
+        ),
+        resolver,
         queue: Queue::new(clock.clone()),
-        tls: ClientTls::new(&tls::client::Config::default()).unwrap(),
+        tls,
         routing: live(routing()),
         policy,
         store,

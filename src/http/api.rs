@@ -12,7 +12,7 @@ use crate::events::metrics::CONTENT_TYPE;
 use crate::mail::MessageId;
 use crate::queue::Selector;
 use axum::extract::rejection::{PathRejection, QueryRejection};
-use axum::extract::{Path, Query, State};
+use axum::extract::{DefaultBodyLimit, Path, Query, State};
 use axum::http::{Request, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -23,6 +23,8 @@ use std::sync::Arc;
 
 /// An order is a few fields; nothing larger is read.
 const LARGEST_BODY: usize = 64 << 10;
+/// Of an order that brings a list.
+const LARGEST_LIST: usize = 8 << 20;
 
 pub fn router<C: Control>(control: Arc<C>, access: Access) -> Router {
     let guarded = Router::new()
@@ -53,6 +55,8 @@ pub fn router<C: Control>(control: Arc<C>, access: Access) -> Router {
                 "this path has another method".into(),
             )
         })
+        // `whole` bounds what is read.
+        .layer(DefaultBodyLimit::disable())
         .layer(middleware::from_fn(whole))
         .layer(middleware::from_fn(move |request, next| {
             guard(access.clone(), request, next)
@@ -67,12 +71,16 @@ pub fn router<C: Control>(control: Arc<C>, access: Access) -> Router {
 /// Reads the body before anything is done: a client that is slow with it holds up nobody but itself, and not for long.
 async fn whole(request: Request<axum::body::Body>, next: Next) -> Result<Response, Problem> {
     let (head, body) = request.into_parts();
-    let read = tokio::time::timeout(PATIENCE, axum::body::to_bytes(body, LARGEST_BODY)).await;
+    let largest = match head.uri.path() {
+        "/api/v1/suppressions/add" => LARGEST_LIST,
+        _ => LARGEST_BODY,
+    };
+    let read = tokio::time::timeout(PATIENCE, axum::body::to_bytes(body, largest)).await;
     match read {
         Ok(Ok(body)) => Ok(next.run(Request::from_parts(head, body.into())).await),
         Ok(Err(_)) => Err(Problem(
             StatusCode::PAYLOAD_TOO_LARGE,
-            format!("the body is cut short, or over {LARGEST_BODY} octets"),
+            format!("the body is cut short, or over {largest} octets"),
         )),
         Err(_) => Err(Problem(
             StatusCode::REQUEST_TIMEOUT,

@@ -64,6 +64,9 @@ pub struct QueueRecipient {
     /// What the last deferral said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last: Option<String>,
+    /// Why it is not written to any more, in `queue show` of one message: `suppressed (global): the address is bad`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub suppressed: Option<String>,
 }
 
 impl QueueEntry {
@@ -120,6 +123,7 @@ fn recipients(view: &View, stored: &Stored) -> Vec<QueueRecipient> {
             state: if progress.done { "done" } else { "waiting" }.to_owned(),
             attempts: progress.attempts,
             last: progress.last.as_ref().map(|reply| reply.to_string()),
+            suppressed: None,
         })
     };
     progress(view, stored).filter_map(one).collect()

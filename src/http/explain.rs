@@ -25,6 +25,9 @@ pub struct Question {
     /// `marketing` or `transactional`.
     #[serde(default)]
     pub stream: Option<Stream>,
+    /// The mailing list that it is of.
+    #[serde(default)]
+    pub list: Option<Box<str>>,
     #[serde(default)]
     pub pool: Option<Box<str>>,
     /// The pool by the name that another MTA's field gives: counts where there is one of that name.
@@ -52,6 +55,9 @@ pub struct Verdict {
     /// What its sender would be told in place of 250.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refused: Option<Reply>,
+    /// Why its recipient is not written to: `suppressed (tenant/acme): its reader complained`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub suppressed: Option<String>,
     /// The hours that it is held to.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub windows: Vec<Window>,

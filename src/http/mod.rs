@@ -16,7 +16,8 @@
 //! | `POST /api/v1/sources/lift`  | suspensions end: [`Lift`] → [`Lifted`] |
 //! | `GET /api/v1/suppressions`   | a page of the list: [`WhichSuppressed`] → [`SuppressedPage`] |
 //! | `GET /api/v1/suppressions/check` | [`IsSuppressed`] → a list of records |
-//! | `POST /api/v1/suppressions/{add,remove,erase}` | [`Additions`], [`Removal`] or [`Erasure`] → [`Changed`] |
+//! | `POST /api/v1/suppressions/{add,remove}` | [`Additions`] or [`Removal`] → [`Changed`] |
+//! | `POST /api/v1/suppressions/erase` | [`Erasure`] → [`Erased`] |
 //! | `GET /api/v1/reputation`     | rates by slice: [`WhichReputation`] → a list of rows |
 //! | `POST /api/v1/reputation/release` | a slice that is held may send again: [`Release`] → [`Released`] |
 //! | `GET /api/v1/replies`       | refusals by pattern, the most frequent first: [`WhichReplies`] → a list of [`ReplyPattern`] |
@@ -49,7 +50,7 @@ pub use replies::WhichReplies;
 pub use reputation::{Release, Released, WhichReputation};
 pub use sources::{Lift, Lifted, Membership, SourceEntry};
 pub use suppression::{
-    Addition, Additions, Changed, Erasure, IsSuppressed, Removal, Suppress, SuppressedPage,
+    Addition, Additions, Changed, Erased, Erasure, IsSuppressed, Removal, Suppress, SuppressedPage,
     WhichSuppressed,
 };
 pub use warmup::{Pause, Resume, Set, Steer, Steered, WhichWarmup};
@@ -139,6 +140,12 @@ pub trait Control: Send + Sync + 'static {
     /// # Errors
     /// The store does not answer.
     fn suppress(&self, order: &Suppress) -> impl Future<Output = Result<Changed, Refusal>> + Send;
+
+    /// Takes an address out of the suppression list, the queue and the event log.
+    ///
+    /// # Errors
+    /// The store does not answer, or the event log cannot be written anew.
+    fn erase(&self, order: &Erasure) -> impl Future<Output = Result<Erased, Refusal>> + Send;
 
     /// Rates of slices of the mail, the worst first.
     ///

@@ -62,7 +62,7 @@ pub struct Addition {
     pub note: String,
 }
 
-/// The order of `POST /api/v1/suppressions/{add|remove|erase}`, answered with [`Changed`].
+/// The order of `POST /api/v1/suppressions/add`, answered with [`Changed`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Additions {
@@ -72,7 +72,7 @@ pub struct Additions {
     pub by: Option<String>,
 }
 
-/// It may be written to again.
+/// The order of `POST /api/v1/suppressions/remove`: it may be written to again. Answered with [`Changed`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Removal {
@@ -83,7 +83,7 @@ pub struct Removal {
     pub by: Option<String>,
 }
 
-/// No record is to name it any more.
+/// The order of `POST /api/v1/suppressions/erase`: nothing is to name it any more. Answered with [`Erased`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Erasure {
@@ -99,12 +99,23 @@ pub struct Changed {
     pub count: u64,
 }
 
+/// What was done to forget an address.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Erased {
+    /// Records of the suppression list.
+    pub records: u64,
+    /// Messages that waited for it.
+    pub messages: u64,
+    /// Lines of the event log that named it; absent while they are still looked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lines: Option<u64>,
+}
+
 /// An order about the list.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Suppress {
     Add(Additions),
     Remove(Removal),
-    Erase(Erasure),
 }
 
 fn everybody() -> Scope {
@@ -150,9 +161,9 @@ pub(super) async fn remove<C: Control>(
 pub(super) async fn erase<C: Control>(
     State(control): State<Arc<C>>,
     order: Result<Body<Erasure>, Problem>,
-) -> Result<Json<Changed>, Problem> {
+) -> Result<Json<Erased>, Problem> {
     let Body(order) = order?;
-    answered(control.suppress(&Suppress::Erase(order)).await)
+    Ok(Json(control.erase(&order).await?))
 }
 
 fn answered(done: Result<Changed, Refusal>) -> Result<Json<Changed>, Problem> {

@@ -168,6 +168,17 @@ async fn an_order_is_json_whatever_its_content_type_says() {
 }
 
 #[tokio::test]
+async fn a_list_of_thousands_comes_in_one_order_and_no_other_order_is_as_large() {
+    let w = World::new(Daemon::default(), Access::default()).await;
+    let one = json!({ "address": "ann@example.net", "note": "n".repeat(500) });
+    let order = |entries| json!({ "entries": vec![one.clone(); entries] });
+    let (status, answer) = w.post("/api/v1/suppressions/add", order(5_000)).await;
+    assert_eq!(status, 200, "{answer}");
+    let (status, answer) = w.post("/api/v1/suppressions/remove", order(130)).await;
+    assert_eq!(status, 413, "{answer}");
+}
+
+#[tokio::test]
 async fn a_listing_says_how_much_more_there_is() {
     let daemon = Daemon {
         waiting: Some(386),

@@ -30,17 +30,15 @@ pub fn recipient<'a>(entry: &'a Entry, token: &Token, original: Option<&str>) ->
     if token.recipient.is_some() {
         return one(entry, token);
     }
-    let named = original.and_then(|address| by_address(entry, address));
-    named.or_else(|| one(entry, token))
+    by_address(entry, original?)
 }
 
-/// The recipient that the token names, or the only one.
+/// The recipient that the token names. Only a message to several has a token that names none, and the books have those
+/// alone whose mail was delivered so far: though one is in them, it may be about another.
 pub fn one<'a>(entry: &'a Entry, token: &Token) -> Option<&'a Sent> {
-    match (token.recipient, entry.recipients.as_slice()) {
-        (Some(position), all) => all.iter().find(|sent| sent.position == position),
-        (None, [only]) => Some(only),
-        (None, _) => None,
-    }
+    let position = token.recipient?;
+    let mut all = entry.recipients.iter();
+    all.find(|sent| sent.position == position)
 }
 
 fn of_one<'a>(sent: &'a Sent, said: &'a [Returned]) -> Option<(&'a Sent, &'a Returned)> {
@@ -189,9 +187,18 @@ mod tests {
             vec![said("bob@a.test", Failed, Hard)],
         );
         assert_eq!(none, []);
-        let alone = entry(&["ann@a.test"]);
-        let of_alone = found(&alone, &token(None), vec![said("x@far.test", Failed, Hard)]);
-        assert_eq!(of_alone.len(), 1);
+    }
+
+    /// Once a complaint about mail to several was held against the first of them that had it.
+    #[test]
+    fn one_in_the_books_is_not_the_one_that_a_token_of_several_means() {
+        let first = entry(&["ann@a.test"]);
+        let of = |said| found(&first, &token(None), said);
+        assert_eq!(of(vec![said("x@far.test", Failed, Hard)]), []);
+        assert_eq!(of(vec![said("ann@a.test", Failed, Hard)]).len(), 1);
+        assert_eq!(recipient(&first, &token(None), Some("redacted")), None);
+        assert_eq!(recipient(&first, &token(None), None), None);
+        assert!(recipient(&first, &token(None), Some("ann@a.test")).is_some());
     }
 
     #[test]
@@ -205,8 +212,5 @@ mod tests {
         assert_eq!(who(None, Some("<ann@a.test>")), Some("ann@a.test"));
         assert_eq!(who(None, Some("redacted@a.test")), None);
         assert_eq!(who(None, None), None);
-        let alone = entry(&["ann@a.test"]);
-        let sent = recipient(&alone, &token(None), Some("redacted"));
-        assert_eq!(sent.unwrap().position, 1);
     }
 }

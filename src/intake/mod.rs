@@ -81,20 +81,34 @@ impl Intake {
         self.0.spool.accepting().map_err(|error| not_now(&error))
     }
 
-    /// Whether mail for this recipient is taken, as far as that is known before the message: `tenant` is who
-    /// authenticated. What only the message says, and a list that cannot be read, is seen to before delivery.
-    pub async fn recipient(
+    /// Whether mail for these recipients is taken, as far as that is known before the message: `tenant` is who
+    /// authenticated. One answer each. What only the message says, and a list that cannot be read, is seen to before
+    /// delivery.
+    pub async fn recipients(
         &self,
-        recipient: &Address,
+        recipients: &[Address],
         tenant: Option<&Tenant>,
-    ) -> Result<(), Reply> {
+    ) -> Vec<Result<(), Reply>> {
         let labels = Labels {
             tenant: tenant.map(|tenant| Box::from(&*tenant.name)),
             ..Labels::default()
         };
-        self.0
-            .refuse_suppressed(&[recipient], &labels, Known::Before)
-            .await
+        let list = self.0.policy.suppression();
+        if !list.refuses_at_rcpt(labels.tenant.as_deref()) {
+            return vec![Ok(()); recipients.len()];
+        }
+        let recipients: Vec<&Address> = recipients.iter().collect();
+        let answers = self.0.known(&recipients, &labels).await;
+        let judged = recipients.iter().zip(answers);
+        let judged = judged.map(|(recipient, answer)| match answer {
+            // Without a header section nobody knows the stream.
+            Answer::Suppressed {
+                scope: Scope::Stream(..),
+                ..
+            } => Ok(()),
+            answer => suppressed(&answer, &[recipient]).map_or(Ok(()), Err),
+        });
+        judged.collect()
     }
 
     /// Opens a reception, after which 354 may be said.
@@ -204,9 +218,7 @@ impl Reception {
         if !is_ours {
             let envelope = self.envelope.recipients.iter();
             let recipients: Vec<&Address> = envelope.map(|to| &to.address).collect();
-            parts
-                .refuse_suppressed(&recipients, &said.labels, Known::Whole)
-                .await?;
+            parts.refuse_suppressed(&recipients, &said.labels).await?;
         }
         compose::strip(&mut head);
         compose::refuse_eight_bit(&head, self.envelope.smtputf8)?;
@@ -289,35 +301,29 @@ impl Parts {
         &self,
         recipients: &[&Address],
         labels: &Labels,
-        known: Known,
     ) -> Result<(), Reply> {
-        let list = self.policy.suppression();
-        if list.config().at_submission == AtSubmission::Drop {
+        let rules = self.policy.suppression().rules(labels.tenant.as_deref());
+        if rules.at_submission == AtSubmission::Drop {
             return Ok(());
         }
-        let recipients_asked = recipients.iter().copied();
-        let asks: Vec<Ask<'_>> = recipients_asked
-            .map(|recipient| Ask { recipient, labels })
-            .collect();
-        let Ok(answers) = list.check(&asks).await else {
+        let answers = self.known(recipients, labels).await;
+        let free = |answer: &Answer| matches!(answer, Answer::Free { .. });
+        if answers.iter().any(free) {
             return Ok(());
-        };
-        let concerns = |answer: &Answer| match (answer, known) {
-            // Without a header section nobody knows the stream.
-            (
-                Answer::Suppressed {
-                    scope: Scope::Stream(..),
-                    ..
-                },
-                Known::Before,
-            ) => false,
-            (Answer::Suppressed { .. }, _) => true,
-            (Answer::Free { .. }, _) => false,
-        };
-        match answers.as_slice() {
-            [first, ..] if answers.iter().all(concerns) => Err(suppressed(first, recipients)),
-            _ => Ok(()),
         }
+        let first = answers.first();
+        first
+            .and_then(|first| suppressed(first, recipients))
+            .map_or(Ok(()), Err)
+    }
+
+    /// What is known of each recipient; nothing is where the list cannot be read.
+    async fn known(&self, recipients: &[&Address], labels: &Labels) -> Vec<Answer> {
+        let free = || vec![Answer::Free { failing: false }; recipients.len()];
+        let asks = recipients.iter().copied();
+        let asks: Vec<Ask<'_>> = asks.map(|recipient| Ask { recipient, labels }).collect();
+        let answers = self.policy.suppression().check(&asks).await;
+        answers.unwrap_or_else(|_| free())
     }
 
     /// A message leaves from the pool that it asks for; by another MTA's field, where we have such a pool; or from its
@@ -458,33 +464,16 @@ fn said(
     labels::read(head, tenant, now)
 }
 
-/// What is known of a message when its recipients are asked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Known {
-    /// Nothing of its header section.
-    Before,
-    Whole,
-}
-
-fn suppressed(answer: &Answer, recipients: &[&Address]) -> Reply {
-    let why = match answer {
-        Answer::Suppressed {
-            scope,
-            reason,
-            until,
-        } => {
-            let until = until.map_or_else(String::new, |until| format!(" until {until}"));
-            format!("suppressed{until} ({scope}): {}", reason.told())
-        }
-        Answer::Free { .. } => "suppressed".to_owned(),
+/// What is said of recipients of which the first is suppressed.
+fn suppressed(first: &Answer, recipients: &[&Address]) -> Option<Reply> {
+    let told = first.told()?;
+    let (whom, command) = match recipients {
+        [one] => (one.to_string(), "RCPT"),
+        many => (format!("every one of {} recipients", many.len()), "."),
     };
-    let whom = match recipients {
-        [one] => one.to_string(),
-        many => format!("every one of {} recipients", many.len()),
-    };
-    let text = format!("{whom} is {why}; `mailwright suppress check` tells more");
-    let command = if recipients.len() == 1 { "RCPT" } else { "." };
-    Reply::local(550, EnhancedCode(5, 7, 1), text, command)
+    let text = format!("{whom} is {told}; `mailwright suppress check` tells more");
+    let code = EnhancedCode(5, 7, 1);
+    Some(Reply::local(550, code, text, command))
 }
 
 /// A reply of ours to the end of data.

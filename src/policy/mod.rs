@@ -89,8 +89,8 @@ impl Policy {
         let warmup = Warmup::open(rules, store.clone(), clock.clone(), events.clone()).await?;
         reputation.configure(Arc::clone(&settings.reputation));
         let watch = Watch::open(reputation, store.clone(), events.clone(), clock.now()).await?;
-        let config = Arc::clone(&settings.suppression);
-        let suppression = Suppression::open(config, store, clock.clone(), events).await?;
+        let rules = settings.suppression.clone();
+        let suppression = Suppression::open(rules, store, clock.clone(), events).await?;
         Ok(Self(Arc::new(Shared {
             clock,
             settings: Arc::new(ArcSwap::from_pointee(settings)),
@@ -109,8 +109,7 @@ impl Policy {
         self.0
             .warmup
             .configure(settings.warmup.clone(), self.0.clock.now());
-        self.suppression()
-            .configure(Arc::clone(&settings.suppression));
+        self.suppression().configure(settings.suppression.clone());
         let reputation = Arc::clone(&settings.reputation);
         self.reputation().configure(reputation);
         settings.sources.look();

@@ -44,6 +44,7 @@ pub struct TenantRules<'a> {
     pub campaign_limits: &'a limits::Config,
     pub send_window: &'a SendWindows,
     pub reputation: &'a reputation::TenantConfig,
+    pub suppression: &'a suppression::TenantConfig,
 }
 
 /// Built whole or not at all; a reload swaps it.
@@ -54,7 +55,7 @@ pub struct Settings {
     pub(super) limits: Rules,
     pub(super) warmup: warmup::Rules,
     pub(super) reputation: Arc<reputation::Rules>,
-    pub(super) suppression: Arc<suppression::Config>,
+    pub(super) suppression: suppression::Rules,
     /// What an hour of waiting counts for against engagement.
     pub(super) points_per_hour: u16,
     tenants: HashMap<Box<str>, Arc<Terms>>,
@@ -110,7 +111,7 @@ impl Settings {
             limits: rules(&parts, &providers),
             warmup: warmup::Rules::new(parts.warmup, warming(parts.sources))?,
             reputation: Arc::new(standards(&parts, &providers)),
-            suppression: Arc::new(parts.suppression.clone()),
+            suppression: suppressing(&parts),
             points_per_hour: points_per_hour(parts.warmup.engagement_aging),
             tenants: tenants.map(|(i, rules)| terms(i, rules)).collect(),
             providers,
@@ -118,6 +119,12 @@ impl Settings {
             hours,
             sites: Mutex::default(),
         })
+    }
+
+    /// With the operator's key for the addresses of the suppression list.
+    pub fn with_hash_key(mut self, key: Option<&[u8]>) -> Self {
+        self.suppression = self.suppression.with_key(key);
+        self
     }
 
     /// Who has the mailboxes of a site, by its hosts.
@@ -202,6 +209,13 @@ fn standards(parts: &Parts<'_>, providers: &Providers) -> reputation::Rules {
         tenants.map(|tenant| (tenant.name, tenant.reputation)),
         feedback.map(|provider| Arc::clone(&provider.name)),
     )
+}
+
+/// What the suppression list goes by.
+fn suppressing(parts: &Parts<'_>) -> suppression::Rules {
+    let tenants = parts.tenants.iter();
+    let tenants = tenants.map(|tenant| (tenant.name, tenant.suppression));
+    suppression::Rules::new(parts.suppression, tenants)
 }
 
 /// The hours of a provider, where it keeps any.

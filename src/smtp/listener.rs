@@ -2,6 +2,7 @@
 //!
 //! [`Session`]: crate::smtp::session::Session
 
+mod ahead;
 mod buffers;
 mod config;
 mod connection;

@@ -23,13 +23,17 @@ const LAYERS: &[(usize, &[&str])] = &[
             "policy::reputation::counts",
             "policy::reputation::judge",
             "policy::share",
+            "policy::suppression::config",
+            "policy::suppression::entry",
             "policy::window",
         ],
     ),
     // Ground services.
     (
         1,
-        &["clock", "events", "store", "spool", "books", "dns", "tls"],
+        &[
+            "clock", "events", "store", "spool", "books", "dns", "tls", "sts",
+        ],
     ),
     // Identity.
     (2, &["auth"]),

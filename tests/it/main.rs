@@ -22,6 +22,7 @@ mod stories_hours;
 mod stories_inbound;
 mod stories_lanes;
 mod stories_limits;
+mod stories_mta_sts;
 mod stories_operator;
 mod stories_process;
 mod stories_providers;

@@ -203,3 +203,95 @@ async fn while_redis_is_down_marketing_waits_and_receipts_go_where_that_is_chose
     assert_eq!(mx.totals().messages, 2);
     net.check(&mta).await;
 }
+
+#[tokio::test]
+async fn a_tenant_that_would_rather_not_be_refused_has_its_mail_dropped() {
+    let net = Internet::new().await;
+    let mx = site(&net).await;
+    let acme = "[[tenant]]\nname = \"acme\"\ndomains = [\"shop.test\"]\nsuppression = { at_submission = \"drop\" }\n";
+    let mta = net.mta(acme).await;
+    add(&mta, "ann@a.example", "global").await;
+    mta.inject_as(ACME, "ann@a.example").await;
+    assert_eq!(mta.outcome("ann@a.example").await.kind(), "suppressed");
+    let explained = mta
+        .get("/api/v1/explain?from=s@shop.test&to=ann@a.example&tenant=acme")
+        .await;
+    let summary = explained["summary"].as_str().unwrap();
+    assert!(
+        summary.starts_with("would be taken and dropped"),
+        "{summary}"
+    );
+    mta.refusal("X-Mailwright-Tenant: brand\r\n", "ann@a.example")
+        .await;
+    let explained = mta
+        .get("/api/v1/explain?from=s@shop.test&to=ann@a.example&tenant=brand")
+        .await;
+    let summary = explained["summary"].as_str().unwrap();
+    assert!(summary.contains("refused at submission"), "{summary}");
+    assert!(
+        explained["suppressed"]
+            .as_str()
+            .unwrap()
+            .contains("(global): by hand")
+    );
+    mta.empty().await;
+    assert_eq!(mx.totals().messages, 0);
+    net.check(&mta).await;
+}
+
+/// A platform may send with an empty return path; once nobody looked at the list for such mail before it left.
+#[tokio::test]
+async fn mail_without_a_return_path_is_held_against_the_list_too() {
+    let net = Internet::new().await;
+    let mx = site(&net).await;
+    let mta = net.mta("[suppression]\nat_submission = \"drop\"\n").await;
+    add(&mta, "ann@a.example", "global").await;
+    mta.inject("", &["ann@a.example"]).await;
+    assert_eq!(mta.outcome("ann@a.example").await.kind(), "suppressed");
+    mta.empty().await;
+    assert_eq!(mx.totals().messages, 0);
+    net.check(&mta).await;
+}
+
+#[tokio::test]
+async fn who_is_to_be_forgotten_is_in_no_record_no_queue_and_no_log() {
+    let net = Internet::new().await;
+    let mx = net
+        .mx("a.example")
+        .on("RCPT", "ann@* 451 4.3.0 later")
+        .on("RCPT", "bob@* first=1 451 4.3.0 later")
+        .start()
+        .await;
+    let mta = net.mta("").await;
+    mta.inject("s@shop.test", &["ann@a.example", "bob@a.example"])
+        .await;
+    mta.deferral("ann@a.example").await;
+    mta.deferral("bob@a.example").await;
+    add(&mta, "Ann@a.example", "tenant/acme").await;
+    let order = json!({ "address": "ann@A.example" });
+    let (status, answer) = mta
+        .request("POST", "/api/v1/suppressions/erase", &order)
+        .await;
+    assert_eq!(status, 200, "{answer}");
+    let answer: Value = serde_json::from_str(&answer).unwrap();
+    assert_eq!(
+        (&answer["records"], &answer["messages"]),
+        (&json!(1), &json!(1))
+    );
+    assert!(answer["lines"].as_u64() >= Some(4), "{answer}");
+    for path in ["/api/v1/queue", "/api/v1/suppressions"] {
+        let shown = mta.get(path).await.to_string();
+        assert!(!shown.contains("nn@a.example"), "{shown}");
+    }
+    for event in mta.journal.events() {
+        let line = event.0.to_string().to_lowercase();
+        assert!(!line.contains("ann@a.example"), "{line}");
+    }
+    // She stays suppressed, by a mark that does not say whose it is; he has his mail.
+    mta.refusal(ACME, "ann@a.example").await;
+    net.clock.advance(HOUR);
+    assert_eq!(mta.outcome("bob@a.example").await.kind(), "delivered");
+    mta.empty().await;
+    assert_eq!(mx.totals().messages, 1);
+    net.check(&mta).await;
+}

@@ -47,6 +47,8 @@ impl Daemon {
             ));
         }
         verdict.summary = summary(&verdict.explained, verdict.refused.as_ref());
+        self.add_suppression(&mut verdict, &question.to, &subject.labels)
+            .await;
         if let Some(door) = self.at_the_door(question) {
             verdict.summary = format!("{door}; else it {}", verdict.summary);
         }
@@ -96,6 +98,7 @@ impl Daemon {
         Verdict {
             summary: summary(&explained, None),
             refused: None,
+            suppressed: None,
             windows,
             advice: everything(&explained, &matter, &config),
             keys: keys(&explained, &subject.labels, &config),
@@ -117,6 +120,7 @@ impl Daemon {
             tenant: question.tenant.clone(),
             campaign: question.campaign.clone(),
             stream: question.stream,
+            list: question.list.clone(),
             pool: question.pool.clone().or(other).or_else(of_tenant),
             engagement: question.engagement,
             ..Labels::default()

@@ -5,6 +5,7 @@ use crate::bounce::return_path::validate_domain;
 use crate::mail::Address;
 use crate::policy::limits::config as limits;
 use crate::policy::reputation::config as reputation;
+use crate::policy::suppression::config as suppression;
 use crate::policy::window::SendWindows;
 use crate::problem::Problems;
 use argon2::password_hash::{PasswordHash, SaltString};
@@ -48,6 +49,9 @@ pub struct Config {
     /// From which rates on its mail is watched and held, in place of `[reputation]`.
     #[serde(skip_serializing_if = "reputation::TenantConfig::is_default")]
     pub reputation: reputation::TenantConfig,
+    /// What becomes of its mail to suppressed recipients, and when they are, in place of `[suppression]`.
+    #[serde(skip_serializing_if = "suppression::TenantConfig::is_default")]
+    pub suppression: suppression::TenantConfig,
 }
 
 impl Default for Config {
@@ -65,6 +69,7 @@ impl Default for Config {
             campaign_limits: limits::Config::default(),
             send_window: SendWindows::default(),
             reputation: reputation::TenantConfig::default(),
+            suppression: suppression::TenantConfig::default(),
         }
     }
 }
@@ -103,6 +108,8 @@ impl Config {
         self.campaign_limits.validate(&campaigns, problems);
         let reputation = format!("{at}.reputation");
         self.reputation.validate(&reputation, problems);
+        let suppression = format!("{at}.suppression");
+        self.suppression.validate(&suppression, problems);
         if let Some(reference) = &self.credentials
             && !reference.starts_with("file:")
             && !reference.starts_with("env:")

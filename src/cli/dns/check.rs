@@ -1,10 +1,12 @@
 //! `dns check`: the live zone against what should be there.
 
-use super::{Common, ask, facts};
+use super::{Common, facts, resolver};
 use crate::cli::{Exit, Failure, Outcome};
+use crate::sts::Fetcher;
 use crate::tls::client::ClientTls;
 use crate::zone::Plan;
-use crate::zone::check::{Checker, Https, Report, Sum, sum};
+use crate::zone::ask::Ask;
+use crate::zone::check::{Checker, Report, Sum, sum};
 use std::io::Write;
 
 /// Compares the DNS records of a domain with those that it needs, and prints what to change, the most harmful first,
@@ -45,18 +47,20 @@ pub fn run(args: &Args, out: &mut dyn Write) -> Outcome {
     let facts = facts(&config, &common.domain).map_err(|problems| common.refused(problems))?;
     let plan = Plan::new(&facts, &templates)
         .map_err(|error| Failure::new(Exit::Config, format!("zone.templates: {error}")))?;
-    let https = match args.no_fetch {
+    let resolver = resolver(&config, common.nameserver)?;
+    let fetcher = match args.no_fetch {
         true => None,
-        false => Some(Https {
+        false => Some(Fetcher {
+            resolver: resolver.clone(),
             tls: ClientTls::new(&config.tls)?,
             port: args.https_port,
         }),
     };
     let checker = Checker {
-        ask: ask(&config, common.nameserver)?,
+        ask: Ask::new(resolver),
         facts: &facts,
         plan: &plan,
-        https,
+        fetcher,
     };
     let findings = tokio::runtime::Runtime::new()?.block_on(checker.run());
     let report = Report::new(&facts.domain, &findings);

@@ -74,9 +74,13 @@ impl Common {
 
 /// Asks `nameserver`, or whom the configuration names. Answers are not kept beyond the command.
 pub fn ask(config: &Config, nameserver: Option<SocketAddr>) -> Result<Ask, Failure> {
+    Ok(Ask::new(resolver(config, nameserver)?))
+}
+
+fn resolver(config: &Config, nameserver: Option<SocketAddr>) -> Result<Resolver, Failure> {
     let mut dns = config.dns.clone();
     if let Some(address) = nameserver {
         dns.nameservers = vec![address];
     }
-    Ok(Ask::new(Resolver::new(&dns, Clock::machine())?))
+    Ok(Resolver::new(&dns, Clock::machine())?)
 }

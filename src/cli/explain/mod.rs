@@ -40,6 +40,9 @@ pub struct Args {
     /// marketing, which is meant where nothing is said, or transactional.
     #[arg(long, value_parser = stream)]
     stream: Option<Stream>,
+    /// The mailing list that it is of.
+    #[arg(long, value_name = "NAME")]
+    list: Option<Box<str>>,
     /// The pool of sources, in place of the tenant's.
     #[arg(long)]
     pool: Option<Box<str>>,
@@ -87,6 +90,7 @@ fn question(args: &Args) -> Result<Question, Failure> {
         tenant: own.tenant.clone().or(labels.tenant),
         campaign: own.campaign.clone().or(labels.campaign),
         stream: own.stream.or(labels.stream),
+        list: own.list.clone().or(labels.list),
         pool: own.pool.clone().or(labels.pool),
         virtual_mta: said.other_pool.filter(|_| own.pool.is_none()),
         engagement: own.engagement.or(labels.engagement),

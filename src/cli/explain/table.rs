@@ -60,9 +60,15 @@ fn way(verdict: &Verdict, said: Said<'_>) -> fmt::Result {
     field("site", &site, said)?;
     field("provider", &provider, said)?;
     field("tls", &tls, said)?;
+    if let Some(asks) = &explained.asks {
+        field("", asks, said)?;
+    }
     field("pool", &pool, said)?;
     if let Some(reply) = &verdict.refused {
         field("refused", &reply.to_string(), said)?;
+    }
+    if let Some(told) = &verdict.suppressed {
+        field("recipient", told, said)?;
     }
     let mut notes = verdict.notes.iter();
     notes.try_for_each(|note| field("note", note, said))

@@ -113,8 +113,7 @@ fn where_nothing_is_configured_the_keys_are_told_at_which_it_could_be() {
 
 #[tokio::test]
 async fn the_options_are_the_question() {
-    let options =
-        "--tenant acme --campaign spring --stream transactional --pool shared --engagement 80";
+    let options = "--tenant acme --campaign spring --stream transactional --list news --pool shared --engagement 80";
     let words: Vec<&str> = PLAIN.into_iter().chain(options.split(' ')).collect();
     let (exit, text, daemon) = asked_of(&words).await;
     assert_eq!(exit, Exit::Ok);
@@ -129,6 +128,7 @@ async fn the_options_are_the_question() {
         tenant: Some("acme".into()),
         campaign: Some("spring".into()),
         stream: Some(Stream::Transactional),
+        list: Some("news".into()),
         pool: Some("shared".into()),
         virtual_mta: None,
         engagement: Some(80),

@@ -103,6 +103,9 @@ fn show_one(entry: &QueueEntry, said: &mut String) -> fmt::Result {
         if !said.contains(&last) {
             field("", &last, said)?;
         }
+        if let Some(told) = &recipient.suppressed {
+            field("", &format!("{told}: it ends when its time comes"), said)?;
+        }
     }
     verdict(entry, said)?;
     writeln!(said)

@@ -6,7 +6,8 @@ use super::daemon::{Daemon, Options};
 use super::table::columns;
 use super::{Exit, Failure, Outcome};
 use crate::http::{
-    Addition, Additions, Changed, Erasure, IsSuppressed, Removal, SuppressedPage, WhichSuppressed,
+    Addition, Additions, Changed, Erased, Erasure, IsSuppressed, Removal, SuppressedPage,
+    WhichSuppressed,
 };
 use crate::mail::{Address, Stream};
 use crate::policy::suppression::{Reason, Record, Scope};
@@ -67,8 +68,8 @@ enum Command {
     /// Writes the list as CSV, or with --format json as JSON lines; `import` reads both.
     #[command(after_help = "Example:\n  mailwright suppress export --tenant acme > acme.csv")]
     Export(Which),
-    /// Takes an address out of every record, for a request to be forgotten. It stays suppressed, by a hash that does not
-    /// say whose it is.
+    /// Takes an address out of the list's records, the queue and the event log, for a request to be forgotten. It stays
+    /// suppressed, by a hash that does not say whose it is.
     #[command(after_help = "Example:\n  mailwright suppress erase ann@example.net")]
     Erase {
         address: Address,
@@ -131,8 +132,8 @@ struct ImportArgs {
     by: Option<String>,
 }
 
-/// Entries in one request: each is some 300 octets, of 64 KiB.
-const PIECE: usize = 100;
+/// Entries in one request: each is some 300 octets, of 8 MiB.
+const PIECE: usize = 5_000;
 
 pub fn run(args: &Args, out: &mut dyn Write) -> Outcome {
     let options = &args.options;
@@ -170,12 +171,10 @@ pub fn run(args: &Args, out: &mut dyn Write) -> Outcome {
                 address: address.clone(),
                 forget: *forget,
             };
-            let done: Changed = options
+            let done: Erased = options
                 .daemon()?
                 .post("/api/v1/suppressions/erase", &order)?;
-            writeln!(out, "{} records of it are gone", done.count)?;
-            eprintln!("the event log still names it until its files are rotated away");
-            Ok(())
+            Ok(writeln!(out, "{}", erased(&done))?)
         }
     }
 }
@@ -284,6 +283,17 @@ fn tell(record: &Record, out: &mut dyn Write) -> io::Result<()> {
         )?;
     }
     Ok(())
+}
+
+fn erased(done: &Erased) -> String {
+    let lines = match done.lines {
+        Some(lines) => format!("{lines} lines of the event log"),
+        None => "lines of the event log, which are still looked for".to_owned(),
+    };
+    format!(
+        "gone: {} records, {} waiting messages, {lines}",
+        done.records, done.messages
+    )
 }
 
 fn add(daemon: &Daemon, new: &AddArgs, out: &mut dyn Write) -> Outcome {

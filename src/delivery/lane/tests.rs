@@ -45,6 +45,7 @@ impl World {
         let terms = Terms {
             next_hop: Vec::new(),
             tls: client::Policy::Off,
+            hosts: None,
             allow_loopback: true,
             port: 25,
         };

@@ -1,4 +1,5 @@
-//! Files set aside: compressed on a thread of their own, removed when they are old.
+//! Files set aside: compressed on a thread of their own, written anew where a person is to be forgotten, removed when
+//! they are old.
 //!
 //! ```text
 //! events-T-N.jsonl                    set aside             crash → compressed at the next start
@@ -7,6 +8,7 @@
 //! events-T-N.jsonl.zst                done
 //! ```
 
+use super::erase::Erasure;
 use super::file::rotated_at;
 use crate::units::{Span, Timestamp};
 use std::fs::File;
@@ -15,8 +17,11 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
 
-/// A file to compress, and the time it is.
-type Order = (PathBuf, Timestamp);
+enum Order {
+    /// A file to compress, and the time it is: what is old by then goes.
+    Compress(PathBuf, Timestamp),
+    Erase(Erasure),
+}
 
 /// The archive thread.
 pub struct Archive {
@@ -45,7 +50,13 @@ impl Archive {
     /// Has `path`, which is written no more, compressed.
     pub fn add(&self, path: PathBuf, now: Timestamp) {
         // A thread that ended has said so; the file stays as it is and is found at the next start.
-        let _ended = self.orders.send((path, now));
+        let _ended = self.orders.send(Order::Compress(path, now));
+    }
+
+    /// Has an address taken out of all that has been added.
+    pub fn erase(&self, erasure: Erasure) {
+        // As above; whoever waits is told by the drop of the order.
+        let _ended = self.orders.send(Order::Erase(erasure));
     }
 
     /// Waits until everything added is compressed.
@@ -58,7 +69,14 @@ impl Archive {
 }
 
 fn run(queue: &Receiver<Order>, dir: &Path, keep: Span) {
-    for (path, now) in queue {
+    for order in queue {
+        let (path, now) = match order {
+            Order::Compress(path, now) => (path, now),
+            Order::Erase(erasure) => {
+                erasure.carry_out(dir);
+                continue;
+            }
+        };
         if !path.as_os_str().is_empty()
             && let Err(error) = compress(&path)
         {
@@ -71,7 +89,7 @@ fn run(queue: &Receiver<Order>, dir: &Path, keep: Span) {
 }
 
 /// Level 6 makes event lines about a fifteenth of their size at tens of MB a second.
-const LEVEL: i32 = 6;
+pub const LEVEL: i32 = 6;
 
 fn compress(path: &Path) -> io::Result<()> {
     let done = path.with_extension("jsonl.zst");

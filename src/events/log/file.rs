@@ -52,6 +52,10 @@ impl LogFile {
         }
     }
 
+    pub fn is_empty(&self) -> bool {
+        self.size == 0
+    }
+
     /// Whether lines from `now` on belong in a new file.
     pub fn is_due(&self, now: Timestamp) -> bool {
         self.began.is_some_and(|began| {

@@ -15,6 +15,7 @@
 //! disk.
 
 mod archive;
+mod erase;
 mod file;
 mod reader;
 mod waiting;
@@ -23,7 +24,9 @@ mod writer;
 pub use reader::{Told, told_since};
 
 use super::{Config, Event, Line, Sink};
+use crate::mail::Address;
 use crate::units::Timestamp;
+use erase::Erasure;
 use parking_lot::Mutex;
 use std::io;
 use std::path::Path;
@@ -83,6 +86,24 @@ impl EventLog {
         written.recv_timeout(patience).is_ok()
     }
 
+    /// Takes an address out of every line before this, in all files: in its place stands `erased@erased.invalid`. Returns
+    /// the number of lines; the work goes on when nobody waits for it. What is told later names it as ever.
+    ///
+    /// # Errors
+    /// A file cannot be read or written, or the log is closed: some lines may still name it.
+    pub async fn erase(&self, address: &Address, now: Timestamp) -> io::Result<u64> {
+        let (done, erased) = oneshot::channel();
+        self.0.waiting.erase(Erasure {
+            texts: texts(address),
+            at: now,
+            done: Box::new(move |lines| {
+                let _nobody_waits_any_more = done.send(lines);
+            }),
+        });
+        let closed = |_| Err(io::Error::other("the event log is closed"));
+        erased.await.unwrap_or_else(closed)
+    }
+
     /// Writes and syncs what is waiting and ends the threads; compression under way is finished first. Blocks.
     ///
     /// Events taken afterwards are reported as lost in the operators' log.
@@ -118,6 +139,17 @@ impl Sink for EventLog {
     fn is_behind(&self) -> bool {
         self.0.waiting.is_behind()
     }
+}
+
+/// The ways in which events write an address.
+fn texts(address: &Address) -> Vec<String> {
+    let ascii = address.ascii_domain();
+    let (unicode, _) = idna::domain_to_unicode(&ascii);
+    let written = |domain: &str| format!("{}@{domain}", address.local());
+    let mut texts = vec![address.to_string(), written(&ascii), written(&unicode)];
+    texts.sort();
+    texts.dedup();
+    texts
 }
 
 #[cfg(test)]

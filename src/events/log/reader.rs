@@ -75,7 +75,7 @@ fn files_since(dir: &Path, since: Timestamp) -> io::Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-fn open(path: &Path) -> io::Result<Box<dyn BufRead>> {
+pub(super) fn open(path: &Path) -> io::Result<Box<dyn BufRead>> {
     let compressed = path.with_extension("jsonl.zst");
     let file = match File::open(path) {
         Ok(file) => file,

@@ -189,3 +189,35 @@ fn what_was_told_is_found_across_files_from_an_instant_on() {
     let none = told_since(&dir.path().join("none"), START, &all).unwrap();
     assert!(none.ended.is_empty() && none.accepted.is_empty());
 }
+
+#[tokio::test]
+async fn an_address_that_is_erased_stands_in_no_file_and_nothing_else_is_changed() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = EventLog::open(dir.path(), &config(Size::kib(64)), START).unwrap();
+    let zoe: Address = "Zoe@Example.net".parse().unwrap();
+    let to_zoe = |n: u64| n.is_multiple_of(50);
+    for n in 0..1_000 {
+        let mut about = sample::about(n);
+        if to_zoe(n) {
+            about.recipient = Some(zoe.clone());
+        }
+        let event = Event::Accepted { about, peer: None };
+        log.take(START + Duration::from_millis(n), &event);
+    }
+    let asked: Address = "zoe@example.NET".parse().unwrap();
+    let later = |seconds| START + Duration::from_secs(seconds);
+    assert_eq!(log.erase(&asked, later(2)).await.unwrap(), 20);
+    assert_eq!(log.erase(&asked, later(3)).await.unwrap(), 0);
+    log.take(later(4), &numbered(1_000));
+    log.close();
+    let found = lines(dir.path());
+    assert_eq!(found.len(), 1_001);
+    for (n, line) in (0..).zip(&found) {
+        assert!(line.contains(&crate::mail::MessageId(n).to_string()));
+        let read: serde_json::Value = serde_json::from_str(line).unwrap();
+        let erased = read["recipient"] == "erased@erased.invalid";
+        assert_eq!(erased, to_zoe(n) && n < 1_000, "{line}");
+        assert!(!line.to_lowercase().contains("zoe@example.net"), "{line}");
+    }
+    assert!(log.erase(&asked, later(5)).await.is_err(), "it is closed");
+}

@@ -4,6 +4,7 @@
 //! gather for [`GATHER`] before it takes them all, so that a busy daemon pays one wake-up and one write for many.
 
 use super::super::Line;
+use super::erase::Erasure;
 use crate::units::Timestamp;
 use parking_lot::{Condvar, Mutex};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -30,6 +31,7 @@ pub struct Waiting {
 struct State {
     batches: Vec<Batch>,
     flushes: Vec<Answer>,
+    erasures: Vec<Erasure>,
     /// The writer sleeps until somebody brings work.
     idle: bool,
     /// Nothing is taken any more.
@@ -53,8 +55,16 @@ pub struct Work {
     pub batches: Vec<Batch>,
     /// To be answered when the batches are written.
     pub flushes: Vec<Answer>,
+    /// To be carried out behind the batches.
+    pub erasures: Vec<Erasure>,
     /// Nothing comes after this.
     pub last: bool,
+}
+
+impl State {
+    fn is_empty(&self) -> bool {
+        self.batches.is_empty() && self.flushes.is_empty() && self.erasures.is_empty()
+    }
 }
 
 impl Waiting {
@@ -91,11 +101,21 @@ impl Waiting {
         }
     }
 
+    /// Has an address taken out of all lines before this.
+    pub fn erase(&self, erasure: Erasure) {
+        let mut state = self.state.lock();
+        if !state.closed {
+            state.erasures.push(erasure);
+            self.changed.notify_one();
+        }
+    }
+
     /// Nobody writes any more: takes nothing, and answers nobody.
     pub fn abandon(&self) {
         let mut state = self.state.lock();
         state.closed = true;
         state.flushes.clear();
+        state.erasures.clear();
     }
 
     /// Lets the writer end. A disk that takes nothing does not keep it then.
@@ -118,7 +138,7 @@ impl Waiting {
     /// For the writer: sleeps until something is there, lets more gather, and takes all of it.
     pub fn take(&self) -> Work {
         let mut state = self.state.lock();
-        while state.batches.is_empty() && state.flushes.is_empty() && !self.is_closing() {
+        while state.is_empty() && !self.is_closing() {
             state.idle = true;
             self.changed.wait(&mut state);
         }
@@ -131,6 +151,7 @@ impl Waiting {
         Work {
             batches: std::mem::take(&mut state.batches),
             flushes: std::mem::take(&mut state.flushes),
+            erasures: std::mem::take(&mut state.erasures),
             last: state.closed,
         }
     }

@@ -26,6 +26,10 @@ pub fn run(waiting: &Waiting, file: LogFile, archive: Archive) {
         for batch in work.batches {
             writer.write(batch);
         }
+        for erasure in work.erasures {
+            writer.set_aside(erasure.at);
+            writer.archive.erase(erasure);
+        }
         work.flushes.into_iter().for_each(|done| done());
     }
     if let Err(error) = writer.file.sync() {
@@ -57,7 +61,13 @@ impl Writer<'_> {
     }
 
     fn rotate_if_due(&mut self, now: Timestamp) {
-        if !self.file.is_due(now) {
+        if self.file.is_due(now) {
+            self.set_aside(now);
+        }
+    }
+
+    fn set_aside(&mut self, now: Timestamp) {
+        if self.file.is_empty() {
             return;
         }
         match self.file.rotate(now) {

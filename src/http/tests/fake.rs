@@ -30,6 +30,7 @@ pub(crate) fn entry() -> QueueEntry {
             state: "waiting".into(),
             attempts: 2,
             last: Some("451 4.7.1 greylisted".into()),
+            suppressed: Some("suppressed (global): the address is bad".into()),
         }],
         sender: String::new(),
         domain: "example.net".into(),
@@ -143,6 +144,15 @@ impl Control for Daemon {
     async fn suppress(&self, order: &Suppress) -> Result<Changed, Refusal> {
         self.told.lock().push(format!("{order:?}"));
         Ok(Changed { count: 1 })
+    }
+
+    async fn erase(&self, order: &Erasure) -> Result<Erased, Refusal> {
+        self.told.lock().push(format!("{order:?}"));
+        Ok(Erased {
+            records: 1,
+            messages: 0,
+            lines: None,
+        })
     }
 
     fn reputations(&self, which: &WhichReputation) -> Result<Vec<Row>, Refusal> {

@@ -106,6 +106,7 @@ pub(crate) fn verdict() -> Verdict {
         domain: "example.net".into(),
         by: "its MX".into(),
         tls: crate::tls::client::Policy::Opportunistic,
+        asks: None,
         explanation: explanation(),
         waits: None,
         until: None,
@@ -114,6 +115,7 @@ pub(crate) fn verdict() -> Verdict {
         summary: summary(&explained, None),
         explained,
         refused: None,
+        suppressed: None,
         windows: vec![Window {
             of: "tenant acme".into(),
             window: "08:00-22:00 UTC".into(),

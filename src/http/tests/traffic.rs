@@ -296,6 +296,7 @@ fn a_question_reads_back_as_it_was_written() {
         tenant: Some("a & b".into()),
         campaign: None,
         stream: Some(Stream::Marketing),
+        list: None,
         pool: None,
         virtual_mta: Some("blue".into()),
         engagement: Some(7),

@@ -228,6 +228,22 @@ pub enum Answer {
     },
 }
 
+impl Answer {
+    /// `suppressed until 2027-01-01T00:00:00Z (tenant/acme): its reader complained`; `None` where it is not.
+    pub fn told(&self) -> Option<String> {
+        let Self::Suppressed {
+            scope,
+            reason,
+            until,
+        } = self
+        else {
+            return None;
+        };
+        let until = until.map_or_else(String::new, |until| format!(" until {until}"));
+        Some(format!("suppressed{until} ({scope}): {}", reason.told()))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -99,6 +99,11 @@ pub(super) fn normal(address: &Address) -> String {
     )
 }
 
+/// Whether two addresses are one mailbox to the list.
+pub fn is_same(a: &Address, b: &Address) -> bool {
+    normal(a) == normal(b)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,8 +1,10 @@
 //! Who is suppressed, for whom, and until when; over every store.
 
 use super::*;
-use crate::mail::{BounceClass, EnhancedCode, Labels, MessageId, Stream};
+use crate::events::About;
+use crate::mail::{BounceClass, EnhancedCode, Labels, MessageId, Reply, Stream};
 use crate::store::tests::World;
+use std::time::Duration;
 
 const DAY: Duration = Duration::from_secs(86_400);
 
@@ -13,7 +15,7 @@ async fn list(world: &World) -> Suppression {
 async fn list_with(world: &World, config: Config) -> Suppression {
     let events = Events::new(world.clock.clone(), Vec::new());
     let store = world.open().await;
-    Suppression::open(Arc::new(config), store, world.clock.clone(), events)
+    Suppression::open(Rules::new(&config, []), store, world.clock.clone(), events)
         .await
         .unwrap()
 }
@@ -210,7 +212,8 @@ async fn a_long_list(world: World) {
     let entries: Vec<Entry> = (0..1_200)
         .map(|n| entry("tenant/acme", &format!("u{n}@x.example"), Reason::Manual))
         .collect();
-    list.add_all(&entries).await.unwrap();
+    assert_eq!(list.add_all(&entries).await.unwrap(), 1_200);
+    assert_eq!(list.add_all(&entries).await.unwrap(), 0);
     let (mut seen, mut from) = (Vec::new(), Some(0));
     while let Some(at) = from {
         let page = list.list(at, 100).await.unwrap();
@@ -222,6 +225,29 @@ async fn a_long_list(world: World) {
     expected.sort_by(by_address);
     seen.sort_by(by_address);
     assert_eq!(seen, expected);
+}
+
+/// Once a list that was added in one go forgot who had done what before.
+async fn an_import_keeps_history_and_shortens_nothing(world: World) {
+    let list = list(&world).await;
+    let hard = entry("global", "ann@x.example", Reason::Hard);
+    list.add(hard.clone()).await.unwrap();
+    let ending = Entry {
+        until: Some(world.clock.now() + DAY),
+        ..entry("global", "ann@x.example", Reason::Soft)
+    };
+    let complaint = entry("global", "ann@x.example", Reason::Complaint);
+    let other = entry("global", "bob@x.example", Reason::Manual);
+    let added = list
+        .add_all(&[ending, other.clone(), other, complaint])
+        .await;
+    assert_eq!(added.unwrap(), 2, "bob, and what ann did");
+    let ann = address("ann@x.example");
+    let records = list.records_of(&ann, &[Scope::Global]).await.unwrap();
+    assert_eq!(records[0].reason(), Reason::Complaint);
+    assert_eq!(records[0].entry.until, None);
+    let before: Vec<&str> = records[0].history.iter().map(|c| &*c.what).collect();
+    assert_eq!(before, ["hard"]);
 }
 
 async fn erasure(world: World) {
@@ -236,14 +262,14 @@ async fn erasure(world: World) {
         .await
         .unwrap();
     let ann = address("ann@X.example");
-    assert_eq!(list.erase(&ann, false).await.unwrap(), 2);
+    assert_eq!(list.erase(&ann, false, &[]).await.unwrap(), 2);
     let left = list.list(0, 10).await.unwrap().records;
     assert_eq!(left.len(), 1);
     assert!(!is_free(&list, "ann@x.example", &to).await);
     list.add(entry("global", "ann@x.example", Reason::Hard))
         .await
         .unwrap();
-    assert_eq!(list.erase(&ann, true).await.unwrap(), 1);
+    assert_eq!(list.erase(&ann, true, &[]).await.unwrap(), 1);
     let unlabelled = Labels::default();
     assert!(is_free(&list, "ann@x.example", &unlabelled).await);
 }
@@ -271,6 +297,8 @@ async fn a_restart(world: World) {
         (records[0].reason(), &*records[0].entry.note),
         (Reason::Hard, "")
     );
+    list.erase(&bob, true, &[Scope::Global]).await.unwrap();
+    assert!(is_free(&list, "bob@x.example", &Labels::default()).await);
 }
 
 /// Makes a test of each story for each store.
@@ -295,6 +323,7 @@ over_every_store!(
     only_what_is_said_of_the_recipient,
     removal_and_history,
     a_long_list,
+    an_import_keeps_history_and_shortens_nothing,
     erasure,
     a_restart,
 );

@@ -1,11 +1,12 @@
 //! One connection: reads and writes the socket, and performs the session's steps.
 
+use super::ahead::{self, Ahead};
 use super::door::{Door, Reception};
 use super::wire::Wire;
 use super::{Role, Shared, TlsMode};
 use crate::auth::credentials::Verdict;
 use crate::events::Event;
-use crate::mail::{EnhancedCode, Envelope, Reply};
+use crate::mail::{Address, EnhancedCode, Envelope, Reply};
 use crate::smtp::codec::line::MAX_LINE;
 use crate::smtp::codec::write_reply;
 use crate::smtp::session::{AuthOutcome, Context, Limits, Output, Phase, Refusal, Session, Step};
@@ -51,6 +52,7 @@ pub struct Connection<D: Door> {
     taken: usize,
     out: Output,
     reception: Option<D::Reception>,
+    ahead: Ahead,
     pace: Pace,
     /// When we last said something: the next command is due from then on.
     said: Instant,
@@ -93,6 +95,7 @@ impl<D: Door> Connection<D> {
             taken: 0,
             out: Output::default(),
             reception: None,
+            ahead: Ahead::default(),
             pace: Pace::default(),
             said: Instant::now(),
         }
@@ -158,11 +161,7 @@ impl<D: Door> Connection<D> {
                 session.door_answered(answer, &mut self.out)
             }
             Step::AskRecipient(recipient) => {
-                let tenant = session.tenant();
-                let door = &self.shared.parts.door;
-                let answer = door
-                    .recipient(&recipient.address, tenant.map(Arc::as_ref))
-                    .await;
+                let answer = self.ask_recipient(session, &recipient.address).await;
                 session.recipient_answered(answer, &mut self.out)
             }
             Step::CheckPassword { user, password } => {
@@ -183,6 +182,18 @@ impl<D: Door> Connection<D> {
             }
             other => other,
         })
+    }
+
+    async fn ask_recipient(&mut self, session: &Session, recipient: &Address) -> Result<(), Reply> {
+        if let Some(answer) = self.ahead.take(recipient) {
+            return answer;
+        }
+        let waiting = self.input.get(self.taken..).unwrap_or_default();
+        let group = ahead::group(recipient, waiting);
+        let tenant = session.tenant().map(Arc::as_ref);
+        let answers = self.shared.parts.door.recipients(&group, tenant).await;
+        // The door answers for each; were one missing, its mail would be taken and looked at before delivery.
+        self.ahead.keep(group, answers).unwrap_or(Ok(()))
     }
 
     async fn act(&mut self, session: &mut Session, step: Step) -> Result<(), End> {

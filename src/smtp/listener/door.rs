@@ -15,15 +15,13 @@ pub trait Door: Send + Sync + 'static {
     /// full). Must be cheap.
     fn accepting(&self) -> Result<(), Reply>;
 
-    /// Does mail for this recipient come in here? Asked at RCPT. `tenant` is who authenticated.
-    fn recipient(
+    /// Does mail for these recipients come in here? Asked at RCPT, of those whose commands came in one go together; one
+    /// answer each, in order. `tenant` is who authenticated.
+    fn recipients(
         &self,
-        recipient: &Address,
+        recipients: &[Address],
         tenant: Option<&Tenant>,
-    ) -> impl Future<Output = Result<(), Reply>> + Send {
-        let _ = (recipient, tenant);
-        std::future::ready(Ok(()))
-    }
+    ) -> impl Future<Output = Vec<Result<(), Reply>>> + Send;
 
     /// Opens a message; 354 is said after it. Dropping the reception leaves nothing behind.
     fn begin(&self, client: ClientInfo, envelope: Envelope) -> Result<Self::Reception, Reply>;
@@ -45,8 +43,12 @@ impl Door for Intake {
         Intake::accepting(self)
     }
 
-    async fn recipient(&self, recipient: &Address, tenant: Option<&Tenant>) -> Result<(), Reply> {
-        Intake::recipient(self, recipient, tenant).await
+    async fn recipients(
+        &self,
+        recipients: &[Address],
+        tenant: Option<&Tenant>,
+    ) -> Vec<Result<(), Reply>> {
+        Intake::recipients(self, recipients, tenant).await
     }
 
     fn begin(&self, client: ClientInfo, envelope: Envelope) -> Result<Self::Reception, Reply> {
@@ -71,8 +73,13 @@ impl Door for Inbound {
         Inbound::accepting(self)
     }
 
-    async fn recipient(&self, recipient: &Address, _: Option<&Tenant>) -> Result<(), Reply> {
-        Inbound::recipient(self, recipient)
+    async fn recipients(
+        &self,
+        recipients: &[Address],
+        _: Option<&Tenant>,
+    ) -> Vec<Result<(), Reply>> {
+        let answers = recipients.iter();
+        answers.map(|recipient| self.recipient(recipient)).collect()
     }
 
     fn begin(&self, client: ClientInfo, envelope: Envelope) -> Result<Self::Reception, Reply> {

@@ -2,10 +2,10 @@
 
 use super::*;
 use crate::auth::ClientInfo;
-use crate::auth::credentials::{self, Tenants};
+use crate::auth::credentials::{self, Tenant, Tenants};
 use crate::clock::Clock;
 use crate::events::Sink;
-use crate::mail::{EnhancedCode, Envelope, MessageId};
+use crate::mail::{Address, EnhancedCode, Envelope, MessageId};
 use crate::units::{Span, Timestamp};
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
@@ -21,6 +21,8 @@ struct Recorder {
     taken: Mutex<Vec<(ClientInfo, Envelope, Vec<u8>)>>,
     open: Arc<()>,
     full: std::sync::atomic::AtomicBool,
+    /// The recipients of each question.
+    asked: Mutex<Vec<Vec<String>>>,
 }
 
 struct Recording {
@@ -38,6 +40,19 @@ impl Door for Arc<Recorder> {
             return Err(Reply::local(452, EnhancedCode(4, 3, 1), "no space", "MAIL"));
         }
         Ok(())
+    }
+    async fn recipients(
+        &self,
+        recipients: &[Address],
+        _: Option<&Tenant>,
+    ) -> Vec<Result<(), Reply>> {
+        let asked = recipients.iter().map(ToString::to_string).collect();
+        self.asked.lock().push(asked);
+        let answer = |to: &Address| match to.local() {
+            "gone" => Err(Reply::local(550, EnhancedCode(5, 7, 1), "gone", "RCPT")),
+            _ => Ok(()),
+        };
+        recipients.iter().map(answer).collect()
     }
     fn begin(&self, client: ClientInfo, envelope: Envelope) -> Result<Recording, Reply> {
         Ok(Recording {
@@ -458,6 +473,29 @@ async fn a_listed_balancer_speaks_for_its_client_and_must() {
     let mut direct = world.connect().await;
     direct.send("EHLO client.test\r\n").await;
     assert!(direct.at_end().await);
+}
+
+#[tokio::test]
+async fn recipients_that_come_in_one_go_are_one_question_and_each_has_its_answer() {
+    let w = default_world().await;
+    let mut c = w.greeted().await;
+    c.say("EHLO c.test").await;
+    assert!(c.say("MAIL FROM:<a@acme.example>").await.starts_with("250"));
+    let group = "RCPT TO:<ann@x.test>\r\nRCPT TO:<gone@x.test>\r\nRCPT TO:<bob@x.test>\r\n";
+    c.send(group).await;
+    for code in ["250", "550", "250"] {
+        let reply = c.hear().await;
+        assert!(reply.starts_with(code), "{reply}");
+    }
+    assert!(c.say("RCPT TO:<cyd@x.test>").await.starts_with("250"));
+    let asked = w.door.asked.lock().clone();
+    let expected: [&[&str]; 2] = [
+        &["ann@x.test", "gone@x.test", "bob@x.test"],
+        &["cyd@x.test"],
+    ];
+    assert_eq!(asked, expected);
+    assert!(c.say("DATA").await.starts_with("354"));
+    assert!(c.say("hello\r\n.").await.starts_with("250"));
 }
 
 #[tokio::test]

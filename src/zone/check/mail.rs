@@ -3,10 +3,14 @@
 use super::dmarc::names;
 use super::{Checker, Finding, Topic, Weight};
 use crate::auth::tags::{Tags, claims};
+use crate::dns::DnsFailure;
+use crate::sts::{FetchError, Mode, Policy};
+use crate::zone::ask::Unknown;
 use crate::zone::config::MtaSts;
 use crate::zone::facts::{Inbound, Serves};
 use crate::zone::record::{Data, Record};
 use crate::zone::template::Kind;
+use std::time::Duration;
 
 impl Checker<'_> {
     pub(super) async fn mail(&self) -> Vec<Finding> {
@@ -168,62 +172,44 @@ impl Checker<'_> {
 
     /// The policy as it is served.
     async fn policy_file(&self, domain: &str) -> Option<Finding> {
-        let (https, policy) = (self.https.as_ref()?, self.plan.policy(domain)?);
+        let (fetcher, ours) = (self.fetcher.as_ref()?, self.plan.policy(domain)?);
         let host = format!("mta-sts.{domain}");
-        let address = match self.ask.addresses(&host).await {
-            Ok(answer) => answer.data.first().copied(),
-            Err(unknown) => return Some(Finding::unknown(Topic::MtaSts, &host, unknown)),
-        };
         let wrong = |weight, message: String| {
-            let serve = policy.text.lines().collect::<Vec<_>>().join(" | ");
-            Finding::new(Topic::MtaSts, weight, &host, message)
-                .remedy(format!("serve at {}: {serve}", policy.url))
+            let serve = ours.text.lines().collect::<Vec<_>>().join(" | ");
+            let finding = Finding::new(Topic::MtaSts, weight, &host, message);
+            finding.remedy(format!("serve at {}: {serve}", ours.url))
         };
-        let Some(address) = address else {
-            let finding = wrong(
-                Weight::Should,
-                "there is no address to fetch the policy from".into(),
-            );
-            return Some(finding.publish(self.wanted(Kind::MtaSts, &host)));
+        let fetched = tokio::time::timeout(PATIENCE, fetcher.fetch(domain)).await;
+        let served = match fetched {
+            Ok(Ok(served)) => served,
+            Ok(Err(FetchError::Dns(DnsFailure::Temporary(why)))) => {
+                return Some(Finding::unknown(Topic::MtaSts, &host, Unknown(why.into())));
+            }
+            Ok(Err(FetchError::Dns(_))) => {
+                let message = "there is no address to fetch the policy from".to_owned();
+                let finding = wrong(Weight::Should, message);
+                return Some(finding.publish(self.wanted(Kind::MtaSts, &host)));
+            }
+            Ok(Err(error)) => {
+                let message = format!("the policy cannot be fetched: {error}");
+                return Some(wrong(Weight::Should, message));
+            }
+            Err(_) => {
+                let message = format!("{host} takes longer than {PATIENCE:?} for the policy");
+                return Some(wrong(Weight::Should, message));
+            }
         };
-        Some(
-            match https.get(&host, address, "/.well-known/mta-sts.txt").await {
-                Err(error) => wrong(
-                    Weight::Should,
-                    format!("the policy cannot be fetched: {error}"),
-                ),
-                Ok(text) if text.lines().eq(policy.text.lines()) => {
-                    Finding::good(Topic::MtaSts, &host, "the policy that is served is ours")
-                }
-                Ok(text) if shuts_us_out(&text, &self.facts.host.name) => wrong(
-                    Weight::Must,
-                    format!(
-                        "the policy in force does not allow {}: senders keep back what comes back",
-                        self.facts.host.name
-                    ),
-                )
-                .found(text.lines().map(str::to_owned).collect()),
-                Ok(text) => wrong(Weight::Should, "another policy than ours is served".into())
-                    .found(text.lines().map(str::to_owned).collect()),
-            },
-        )
+        let mx = &self.facts.host.name;
+        Some(if Policy::parse(ours.text.as_bytes()).is_ok_and(|ours| ours == served) {
+            Finding::good(Topic::MtaSts, &host, "the policy that is served is ours")
+        } else if served.mode == Mode::Enforce && !served.mx.allow(mx) {
+            let message = format!("the policy in force does not allow {mx}: senders keep back what comes back");
+            wrong(Weight::Must, message)
+        } else {
+            wrong(Weight::Should, "another policy than ours is served".into())
+        })
     }
 }
 
-/// RFC 8461 §3.2: an enforced policy without our host in its `mx` lines.
-fn shuts_us_out(policy: &str, host: &str) -> bool {
-    let lines = policy.lines().filter_map(|line| line.split_once(':'));
-    let lines: Vec<(&str, &str)> = lines
-        .map(|(key, value)| (key.trim(), value.trim()))
-        .collect();
-    let allows = |pattern: &str| match pattern.strip_prefix("*.") {
-        Some(parent) => host
-            .split_once('.')
-            .is_some_and(|(_, above)| above.eq_ignore_ascii_case(parent)),
-        None => pattern.eq_ignore_ascii_case(host),
-    };
-    lines.contains(&("mode", "enforce"))
-        && !lines
-            .iter()
-            .any(|(key, value)| *key == "mx" && allows(value))
-}
+/// A person waits.
+const PATIENCE: Duration = Duration::from_secs(10);

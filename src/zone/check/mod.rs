@@ -4,13 +4,11 @@
 
 mod dkim;
 mod dmarc;
-mod https;
 mod mail;
 mod print;
 mod reverse;
 mod spf;
 
-pub use https::Https;
 pub use print::{Report, ReportedFinding};
 
 use super::ask::{Ask, Unknown};
@@ -18,6 +16,7 @@ use super::facts::Facts;
 use super::plan::Plan;
 use super::record::Record;
 use super::template::Kind;
+use crate::sts::Fetcher;
 
 /// What is looked at. In the order of the harm that its lack does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -79,7 +78,7 @@ pub struct Checker<'a> {
     pub facts: &'a Facts,
     pub plan: &'a Plan,
     /// Fetches policies; `None` leaves them out.
-    pub https: Option<Https>,
+    pub fetcher: Option<Fetcher>,
 }
 
 impl Topic {

@@ -119,6 +119,7 @@ fn the_same_question_is_answered_as_the_same_message() {
         tenant: None,
         campaign: None,
         stream: None,
+        list: None,
         pool: None,
         virtual_mta: None,
         engagement: None,
