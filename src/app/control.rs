@@ -12,6 +12,7 @@ mod verdict;
 
 use super::heard::Heard;
 use super::live::{Compiled, Lives};
+use crate::auth::dkim::Book;
 use crate::auth::token_keys;
 use crate::books::Books;
 use crate::bounce::replies::ReplyPattern;
@@ -105,13 +106,28 @@ impl Daemon {
             .collect::<Result<_, _>>()
             .map_err(|error| error.to_string())?;
         renewals.into_iter().for_each(Renewal::show);
+        let before = self.lives.signers.load_full();
         self.lives.swap(compiled);
+        self.tell_rotations(before.book());
         // Last: it has the lanes look at everything else that is new.
         self.policy.configure(settings);
         let mut current = self.config.lock();
         let restart_needed = restart_needed(&current, &config);
         *current = config;
         Ok(Reloaded { restart_needed })
+    }
+
+    /// Says which DKIM keys came to another state.
+    fn tell_rotations(&self, before: &Book) {
+        let signers = self.lives.signers.load_full();
+        for entry in signers.book().changed_since(before) {
+            self.events.emit(&Event::Dkim {
+                domain: entry.domain.as_str().into(),
+                selector: entry.selector.as_str().into(),
+                state: entry.state.name(),
+                why: entry.state.meaning().to_owned(),
+            });
+        }
     }
 
     /// One message's entries, those that wait with everything that decides about them.

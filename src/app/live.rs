@@ -1,7 +1,7 @@
 //! What a reload swaps: built whole from a configuration, or not at all.
 
 use crate::auth::credentials::Tenants;
-use crate::auth::dkim::Signers;
+use crate::auth::dkim::{Book, Signers};
 use crate::auth::token_keys;
 use crate::bounce;
 use crate::bounce::rules::Classifier;
@@ -64,7 +64,7 @@ impl Compiled {
     pub fn new(config: &Config) -> Result<(Self, policy::Settings), Problems> {
         // The paths of a configuration that was read from a file are whole already.
         let base = Path::new("");
-        let signers = Signers::load(&config.dkim, base);
+        let signers = signers(config, base);
         let tenants = Tenants::load(&config.tenant, base);
         let settings = config.policy();
         let keys = token_keys::load(&config.return_path, &config.data_dir, base);
@@ -147,6 +147,17 @@ impl Lives {
         self.addresses.store(Arc::new(compiled.addresses));
         self.reported.store(Arc::new(compiled.reported));
     }
+}
+
+/// The keys that sign, by the configuration and by the book of rotations.
+fn signers(config: &Config, base: &Path) -> Result<Signers, Problems> {
+    let book = Book::load(&config.data_dir).map_err(|error| {
+        let mut problems = Problems::default();
+        let remedy = "mend the file, or take it away where no rotation is under way";
+        problems.add("data_dir", error.to_string(), remedy);
+        problems
+    })?;
+    Signers::load(&config.dkim, book, base)
 }
 
 /// Limits of who brings back mail. Its content is read and never sent on, so that what is broken in it may be mended.

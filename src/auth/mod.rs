@@ -8,7 +8,7 @@ pub mod dkim;
 pub mod dmarc;
 mod secret;
 pub mod spf;
-mod tags;
+pub mod tags;
 pub mod token_keys;
 
 pub use client::ClientInfo;

@@ -8,6 +8,7 @@ mod bounce;
 mod check;
 mod daemon;
 mod dkim;
+mod dns;
 mod exit;
 mod explain;
 mod feedback;
@@ -55,6 +56,7 @@ enum Command {
     Check(check::Args),
     Auth(auth::Args),
     Dkim(dkim::Args),
+    Dns(dns::Args),
     Queue(queue::Args),
     Explain(Box<explain::Args>),
     Lint(Box<lint::Args>),
@@ -103,6 +105,7 @@ fn dispatch(command: Command, out: &mut dyn Write) -> Outcome {
         Command::Check(args) => check::run(&args, out),
         Command::Auth(args) => auth::run(&args, out),
         Command::Dkim(args) => dkim::run(&args, out),
+        Command::Dns(args) => dns::run(&args, out),
         Command::Queue(args) => queue::run(&args, out),
         Command::Explain(args) => explain::run(&args, out),
         Command::Lint(args) => lint::run(&args, out),

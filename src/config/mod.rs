@@ -21,7 +21,7 @@ use crate::problem::Problems;
 use crate::smtp::{listener, session};
 use crate::{
     auth, bounce, delivery, dns, events, http, inbound, intake, lint, queue, reports, spool, store,
-    sts, tls,
+    sts, tls, zone,
 };
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -95,6 +95,8 @@ pub struct Config {
     pub unsubscribe: Unsubscribe,
     /// What refusals mean, beside what is known already.
     pub bounce_rule: Vec<bounce::rules::RuleConfig>,
+    /// What is published for our domains.
+    pub zone: zone::Config,
     /// Which certificates of next hops are trusted.
     pub tls: tls::client::Config,
     /// The HTTP face: metrics, health and the API.
@@ -137,6 +139,7 @@ impl Default for Config {
             reports: reports::Config::default(),
             unsubscribe: Unsubscribe::default(),
             bounce_rule: Vec::new(),
+            zone: zone::Config::default(),
             tls: tls::client::Config::default(),
             http: http::Config::default(),
             events: events::Config::default(),
@@ -192,6 +195,7 @@ impl Config {
         self.unsubscribe.validate("unsubscribe", problems);
         self.validate_unsubscribing(problems);
         bounce::rules::validate(&self.bounce_rule, problems);
+        self.zone.validate("zone", problems);
         self.tls.validate("tls", problems);
         self.http.validate("http", problems);
         self.events.validate("events", problems);

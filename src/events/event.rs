@@ -192,6 +192,14 @@ pub enum Event {
         /// The numbers it rests on.
         why: String,
     },
+    /// A DKIM key came to another state of its rotation.
+    Dkim {
+        domain: Box<str>,
+        selector: Box<str>,
+        /// `published`, `active`, `retiring` or `removed`.
+        state: &'static str,
+        why: String,
+    },
     /// A configuration was loaded, or refused.
     Config {
         ok: bool,
@@ -226,6 +234,7 @@ impl Event {
             Self::Breaker { .. } => "breaker",
             Self::Reputation { .. } => "reputation",
             Self::Report { .. } => "report",
+            Self::Dkim { .. } => "dkim",
             Self::Config { .. } => "config",
         }
     }

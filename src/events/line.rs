@@ -174,6 +174,18 @@ impl Serialize for Line<'_> {
                 why: Some(why.clone()),
                 ..Fields::default()
             },
+            Event::Dkim {
+                domain,
+                selector,
+                state,
+                why,
+            } => Fields {
+                domain: Some(domain),
+                selector: Some(selector),
+                reason: Some(state),
+                why: Some(why.clone()),
+                ..Fields::default()
+            },
             Event::Config { ok, why } => Fields {
                 ok: Some(*ok),
                 why: Some(why.clone()),
@@ -211,6 +223,7 @@ struct Fields<'a> {
     recipient: Option<&'a Address>,
     /// Where there is no `recipient`.
     domain: Option<&'a str>,
+    selector: Option<&'a str>,
     attempt: Option<&'a Attempt>,
     site: Option<&'a str>,
     provider: Option<&'a str>,
@@ -285,6 +298,7 @@ impl<'a> Fields<'a> {
         optional(map, "recipient", self.recipient)?;
         let domain = self.recipient.map(Address::domain).or(self.domain);
         optional(map, "domain", domain.as_ref())?;
+        optional(map, "selector", self.selector.as_ref())?;
         optional(map, "pool", labels.and_then(|l| l.pool.as_ref()))?;
         optional(map, "tag", labels.and_then(|l| l.tag.as_ref()))?;
         optional(map, "size", self.about.map(|about| about.size).as_ref())

@@ -39,6 +39,12 @@ impl Sink for Operators {
                 why,
                 ..
             } => tracing::warn!(%domain, %reason, %why, "reports"),
+            Event::Dkim {
+                domain,
+                selector,
+                state,
+                why,
+            } => tracing::info!(%domain, %selector, %state, %why, "DKIM key"),
             mail if tracing::enabled!(tracing::Level::DEBUG) => {
                 let line = Line { at, event: mail }.to_json();
                 let text = String::from_utf8_lossy(&line);

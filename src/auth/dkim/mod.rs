@@ -4,14 +4,20 @@
 //! mail-auth keeps trailing lines of white space in a relaxed body, which receivers do not. Making them here also
 //! means that a body is hashed once, while it arrives, for all signatures of its message.
 
+mod book;
 mod canon;
 mod config;
 mod key;
+mod published;
+mod rotation;
 mod signature;
 
+pub use book::{Book, BookError, Entry, Lock, State};
 pub use canon::{BodyHash, BodyHasher};
-pub use config::{Config, validate_all};
+pub use config::{Config, ascii_domain, validate_all};
 pub use key::{Algorithm, Key, KeyError, PublicKey, generate};
+pub use published::Published;
+pub use rotation::{Begin, CHANGE_SLACK, Pair, RECEIVERS_DELAY, Refusal, Transit, Which};
 
 use crate::mail::headers::HeaderSection;
 use crate::problem::Problems;
@@ -25,6 +31,8 @@ use tokio::sync::Semaphore;
 /// The keys of `[[dkim]]`, by domain. Built anew on reload.
 pub struct Signers {
     by_domain: HashMap<Box<str>, Vec<Signer>>,
+    /// Which of them sign.
+    book: Book,
     /// As many costly signatures at once as there are processors: more would only take them from I/O.
     costly: Semaphore,
 }
@@ -65,21 +73,25 @@ pub struct Outlook {
 pub struct SignError(String);
 
 impl Signers {
-    /// Loads every key; relative paths start at `base`.
+    /// Loads every key that signs, those of `book` among them; relative paths start at `base`.
     ///
     /// # Errors
     /// Every key file that cannot be used, each with its remedy: a daemon that cannot sign as told does not start.
-    pub fn load(entries: &[Config], base: &Path) -> Result<Self, Problems> {
+    pub fn load(entries: &[Config], book: Book, base: &Path) -> Result<Self, Problems> {
         let mut problems = Problems::default();
         let mut signers = Self::none();
-        for (i, entry) in entries.iter().enumerate() {
-            match Key::load(&base.join(&entry.key)) {
-                Ok(key) => signers.add(entry, key),
-                Err(error) => {
-                    problems.add(format!("dkim[{i}].key"), error.to_string(), error.remedy());
-                }
-            }
+        let mut load = |entry: &Config, at: String| match Key::load(&base.join(&entry.key)) {
+            Ok(key) => signers.add(entry, key),
+            Err(error) => problems.add(at, error.to_string(), error.remedy()),
+        };
+        let configured = entries.iter().enumerate();
+        for (i, entry) in configured.filter(|(_, entry)| book.state(entry).signs()) {
+            load(entry, format!("dkim[{i}].key"));
         }
+        for entry in book.own(entries).filter(|entry| entry.state.signs()) {
+            load(&entry.config(), "dkim".to_owned());
+        }
+        signers.book = book;
         if problems.is_empty() {
             Ok(signers)
         } else {
@@ -92,8 +104,14 @@ impl Signers {
         let processors = std::thread::available_parallelism().map_or(1, usize::from);
         Self {
             by_domain: HashMap::new(),
+            book: Book::default(),
             costly: Semaphore::new(processors),
         }
+    }
+
+    /// The states of keys in rotation.
+    pub fn book(&self) -> &Book {
+        &self.book
     }
 
     /// Adds a key that is at hand.
@@ -215,5 +233,7 @@ impl Signer {
     }
 }
 
+#[cfg(test)]
+mod rotation_tests;
 #[cfg(test)]
 mod tests;
