@@ -3,7 +3,7 @@
 use super::{Exit, Failure, Outcome};
 use crate::app::lint::{judged, said, source};
 use crate::auth::credentials::Tenants;
-use crate::auth::dkim::Signers;
+use crate::auth::dkim::{Book, Signers};
 use crate::bounce::token::Keys;
 use crate::clock::Clock;
 use crate::config::{Config, Refused};
@@ -146,7 +146,9 @@ fn with(
 ) -> Result<Facts, Failure> {
     let refused = |problems| Failure::from(Refused::located(args.config.as_deref(), problems));
     // The paths of a configuration that was read from a file are whole already.
-    let signers = Signers::load(&config.dkim, Path::new("")).map_err(refused)?;
+    let book = Book::load(&config.data_dir)
+        .map_err(|error| Failure::new(Exit::Config, error.to_string()))?;
+    let signers = Signers::load(&config.dkim, book, Path::new("")).map_err(refused)?;
     let tenants = Tenants::load(&config.tenant, Path::new("")).map_err(refused)?;
     // What is asked of the stamps is whether there are any; no token leaves.
     let keys = Keys::new(&[[0; 32]], Duration::from_secs(1))

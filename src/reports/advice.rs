@@ -21,7 +21,6 @@ pub struct Advice {
     pub policy: Option<PolicySeen>,
     /// Days with reports, in the time that was looked at.
     pub days: u64,
-    #[serde(flatten)]
     pub total: Tally,
     pub quarantine: Answer,
     pub reject: Answer,

@@ -134,4 +134,5 @@ async fn a_platform_asks_before_it_sends() {
     )
     .await;
     assert_eq!(status, 200);
+    net.check(&mta).await;
 }

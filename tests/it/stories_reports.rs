@@ -110,6 +110,7 @@ async fn a_report_by_mail_says_who_sends_as_us_and_that_our_own_stream_fails() {
         (&advice["hit"][0]["kind"], &advice["hit"][0]["failed"]),
         (&"foreign".into(), &5_000.into())
     );
+    net.check(&mta).await;
     mta.stop().await;
 }
 
@@ -135,6 +136,7 @@ async fn what_is_no_report_about_us_is_kept_and_other_addresses_are_refused() {
         mta.get("/api/v1/reports").await["sources"],
         Value::Array(Vec::new())
     );
+    net.check(&mta).await;
     mta.stop().await;
 }
 
@@ -162,5 +164,6 @@ async fn reports_are_there_after_a_restart_and_a_bomb_is_refused() {
     let mta = mta.restart().await;
     let shown = mta.get("/api/v1/reports").await;
     assert_eq!(row(&shown, "192.0.2.1")["messages"], 200);
+    net.check(&mta).await;
     mta.stop().await;
 }

@@ -76,7 +76,7 @@ impl Daemon {
             let kind = match rated.rate {
                 reputation::Rate::Bounce => RateKind::Bounces,
                 reputation::Rate::Complaint => RateKind::Complaints,
-                reputation::Rate::Block => return None,
+                reputation::Rate::Block | reputation::Rate::Trap => return None,
             };
             Some(Rate {
                 kind,

@@ -120,7 +120,7 @@ fn sizes_are_those_that_are_shown_and_taken() {
 
     let small = Facts {
         limits: super::super::facts::Limits {
-            largest: 1000,
+            largest: 100,
             ..Default::default()
         },
         ..Facts::default()

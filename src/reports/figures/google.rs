@@ -9,8 +9,8 @@ use memchr::memmem;
 use serde_json::Value as Json;
 use std::collections::BTreeMap;
 
-/// How deep answers may be in lists of answers.
-const DEEPEST: usize = 4;
+/// How deep answers may be in lists of answers: a batch is a list of answers, each with a list.
+const DEEPEST: usize = 8;
 
 /// Whether JSON is an answer of that API.
 pub fn is_postmaster(document: &str) -> bool {
