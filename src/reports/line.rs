@@ -112,7 +112,7 @@ pub struct Daily {
 impl Line {
     pub fn of(file: String, read: Result<Report, Unreadable>) -> Self {
         let said = match read {
-            Ok(Report::Dmarc(report)) => Said::Dmarc(Box::new(report.into())),
+            Ok(Report::Dmarc(report)) => Said::Dmarc(Box::new((*report).into())),
             Ok(Report::Tls(report)) => Said::TlsRpt(report.into()),
             Ok(Report::Figures(Figures { provider, figures })) => {
                 let daily = Daily { figures };

@@ -8,7 +8,7 @@ use memchr::memmem;
 /// What was sent to us about our mail.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Report {
-    Dmarc(dmarc::Aggregate),
+    Dmarc(Box<dmarc::Aggregate>),
     Tls(tls::TlsReport),
     /// Daily figures of a mailbox provider.
     Figures(figures::Figures),
@@ -57,7 +57,9 @@ fn open(octets: &[u8], budget: &mut Budget, depth: usize) -> Result<Report, Unre
         Some(Form::Gzip) => open(&budget.gunzip(octets)?, budget, deeper),
         Some(Form::Zip) => open(&budget.unzip(octets)?, budget, deeper),
         Some(Form::Message) => within(octets, budget, deeper),
-        Some(Form::Xml) => dmarc::read(&document(octets)?).map(Report::Dmarc),
+        Some(Form::Xml) => {
+            dmarc::read(&document(octets)?).map(|report| Report::Dmarc(Box::new(report)))
+        }
         Some(Form::Json) => json(&document(octets)?),
         Some(Form::Csv) => figures::csv(&document(octets)?).map(Report::Figures),
         None => Err(Unreadable::stranger()),

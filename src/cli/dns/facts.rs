@@ -37,7 +37,7 @@ pub fn facts(config: &Config, domain: &str) -> Result<Facts, Problems> {
         host: host(config, &sources),
         sources,
         inbound: inbound(config, &mail_from),
-        mail_from: mail_from.into_iter().map(|(domain, _)| domain).collect(),
+        mail_from: mail_from.into_keys().collect(),
         dmarc: own.dmarc.unwrap_or(zone.dmarc),
         dmarc_reports: reports.parse().ok(),
         tls_reports: zone.tls_reports.parse().ok(),
