@@ -5,16 +5,16 @@
 
 mod control;
 mod doors;
+mod heard;
 mod live;
 mod recover;
 
-pub use control::Daemon;
+pub use control::{Daemon, lint};
 pub use live::Compiled;
 
 use crate::auth::credentials::Gate;
 use crate::auth::token_keys;
 use crate::books::{Books, BooksError};
-use crate::bounce::replies::Replies;
 use crate::clock::Clock;
 use crate::config::{Config, Refused};
 use crate::delivery::{Collaborators, Delivery, Routing};
@@ -27,12 +27,14 @@ use crate::policy::reputation::Reputation;
 use crate::policy::warmup::{Budget, Position};
 use crate::policy::{self, Policy};
 use crate::queue::Queue;
+use crate::reports::Reports;
 use crate::spool::{self, Spool, Stored};
 use crate::store::{self, Store, StoreError};
 use crate::sts::Sts;
 use crate::tls::client::ClientTls;
 use crate::units::{Live, Timestamp};
 use doors::{Certificates, Doors, Making};
+use heard::Heard;
 use live::Lives;
 use parking_lot::Mutex;
 use std::net::{IpAddr, SocketAddr, TcpListener};
@@ -116,7 +118,8 @@ struct Ground {
     store: Store,
     policy: Policy,
     books: Books,
-    replies: Replies,
+    heard: Heard,
+    reports: Reports,
 }
 
 impl Bound {
@@ -207,12 +210,14 @@ impl App {
             delivery,
             policy: ground.policy,
             books: ground.books,
-            replies: ground.replies,
+            heard: ground.heard,
+            reports: ground.reports,
             store: ground.store,
             spool: ground.spool,
             events: ground.events,
             log: ground.log.clone(),
             metrics: ground.metrics,
+            feeding: tokio::sync::Mutex::default(),
             up: AtomicBool::new(false),
         };
         Ok(Self {
@@ -251,8 +256,10 @@ impl App {
         faces.spawn(api);
         let (policy, policing) = (daemon.policy.clone(), CancellationToken::new());
         let keeping = tokio::spawn({
-            let policing = policing.clone();
-            async move { policy.run(policing).await }
+            let (policing, heard) = (policing.clone(), daemon.heard.clone());
+            async move {
+                tokio::join!(policy.run(policing.clone()), heard.run(policing));
+            }
         });
         let delivery = daemon.delivery.clone();
         let mut moving = tokio::spawn(async move { delivery.run().await });
@@ -278,13 +285,12 @@ impl App {
         sessions.wait().await;
         daemon.delivery.stop(PATIENCE).await;
         daemon.books.close().await;
+        daemon.reports.close();
         moving.abort();
         policing.cancel();
         let kept = keeping.await;
-        if tokio::time::timeout(FAREWELL, daemon.policy.close())
-            .await
-            .is_err()
-        {
+        let farewell = async { tokio::join!(daemon.policy.close(), daemon.heard.write()) };
+        if tokio::time::timeout(FAREWELL, farewell).await.is_err() {
             tracing::warn!(
                 "what was taken of budgets in advance stays counted: the store does not answer"
             );
@@ -320,6 +326,8 @@ impl Ground {
         sinks.push(Box::new(reputation.clone()));
         let events = Events::new(clock.clone(), sinks);
         let (store, policy) = remembering(config, settings, &clock, (&events, reputation))?;
+        let heard = Heard::recall(store.clone(), clock.clone(), &config.hostname);
+        let heard = Handle::current().block_on(heard)?;
         let queue = Queue::new(clock.clone());
         let waiting = |stored| enqueue(&queue, &lives.routing, &stored);
         let (spool, report) = Spool::open(
@@ -332,6 +340,12 @@ impl Ground {
         let stamps = Arc::clone(&lives.stamps);
         let kept_for = Box::new(move || stamps.load().keys().valid_for());
         let books = Books::open(&config.books_dir(), clock.clone(), kept_for)?;
+        let reports = Reports::new(
+            config.reports_dir(),
+            Arc::clone(&lives.reported),
+            clock.clone(),
+            events.clone(),
+        );
         recover::tell(&report);
         recover::tell_owed(&report, &directory, &events)
             .map_err(failed("reading the event log back"))?;
@@ -349,7 +363,8 @@ impl Ground {
             store,
             policy,
             books,
-            replies: Replies::default(),
+            heard,
+            reports,
         })
     }
 
@@ -362,6 +377,7 @@ impl Ground {
             signers: Arc::clone(&self.lives.signers),
             tenants: Arc::clone(&self.lives.tenants),
             stamps: Arc::clone(&self.lives.stamps),
+            lint: Arc::clone(&self.lives.lint),
             spool: self.spool.clone(),
             events: self.events.clone(),
             clock: self.clock.clone(),
@@ -393,6 +409,7 @@ impl Ground {
             books: self.books.clone(),
             policy: self.policy.clone(),
             unread,
+            reports: self.reports.clone(),
             events: self.events.clone(),
             counts: self.metrics.counters(
                 "inbound",
@@ -436,7 +453,7 @@ impl Ground {
             stamps: Arc::clone(&self.lives.stamps),
             books: self.books.clone(),
             classifier: Arc::clone(&self.lives.classifier),
-            replies: self.replies.clone(),
+            replies: self.heard.replies().clone(),
             tenants: Arc::clone(&self.lives.tenants),
             own_addresses: own.into(),
             hostname: config.hostname.as_str().into(),
@@ -478,7 +495,7 @@ impl Ground {
             "Delivered messages that were not written down for what comes back, because the books were behind",
             move || books.dropped() as f64,
         );
-        let replies = self.replies.clone();
+        let replies = self.heard.replies().clone();
         self.metrics.counter(
             "replies_unmatched",
             "Refusals that no bounce rule knows, once a recipient",

@@ -42,10 +42,10 @@
 //!
 //! | layer | modules | owns |
 //! |---|---|---|
-//! | 0 values and parsers | [`units`] [`problem`] [`tables`] [`mail`] [`smtp::codec`] [`bounce`] | values; lines and octets; tables for millions; no clock, no I/O |
-//! | 1 ground services | [`clock`] [`events`] [`store`] [`spool`] [`books`] [`dns`] [`tls`] | time, telling, one truth that survives, durable messages, what left, names, certificates |
+//! | 0 values and parsers | [`units`] [`problem`] [`tables`] [`mail`] [`smtp::codec`] [`bounce`] [`lint`] [`reports::read()`] | values; lines and octets; tables for millions; what a message should be; no clock, no I/O |
+//! | 1 ground services | [`clock`] [`events`] [`store`] [`spool`] [`books`] [`reports`] [`dns`] [`tls`] [`sts`] | time, telling, one truth that survives, durable messages, what left, what others report of it, names, certificates, what domains ask |
 //! | 2 identity | [`auth`] | DKIM keys and signatures; who may send |
-//! | 3 policy | [`policy`] | from which source, whether now, and why not |
+//! | 3 policy | [`policy`] [`zone`] | from which source, whether now, and why not; what our domains need in DNS |
 //! | 4 time | [`queue`] [`smtp::client`] | when a message is tried; one SMTP conversation |
 //! | 5 the door | [`intake`] | the single way in |
 //! | 6 movement | [`delivery`] | how many connections go where, and what each attempt came to |
@@ -68,11 +68,13 @@ pub mod events;
 pub mod http;
 pub mod inbound;
 pub mod intake;
+pub mod lint;
 pub mod mail;
 pub mod peers;
 pub mod policy;
 pub mod problem;
 pub mod queue;
+pub mod reports;
 pub mod smtp;
 pub mod spool;
 pub mod store;
@@ -80,3 +82,4 @@ pub mod sts;
 pub mod tables;
 pub mod tls;
 pub mod units;
+pub mod zone;

@@ -288,6 +288,7 @@ async fn delivery(dir: &Path, queue: Queue) -> Delivery {
         signers: live(Signers::none()),
         tenants: Arc::clone(&tenants),
         stamps: Arc::clone(&stamps),
+        lint: live(mailwright::lint::Settings::default()),
         spool: spool.clone(),
         events: events.clone(),
         clock: clock.clone(),

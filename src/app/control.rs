@@ -1,34 +1,43 @@
 //! The running daemon as operators reach it: by HTTP, by signal.
 
 mod advice;
+mod feedback;
 mod holds;
+pub mod lint;
+mod reports;
 mod reputation;
 mod suppression;
 mod traffic;
 mod verdict;
 
+use super::heard::Heard;
 use super::live::{Compiled, Lives};
+use crate::auth::dkim::Book;
 use crate::auth::token_keys;
 use crate::books::Books;
-use crate::bounce::replies::{Replies, ReplyPattern};
+use crate::bounce::replies::ReplyPattern;
 use crate::clock::Clock;
 use crate::config::{Config, restart_needed};
 use crate::delivery::{self, Delivery};
 use crate::events::{Event, EventLog, Events, Metrics};
 use crate::http::{
-    Action, Changed, Control, Done, Erased, Erasure, IsSuppressed, Lift, Lifted, Listed, Question,
-    QueueEntry, Refusal, Release, Released, Reloaded, SourceEntry, Steer, Steered, Suppress,
-    SuppressedPage, Verdict, WhichReputation, WhichSuppressed, WhichWarmup,
+    Action, Changed, Control, Done, Erased, Erasure, Fed, IsSuppressed, Lift, Lifted, LintQuestion,
+    Linted, Listed, Question, QueueEntry, Refusal, Release, Released, Reloaded, Report,
+    SourceEntry, Steer, Steered, Suppress, SuppressedPage, Told, Verdict, WhichReports,
+    WhichReputation, WhichSuppressed, WhichWarmup,
 };
 use crate::mail::MessageId;
-use crate::policy::reputation::Row;
 use crate::policy::suppression::Record;
 use crate::policy::warmup::Position;
 use crate::policy::{Held, Policy};
 use crate::queue::{Selector, View};
+use crate::reports::advice::Advice;
+use crate::reports::rows::Shown;
+use crate::reports::{Imported, Order, Reports};
 use crate::spool::{Spool, Stored};
 use crate::store::Store;
 use crate::tls::server::{Renewal, ServerTls};
+use axum::body::Bytes;
 use parking_lot::Mutex;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -50,12 +59,15 @@ pub struct Daemon {
     pub(super) delivery: Delivery,
     pub(super) policy: Policy,
     pub(super) books: Books,
-    pub(super) replies: Replies,
+    pub(super) heard: Heard,
+    pub(super) reports: Reports,
     pub(super) store: Store,
     pub(super) spool: Spool,
     pub(super) events: Events,
     pub(super) log: EventLog,
     pub(super) metrics: Metrics,
+    /// Whoever takes feedback.
+    pub(super) feeding: tokio::sync::Mutex<()>,
     /// Listeners accept.
     pub(super) up: AtomicBool,
 }
@@ -94,13 +106,28 @@ impl Daemon {
             .collect::<Result<_, _>>()
             .map_err(|error| error.to_string())?;
         renewals.into_iter().for_each(Renewal::show);
+        let before = self.lives.signers.load_full();
         self.lives.swap(compiled);
+        self.tell_rotations(before.book());
         // Last: it has the lanes look at everything else that is new.
         self.policy.configure(settings);
         let mut current = self.config.lock();
         let restart_needed = restart_needed(&current, &config);
         *current = config;
         Ok(Reloaded { restart_needed })
+    }
+
+    /// Says which DKIM keys came to another state.
+    fn tell_rotations(&self, before: &Book) {
+        let signers = self.lives.signers.load_full();
+        for entry in signers.book().changed_since(before) {
+            self.events.emit(&Event::Dkim {
+                domain: entry.domain.as_str().into(),
+                selector: entry.selector.as_str().into(),
+                state: entry.state.name(),
+                why: entry.state.meaning().to_owned(),
+            });
+        }
     }
 
     /// One message's entries, those that wait with everything that decides about them.
@@ -196,6 +223,10 @@ impl Control for Daemon {
         self.explain_question(question).await
     }
 
+    async fn lint(&self, question: &LintQuestion, message: Bytes) -> Result<Linted, Refusal> {
+        self.lint_message(question, message).await
+    }
+
     fn warmups(&self, which: &WhichWarmup) -> Result<Vec<Position>, Refusal> {
         self.positions(which)
     }
@@ -224,7 +255,7 @@ impl Control for Daemon {
         self.forget(order).await
     }
 
-    fn reputations(&self, which: &WhichReputation) -> Result<Vec<Row>, Refusal> {
+    fn reputations(&self, which: &WhichReputation) -> Result<Report, Refusal> {
         self.report(which)
     }
 
@@ -232,8 +263,24 @@ impl Control for Daemon {
         self.release_reputation(order).await
     }
 
-    fn replies(&self) -> Vec<ReplyPattern> {
-        self.replies.patterns()
+    async fn feed(&self, told: &[Told]) -> Result<Fed, Refusal> {
+        self.take_feedback(told).await
+    }
+
+    fn replies(&self, since: Option<&str>) -> Result<Vec<ReplyPattern>, Refusal> {
+        self.said(since)
+    }
+
+    async fn reports(&self, which: &WhichReports) -> Result<Shown, Refusal> {
+        self.show_reports(which).await
+    }
+
+    async fn import_report(&self, octets: Vec<u8>, order: &Order) -> Result<Imported, Refusal> {
+        self.take_report(octets, order).await
+    }
+
+    async fn advise(&self, which: &WhichReports) -> Result<Advice, Refusal> {
+        self.advise_on(which).await
     }
 
     fn lift(&self, order: &Lift) -> Result<Lifted, Refusal> {

@@ -1,7 +1,7 @@
 //! What a reload swaps: built whole from a configuration, or not at all.
 
 use crate::auth::credentials::Tenants;
-use crate::auth::dkim::Signers;
+use crate::auth::dkim::{Book, Signers};
 use crate::auth::token_keys;
 use crate::bounce;
 use crate::bounce::rules::Classifier;
@@ -10,8 +10,10 @@ use crate::config::Config;
 use crate::delivery::{Parts, Routing};
 use crate::inbound::{self, Addresses};
 use crate::intake;
+use crate::lint;
 use crate::policy;
 use crate::problem::Problems;
+use crate::reports;
 use crate::smtp::codec::LineEndings;
 use crate::smtp::session::Limits;
 use crate::units::Live;
@@ -25,6 +27,7 @@ pub struct Compiled {
     signers: Signers,
     tenants: Tenants,
     intake: intake::Config,
+    lint: lint::Settings,
     bounce: bounce::Config,
     stamps: Stamps,
     classifier: Classifier,
@@ -32,6 +35,7 @@ pub struct Compiled {
     inbound: inbound::Config,
     inbound_limits: Limits,
     addresses: Addresses,
+    reported: reports::Settings,
 }
 
 /// The same parts as the running daemon shares them.
@@ -41,6 +45,7 @@ pub struct Lives {
     pub signers: Live<Signers>,
     pub tenants: Live<Tenants>,
     pub intake: Live<intake::Config>,
+    pub lint: Live<lint::Settings>,
     pub bounce: Live<bounce::Config>,
     pub stamps: Live<Stamps>,
     pub classifier: Live<Classifier>,
@@ -48,6 +53,7 @@ pub struct Lives {
     pub inbound: Live<inbound::Config>,
     pub inbound_limits: Live<Limits>,
     pub addresses: Live<Addresses>,
+    pub reported: Live<reports::Settings>,
 }
 
 impl Compiled {
@@ -58,7 +64,7 @@ impl Compiled {
     pub fn new(config: &Config) -> Result<(Self, policy::Settings), Problems> {
         // The paths of a configuration that was read from a file are whole already.
         let base = Path::new("");
-        let signers = Signers::load(&config.dkim, base);
+        let signers = signers(config, base);
         let tenants = Tenants::load(&config.tenant, base);
         let settings = config.policy();
         let keys = token_keys::load(&config.return_path, &config.data_dir, base);
@@ -86,6 +92,7 @@ impl Compiled {
             signers,
             tenants,
             intake: config.intake.clone(),
+            lint: config.lint(),
             bounce: config.bounce.clone(),
             stamps: config.stamps(keys),
             classifier,
@@ -96,6 +103,7 @@ impl Compiled {
             inbound: config.inbound.clone(),
             inbound_limits: inbound_limits(config),
             addresses: config.addresses(),
+            reported: config.reported(),
         };
         Ok((compiled, settings))
     }
@@ -111,6 +119,7 @@ impl Lives {
             signers: live(compiled.signers),
             tenants: live(compiled.tenants),
             intake: live(compiled.intake),
+            lint: live(compiled.lint),
             bounce: live(compiled.bounce),
             stamps: live(compiled.stamps),
             classifier: live(compiled.classifier),
@@ -118,6 +127,7 @@ impl Lives {
             inbound: live(compiled.inbound),
             inbound_limits: live(compiled.inbound_limits),
             addresses: live(compiled.addresses),
+            reported: live(compiled.reported),
         }
     }
 
@@ -127,6 +137,7 @@ impl Lives {
         self.signers.store(Arc::new(compiled.signers));
         self.tenants.store(Arc::new(compiled.tenants));
         self.intake.store(Arc::new(compiled.intake));
+        self.lint.store(Arc::new(compiled.lint));
         self.bounce.store(Arc::new(compiled.bounce));
         self.stamps.store(Arc::new(compiled.stamps));
         self.classifier.store(Arc::new(compiled.classifier));
@@ -134,7 +145,19 @@ impl Lives {
         self.inbound.store(Arc::new(compiled.inbound));
         self.inbound_limits.store(Arc::new(compiled.inbound_limits));
         self.addresses.store(Arc::new(compiled.addresses));
+        self.reported.store(Arc::new(compiled.reported));
     }
+}
+
+/// The keys that sign, by the configuration and by the book of rotations.
+fn signers(config: &Config, base: &Path) -> Result<Signers, Problems> {
+    let book = Book::load(&config.data_dir).map_err(|error| {
+        let mut problems = Problems::default();
+        let remedy = "mend the file, or take it away where no rotation is under way";
+        problems.add("data_dir", error.to_string(), remedy);
+        problems
+    })?;
+    Signers::load(&config.dkim, book, base)
 }
 
 /// Limits of who brings back mail. Its content is read and never sent on, so that what is broken in it may be mended.

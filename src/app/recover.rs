@@ -77,6 +77,7 @@ fn accepted(arrived: &Arrived) -> impl Iterator<Item = Event> {
     recipients.map(move |recipient| Event::Accepted {
         about: about(recipient),
         peer: None,
+        why: None,
     })
 }
 

@@ -14,6 +14,7 @@ mod days;
 mod desk;
 
 use crate::clock::Clock;
+use crate::events::{About, Attempt};
 use crate::mail::{Address, Labels, MessageId};
 use crate::units::Timestamp;
 use days::Days;
@@ -175,6 +176,20 @@ impl Books {
 }
 
 impl Entry {
+    /// Who is named by a text, whose local part may have been written in another case on its way.
+    pub fn by_address(&self, text: &str) -> Option<&Sent> {
+        self.recipients.iter().find(|sent| sent.is_at(text))
+    }
+
+    /// The recipient at the position that a token names. Only a message to several has a token that names none, and here
+    /// are those alone whose mail was delivered so far: though it is one, it may be about another.
+    pub fn of_token(&self, position: Option<u16>) -> Option<&Sent> {
+        let position = position?;
+        self.recipients
+            .iter()
+            .find(|sent| sent.position == position)
+    }
+
     /// Adds what was delivered later. Marks of who is there already stay.
     fn merge(&mut self, later: Entry) {
         for sent in later.recipients {
@@ -194,6 +209,38 @@ impl Entry {
                 None => self.recipients.push(sent),
             }
         }
+    }
+}
+
+impl Sent {
+    /// Whether a text names its mailbox.
+    pub fn is_at(&self, text: &str) -> bool {
+        let text = text.trim().trim_start_matches('<').trim_end_matches('>');
+        text.parse().is_ok_and(|other: Address| {
+            other.ascii_domain() == self.address.ascii_domain()
+                && other.local().eq_ignore_ascii_case(self.address.local())
+        })
+    }
+
+    /// As events tell of it, so long after it was accepted.
+    pub fn told(&self, id: MessageId, entry: &Entry, latency: Duration) -> (About, Attempt) {
+        let about = About {
+            id,
+            labels: Arc::clone(&entry.labels),
+            sender: entry.sender.clone(),
+            recipient: Some(self.address.clone()),
+            size: entry.size,
+        };
+        let attempt = Attempt {
+            number: self.attempt,
+            site: self.site.clone(),
+            source: self.source.clone(),
+            provider: self.provider.clone(),
+            tls: None,
+            latency,
+            possible_duplicate: false,
+        };
+        (about, attempt)
     }
 }
 

@@ -1,5 +1,6 @@
 //! What receivers say when they refuse, the notices we write (RFC 3464), and what lets answers find their message.
 
+mod help;
 pub mod notice;
 pub mod replies;
 pub mod report;

@@ -4,8 +4,10 @@
 //! frequent pattern makes room for a new one, which takes over its count as what it may be too high by (the space-saving
 //! algorithm), so that what is frequent is never lost.
 
-use super::rules::{Rule, Ruling, Seen, masked};
+use super::help;
+use super::rules::{Ruling, Seen, masked};
 use crate::mail::{BounceClass, Finding, Subject};
+use crate::policy::reputation::rings::{Rings, Window};
 use crate::units::Timestamp;
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
@@ -33,21 +35,33 @@ struct Heard {
 #[derive(Debug, Default)]
 struct Table(HashMap<Key, Row>);
 
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 struct Key {
     pattern: Box<str>,
     provider: Box<str>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 struct Row {
     count: u64,
     over: u64,
+    /// Counted since the pattern has a row.
+    rings: Rings<u32>,
     first: Timestamp,
     last: Timestamp,
     example: Box<str>,
     finding: Finding,
-    rule: Option<Rule>,
+    /// The name of the rule that knows it, and what it says to do.
+    rule: Option<(Box<str>, Box<str>)>,
+}
+
+/// What is kept of a pattern over a restart.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Saved {
+    key: Key,
+    row: Row,
+    matched: bool,
 }
 
 /// A pattern of refusals, as the API tells of it.
@@ -57,7 +71,7 @@ pub struct ReplyPattern {
     pub pattern: String,
     /// Who said it; empty where that was not known.
     pub provider: String,
-    /// Recipients of whom it was said, at most `over` too many.
+    /// Recipients of whom it was said, at most `over` too many. Within a window, where one was asked for.
     pub count: u64,
     #[serde(default)]
     pub over: u64,
@@ -109,6 +123,60 @@ impl Replies {
         all
     }
 
+    /// Up to `most` of those that were heard within a window, the most frequent there first. One whose row had to make
+    /// room for another meanwhile is counted from when it came back.
+    pub fn within(&self, window: Window, most: usize, now: Timestamp) -> Vec<ReplyPattern> {
+        let heard = self.0.lock();
+        let told = |((key, row), matched): ((&Key, &Row), bool)| {
+            let count = row.rings.sum(window, Timestamp::default(), now);
+            (count > 0).then(|| ReplyPattern {
+                count: count.into(),
+                over: 0,
+                ..row.tell(key, matched)
+            })
+        };
+        let matched = heard.matched.0.iter().map(|row| (row, true));
+        let unmatched = heard.unmatched.0.iter().map(|row| (row, false));
+        let mut all: Vec<ReplyPattern> = matched.chain(unmatched).filter_map(told).collect();
+        drop(heard);
+        all.sort_by(|a, b| (b.count, &a.pattern).cmp(&(a.count, &b.pattern)));
+        all.truncate(most);
+        all
+    }
+
+    /// The most frequent ones, to be kept over a restart.
+    pub fn saved(&self, most: usize) -> Vec<Saved> {
+        let heard = self.0.lock();
+        let of = |table: &Table, matched| -> Vec<Saved> {
+            let saved = |(key, row): (&Key, &Row)| Saved {
+                key: key.clone(),
+                row: row.clone(),
+                matched,
+            };
+            table.0.iter().map(saved).collect()
+        };
+        let mut all = of(&heard.matched, true);
+        all.extend(of(&heard.unmatched, false));
+        drop(heard);
+        all.sort_by(|a, b| (b.row.count, &a.key).cmp(&(a.row.count, &b.key)));
+        all.truncate(most);
+        all
+    }
+
+    /// Takes in what was saved before a restart; what was heard since is kept.
+    pub fn restore(&self, saved: Vec<Saved>) {
+        let mut heard = self.0.lock();
+        for Saved { key, row, matched } in saved {
+            let table = match matched {
+                true => &mut heard.matched,
+                false => &mut heard.unmatched,
+            };
+            if table.0.len() < MOST {
+                table.0.entry(key).or_insert(row);
+            }
+        }
+    }
+
     /// How many refusals no rule knew.
     pub fn unmatched_total(&self) -> u64 {
         self.0.lock().unmatched_total
@@ -125,23 +193,21 @@ impl Table {
     ) {
         if let Some(row) = self.0.get_mut(&key) {
             row.count += 1;
-            row.last = now;
-            row.finding = ruling.finding;
-            if row.rule.as_ref() != ruling.rule {
-                row.rule = ruling.rule.cloned();
-            }
+            row.hear(ruling, now);
             return;
         }
         let over = self.make_room();
-        let row = Row {
+        let mut row = Row {
             count: over + 1,
             over,
+            rings: Rings::default(),
             first: now,
             last: now,
             example: example(seen, text).into(),
             finding: ruling.finding,
-            rule: ruling.rule.cloned(),
+            rule: None,
         };
+        row.hear(ruling, now);
         self.0.insert(key, row);
     }
 
@@ -163,8 +229,23 @@ impl Table {
 }
 
 impl Row {
+    fn hear(&mut self, ruling: Ruling<'_>, now: Timestamp) {
+        self.rings
+            .note(now, |count| *count = count.saturating_add(1));
+        self.last = now;
+        self.finding = ruling.finding;
+        let named = self.rule.as_ref().map(|(name, help)| (&**name, &**help));
+        let rule = ruling.rule.map(|rule| (&*rule.name, &*rule.help));
+        if named != rule {
+            self.rule = rule.map(|(name, help)| (name.into(), help.into()));
+        }
+    }
+
     fn tell(&self, key: &Key, matched: bool) -> ReplyPattern {
         let rule = self.rule.as_ref();
+        let own = rule
+            .map(|(_, help)| &**help)
+            .filter(|help| !help.is_empty());
         ReplyPattern {
             pattern: key.pattern.to_string(),
             provider: key.provider.to_string(),
@@ -176,8 +257,8 @@ impl Row {
             class: self.finding.class,
             subject: self.finding.subject,
             matched,
-            rule: rule.map(|rule| rule.name.to_string()),
-            help: rule.map(|rule| rule.help.to_string()).unwrap_or_default(),
+            rule: rule.map(|(name, _)| name.to_string()),
+            help: own.unwrap_or_else(|| help::of(self.finding)).to_owned(),
         }
     }
 }
@@ -351,6 +432,40 @@ mod tests {
             (true, BounceClass::Block)
         );
         assert_eq!(replies.unmatched_total(), 2);
+    }
+
+    #[test]
+    fn a_window_has_its_own_counts_and_a_restart_forgets_none() {
+        let (replies, classifier) = (Replies::default(), Classifier::new().unwrap());
+        let say = |text: &str, minutes: std::ops::Range<u64>| {
+            minutes.for_each(|minute| note(&replies, &classifier, text, minute));
+        };
+        say("550 5.1.1 user unknown", 0..60);
+        say("451 4.7.1 greylisted", 100..110);
+        let now = Timestamp::from_millis(110 * 60_000);
+        let told = |replies: &Replies, window, most| -> Vec<(String, u64)> {
+            let heard = replies.within(window, most, now).into_iter();
+            heard.map(|p| (p.pattern, p.count)).collect()
+        };
+        let grey = || ("451 4.7.1 greylisted".to_owned(), 10);
+        let unknown = |n| ("550 5.1.1 user unknown".to_owned(), n);
+        assert_eq!(told(&replies, Window::QuarterHour, 9), [grey()]);
+        assert_eq!(told(&replies, Window::Hour, 9), [grey(), unknown(9)]);
+        assert_eq!(told(&replies, Window::Day, 1), [unknown(60)]);
+        let text = serde_json::to_string(&replies.saved(MOST)).unwrap();
+        let again = Replies::default();
+        again.restore(serde_json::from_str(&text).unwrap());
+        assert_eq!(again.patterns(), replies.patterns());
+        let month = told(&replies, Window::Month, 9);
+        assert_eq!(told(&again, Window::Month, 9), month);
+    }
+
+    #[test]
+    fn what_no_rule_explains_is_explained_by_its_kind() {
+        let (replies, classifier) = (Replies::default(), Classifier::new().unwrap());
+        note(&replies, &classifier, "550 wibble", 1);
+        let help = replies.patterns()[0].help.clone();
+        assert!(help.contains("[[bounce_rule]]"), "{help}");
     }
 
     #[test]

@@ -144,6 +144,18 @@ impl Daemon {
         self.read(self.authorised(request).send_json(body))
     }
 
+    /// `POST` of a file as it is; the query is the fields of `query` that are not null.
+    pub fn post_octets<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        query: &impl Serialize,
+        octets: &[u8],
+    ) -> Result<T, Trouble> {
+        let request = self.agent.post(format!("{}{path}", self.url));
+        let request = request.query_pairs(pairs(query));
+        self.read(self.authorised(request).send(octets))
+    }
+
     fn authorised<B>(&self, request: ureq::RequestBuilder<B>) -> ureq::RequestBuilder<B> {
         match &self.token {
             Some(token) => request.header("Authorization", format!("Bearer {token}")),

@@ -8,16 +8,20 @@ mod bounce;
 mod check;
 mod daemon;
 mod dkim;
+mod dns;
 mod exit;
 mod explain;
 mod feedback;
 mod files;
+mod lint;
 mod peers;
 mod queue;
 mod report;
+mod reports;
 mod reputation;
 mod serve;
 mod source;
+mod spf;
 mod suppress;
 mod table;
 mod telemetry;
@@ -52,14 +56,18 @@ enum Command {
     Check(check::Args),
     Auth(auth::Args),
     Dkim(dkim::Args),
+    Dns(dns::Args),
     Queue(queue::Args),
     Explain(Box<explain::Args>),
+    Lint(Box<lint::Args>),
     Warmup(warmup::Args),
     Source(source::Args),
+    Spf(spf::Args),
     Suppress(suppress::Args),
     Bounce(bounce::Args),
     Feedback(feedback::Args),
     Report(report::Args),
+    Reports(reports::Args),
     Reputation(reputation::Args),
     Sink(crate::peers::sink::Args),
     Load(crate::peers::load::Args),
@@ -97,14 +105,18 @@ fn dispatch(command: Command, out: &mut dyn Write) -> Outcome {
         Command::Check(args) => check::run(&args, out),
         Command::Auth(args) => auth::run(&args, out),
         Command::Dkim(args) => dkim::run(&args, out),
+        Command::Dns(args) => dns::run(&args, out),
         Command::Queue(args) => queue::run(&args, out),
         Command::Explain(args) => explain::run(&args, out),
+        Command::Lint(args) => lint::run(&args, out),
         Command::Warmup(args) => warmup::run(&args, out),
         Command::Source(args) => source::run(&args, out),
+        Command::Spf(args) => spf::run(&args, out),
         Command::Suppress(args) => suppress::run(&args, out),
         Command::Bounce(args) => bounce::run(&args, out),
         Command::Feedback(args) => feedback::run(&args, out),
         Command::Report(args) => report::run(&args, out),
+        Command::Reports(args) => reports::run(&args, out),
         Command::Reputation(args) => reputation::run(&args, out),
         Command::Sink(args) => peers::sink(args, out),
         Command::Load(args) => peers::load(args, out),

@@ -1,13 +1,15 @@
-//! `report`: rates with what they were made from, and what was done about them.
+//! `report`: rates with what they were made from, what was done about them, what servers said, and what was suppressed.
 
+mod csv;
 mod html;
+mod said;
 
+use super::Outcome;
 use super::daemon::{Format, Options};
 use super::table::columns;
-use super::{Failure, Outcome};
-use crate::clock::Clock;
-use crate::http::WhichReputation;
+use crate::http::{Report, WhichReputation};
 use crate::policy::reputation::{Metric, Rate, Rated, Row, Standing};
+use serde_json::json;
 use std::io::{self, Write};
 use std::path::PathBuf;
 
@@ -33,6 +35,26 @@ pub struct Args {
     since: String,
     #[arg(long, value_enum, default_value = "table")]
     format: Shape,
+    /// Parts of the report, with commas. CSV has one: slices, where nothing is said.
+    #[arg(long, value_enum, value_name = "PARTS", value_delimiter = ',')]
+    section: Vec<Section>,
+    /// Patterns of replies at most.
+    #[arg(long, value_name = "COUNT", default_value_t = 20)]
+    replies: usize,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Section {
+    /// Rates by slice, and what was done.
+    Slices,
+    /// What servers said, by pattern.
+    Replies,
+    /// What was suppressed, and why.
+    Suppressed,
+}
+
+impl Section {
+    const ALL: [Self; 3] = [Self::Slices, Self::Replies, Self::Suppressed];
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -47,6 +69,7 @@ const EXAMPLE: &str = "\
 Example:
   mailwright report --by campaign --since 1h
   mailwright report --by pair,domain --since 7d --format csv > week.csv
+  mailwright report --section replies,suppressed --replies 50
   mailwright report --format html > report.html";
 
 pub fn run(args: &Args, out: &mut dyn Write) -> Outcome {
@@ -58,17 +81,54 @@ pub fn run(args: &Args, out: &mut dyn Write) -> Outcome {
     let which = WhichReputation {
         by: args.by.clone(),
         since: args.since.clone(),
+        replies: args.replies,
     };
-    let rows: Vec<Row> = options.daemon()?.get("/api/v1/reputation", &which)?;
+    let report: Report = options.daemon()?.get("/api/v1/reputation", &which)?;
+    let sections = match args.section.as_slice() {
+        [] => &Section::ALL,
+        chosen => chosen,
+    };
     match args.format {
-        Shape::Json => options.print(&rows, out, |_, _, _| Ok(())),
-        Shape::Table => Ok(table(&rows, &args.since, out)?),
-        Shape::Csv => csv(&rows, out),
-        Shape::Html => Ok(html::page(&rows, &args.since, Clock::machine().now(), out)?),
+        Shape::Json => Ok(lines(&report, sections, out)?),
+        Shape::Table => Ok(table(&report, sections, out)?),
+        Shape::Csv => csv::write(&report, &args.section, out),
+        Shape::Html => Ok(html::page(&report, sections, out)?),
     }
 }
 
-const HEADINGS: [&str; 13] = [
+/// One JSON object a line, which says of which part it is.
+fn lines(report: &Report, sections: &[Section], out: &mut dyn Write) -> io::Result<()> {
+    for section in sections {
+        let (name, all) = match section {
+            Section::Slices => ("slices", json!(report.slices)),
+            Section::Replies => ("replies", json!(report.replies)),
+            Section::Suppressed => ("suppressed", json!(report.suppressed)),
+        };
+        for mut one in all.as_array().cloned().unwrap_or_default() {
+            if let Some(fields) = one.as_object_mut() {
+                fields.insert("section".to_owned(), name.into());
+            }
+            writeln!(out, "{one}")?;
+        }
+    }
+    Ok(())
+}
+
+fn table(report: &Report, sections: &[Section], out: &mut dyn Write) -> io::Result<()> {
+    for (i, section) in sections.iter().enumerate() {
+        if i > 0 {
+            writeln!(out)?;
+        }
+        match section {
+            Section::Slices => slices(&report.slices, report.since.name(), out)?,
+            Section::Replies => said::replies(report, out)?,
+            Section::Suppressed => said::suppressed(report, out)?,
+        }
+    }
+    Ok(())
+}
+
+const HEADINGS: [&str; 16] = [
     "SLICE",
     "ATTEMPTS",
     "DELIVERED",
@@ -79,16 +139,19 @@ const HEADINGS: [&str; 13] = [
     "BOUNCES",
     "COMPLAINTS",
     "BLOCKS",
+    "TRAPS",
+    "OPENED",
+    "CLICKED",
     "UNSUBSCRIBED",
     "SUPPRESSED",
     "ACTION",
 ];
 
-fn table(rows: &[Row], since: &str, out: &mut dyn Write) -> io::Result<()> {
+fn slices(rows: &[Row], since: &str, out: &mut dyn Write) -> io::Result<()> {
     if rows.is_empty() {
         return writeln!(out, "nothing was sent within {since}");
     }
-    let cells: Vec<[String; 13]> = rows.iter().map(cells).collect();
+    let cells: Vec<[String; 16]> = rows.iter().map(cells).collect();
     columns(&HEADINGS, &cells, out)?;
     let advised = rows
         .iter()
@@ -100,17 +163,43 @@ fn table(rows: &[Row], since: &str, out: &mut dyn Write) -> io::Result<()> {
         }
         writeln!(out, "{}: {}: {advice}", row.slice, sentence(rated))?;
     }
-    for hold in rows.iter().filter_map(|row| row.hold.as_ref()) {
-        writeln!(
-            out,
-            "{} is held until {}: {}\n  to let it go: mailwright reputation release {}",
-            hold.slice, hold.until, hold.finding, hold.slice
-        )?;
+    for done in rows.iter().flat_map(done) {
+        writeln!(out, "{done}")?;
     }
     Ok(())
 }
 
-fn cells(row: &Row) -> [String; 13] {
+/// What is done about a slice now, and how to end it.
+fn done(row: &Row) -> impl Iterator<Item = String> {
+    let end = format!("mailwright reputation release {}", row.slice);
+    let hold = row.hold.as_ref().map(|hold| {
+        format!(
+            "{} is held until {}: {}\n  to let it go: {end}",
+            hold.slice, hold.until, hold.finding
+        )
+    });
+    let slow = row.slow.as_ref().map(|slow| {
+        format!(
+            "{} is slowed since {}: {}; {}\n  to give it its pace back: {end}",
+            slow.slice,
+            slow.since,
+            slow.finding,
+            slow.measure()
+        )
+    });
+    hold.into_iter().chain(slow)
+}
+
+/// `held`, `slowed` or `-`.
+fn action(row: &Row) -> &'static str {
+    match (&row.hold, &row.slow) {
+        (Some(_), _) => "held",
+        (None, Some(_)) => "slowed",
+        (None, None) => "-",
+    }
+}
+
+fn cells(row: &Row) -> [String; 16] {
     let count = |metric| row.count(metric).to_string();
     let blocked = row.count(Metric::BlockedSource) + row.count(Metric::BlockedContent);
     let rate = |rate: Rate| {
@@ -128,11 +217,12 @@ fn cells(row: &Row) -> [String; 13] {
         rate(Rate::Bounce),
         rate(Rate::Complaint),
         rate(Rate::Block),
+        rate(Rate::Trap),
+        count(Metric::Opened),
+        count(Metric::Clicked),
         count(Metric::Unsubscribed),
         count(Metric::Suppressed),
-        row.hold
-            .as_ref()
-            .map_or("-".to_owned(), |_| "held".to_owned()),
+        action(row).to_owned(),
     ]
 }
 
@@ -176,78 +266,6 @@ fn sentence(rated: &Rated) -> String {
 
 fn percent(share: f64) -> String {
     format!("{:.2} %", share * 100.0)
-}
-
-/// One line a slice; the counts by their names, then each rate with its parts.
-fn csv(rows: &[Row], out: &mut dyn Write) -> Outcome {
-    let mut writer = csv::Writer::from_writer(out);
-    let mut head = vec![
-        "slice".to_owned(),
-        "by".into(),
-        "window".into(),
-        "answered".into(),
-    ];
-    head.extend(Metric::ALL.iter().map(|metric| metric.name().to_owned()));
-    for rate in Rate::ALL {
-        for part in [
-            "numerator",
-            "denominator",
-            "rate",
-            "before",
-            "watch",
-            "act",
-            "standing",
-        ] {
-            head.push(format!("{}_{part}", rate.name()));
-        }
-    }
-    head.push("held_until".to_owned());
-    writer.write_record(&head).map_err(unwritten)?;
-    for row in rows {
-        writer.write_record(record(row)).map_err(unwritten)?;
-    }
-    Ok(writer.flush()?)
-}
-
-fn record(row: &Row) -> Vec<String> {
-    let mut cells = vec![
-        row.slice.to_string(),
-        row.by.clone(),
-        row.window.name().to_owned(),
-        row.answered.to_string(),
-    ];
-    cells.extend(
-        Metric::ALL
-            .iter()
-            .map(|metric| row.count(*metric).to_string()),
-    );
-    for rate in Rate::ALL {
-        let rated = row.rates.iter().find(|rated| rated.rate == rate);
-        let text = |part: fn(&Rated) -> String| rated.map_or_else(String::new, part);
-        cells.extend([
-            text(|rated| rated.numerator.to_string()),
-            text(|rated| rated.denominator.to_string()),
-            text(|rated| share(rated.value)),
-            text(|rated| share(rated.before)),
-            text(|rated| share(Some(rated.watch))),
-            text(|rated| share(Some(rated.act))),
-            text(|rated| rated.standing.name().to_owned()),
-        ]);
-    }
-    cells.push(
-        row.hold
-            .as_ref()
-            .map_or_else(String::new, |hold| hold.until.to_string()),
-    );
-    cells
-}
-
-fn share(share: Option<f64>) -> String {
-    share.map_or_else(String::new, |share| format!("{share:.6}"))
-}
-
-fn unwritten(error: csv::Error) -> Failure {
-    io::Error::from(error).into()
 }
 
 #[cfg(test)]

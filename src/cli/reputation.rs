@@ -5,7 +5,7 @@ use super::daemon::Options;
 use crate::http::{Release, Released};
 use std::io::Write;
 
-/// Lets mail go that is held for its bounces or complaints.
+/// Lets mail go that is held or slowed for its bounces or complaints.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLE)]
 pub struct Args {
@@ -41,17 +41,20 @@ pub fn run(args: &Args, out: &mut dyn Write) -> Outcome {
     };
     let daemon = args.options.daemon()?;
     let released: Released = daemon.post("/api/v1/reputation/release", &order)?;
-    if released.released.is_empty() {
-        eprintln!("{slice} is not held");
+    if released.released.is_empty() && released.eased.is_empty() {
+        eprintln!("{slice} is neither held nor slowed");
     }
     args.options
         .print(&released.released, out, |released, _, out| {
             released.iter().try_for_each(|hold| {
-                writeln!(
-                    out,
-                    "released {}; it was held for {}",
-                    hold.slice, hold.finding
-                )
+                let (slice, why) = (&hold.slice, &hold.finding);
+                writeln!(out, "released {slice}; it was held for {why}")
             })
+        })?;
+    args.options.print(&released.eased, out, |eased, _, out| {
+        eased.iter().try_for_each(|slow| {
+            let (slice, why) = (&slow.slice, &slow.finding);
+            writeln!(out, "{slice} has its pace back; it was slowed for {why}")
         })
+    })
 }

@@ -20,7 +20,8 @@ use crate::policy::{self, limits, providers, reputation, sources, suppression, w
 use crate::problem::Problems;
 use crate::smtp::{listener, session};
 use crate::{
-    auth, bounce, delivery, dns, events, http, inbound, intake, queue, spool, store, sts, tls,
+    auth, bounce, delivery, dns, events, http, inbound, intake, lint, queue, reports, spool, store,
+    sts, tls, zone,
 };
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -54,6 +55,8 @@ pub struct Config {
     pub auth: auth::credentials::Limits,
     /// What a message may look like, and what is done to it on its way in.
     pub intake: intake::Config,
+    /// What mailbox providers ask of mail, and what is done about mail that is not so.
+    pub lint: lint::Config,
     /// Limits of what comes back, at listeners with role = "inbound".
     pub inbound: inbound::Config,
     /// The keys that sign, one entry each.
@@ -86,10 +89,14 @@ pub struct Config {
     pub return_path: ReturnPath,
     /// Where complaints are sent to.
     pub feedback: Feedback,
+    /// Reports of others about our mail.
+    pub reports: reports::Config,
     /// How recipients of marketing mail unsubscribe.
     pub unsubscribe: Unsubscribe,
     /// What refusals mean, beside what is known already.
     pub bounce_rule: Vec<bounce::rules::RuleConfig>,
+    /// What is published for our domains.
+    pub zone: zone::Config,
     /// Which certificates of next hops are trusted.
     pub tls: tls::client::Config,
     /// The HTTP face: metrics, health and the API.
@@ -112,6 +119,7 @@ impl Default for Config {
             tenant: Vec::new(),
             auth: auth::credentials::Limits::default(),
             intake: intake::Config::default(),
+            lint: lint::Config::default(),
             inbound: inbound::Config::default(),
             dkim: Vec::new(),
             source: Vec::new(),
@@ -128,8 +136,10 @@ impl Default for Config {
             bounce: bounce::Config::default(),
             return_path: ReturnPath::default(),
             feedback: Feedback::default(),
+            reports: reports::Config::default(),
             unsubscribe: Unsubscribe::default(),
             bounce_rule: Vec::new(),
+            zone: zone::Config::default(),
             tls: tls::client::Config::default(),
             http: http::Config::default(),
             events: events::Config::default(),
@@ -162,6 +172,7 @@ impl Config {
         auth::credentials::validate_all(&self.tenant, "tenant", problems);
         self.auth.validate("auth", problems);
         self.intake.validate("intake", problems);
+        self.lint.validate("lint", problems);
         self.inbound.validate("inbound", problems);
         self.validate_inbound(problems);
         auth::dkim::validate_all(&self.dkim, "dkim", problems);
@@ -180,9 +191,11 @@ impl Config {
         self.bounce.validate("bounce", problems);
         self.return_path.validate("return_path", problems);
         self.feedback.validate("feedback", problems);
+        self.reports.validate("reports", problems);
         self.unsubscribe.validate("unsubscribe", problems);
         self.validate_unsubscribing(problems);
         bounce::rules::validate(&self.bounce_rule, problems);
+        self.zone.validate("zone", problems);
         self.tls.validate("tls", problems);
         self.http.validate("http", problems);
         self.events.validate("events", problems);
@@ -256,6 +269,32 @@ impl Config {
         })
     }
 
+    /// How bad each rule of the lint is for whom.
+    pub fn lint(&self) -> lint::Settings {
+        let tenants = self.tenant.iter();
+        lint::Settings::new(
+            &self.lint,
+            tenants.map(|tenant| (tenant.name.as_str(), &tenant.lint)),
+        )
+    }
+
+    /// What reports are held against: every domain that we send from, and our sources.
+    pub fn reported(&self) -> reports::Settings {
+        let of_tenants = self.tenant.iter().flat_map(|tenant| &tenant.domains);
+        let of_keys = self.dkim.iter().map(|key| key.domain.as_str());
+        let own = [self.return_path.domain.as_str()].into_iter();
+        let of_tenants = of_tenants.map(|domain| domain.strip_prefix("*.").unwrap_or(domain));
+        let domains = own.chain(of_tenants).chain(of_keys);
+        let sources = self.source.iter();
+        let sources = sources.map(|source| (source.address, source.name.as_str()));
+        self.reports.settings(domains, sources)
+    }
+
+    /// Where reports are.
+    pub fn reports_dir(&self) -> PathBuf {
+        self.data_dir.join("reports")
+    }
+
     /// Where the books are.
     pub fn books_dir(&self) -> PathBuf {
         self.data_dir.join("books")
@@ -313,7 +352,7 @@ impl Config {
 
     /// Our addresses for what comes back.
     ///
-    /// Every domain that tokens are sent out with, and the address of `[feedback]`.
+    /// Every domain that tokens are sent out with, and the addresses of `[feedback]` and `[reports]`.
     pub fn addresses(&self) -> inbound::Addresses {
         let of_tenants = self
             .tenant
@@ -328,7 +367,8 @@ impl Config {
             .chain(of_tenants)
             .filter(|domain| !domain.is_empty());
         let feedback = self.feedback.address.parse().ok();
-        inbound::Addresses::new(domains, &feedback)
+        let reports = self.reports.addresses();
+        inbound::Addresses::new(domains, &feedback).with_reports(&reports)
     }
 
     /// A listener that knows no address takes nothing.
@@ -345,7 +385,7 @@ impl Config {
             problems.add(
                 format!("listener[{i}].role"),
                 "nothing can come back: there is no address for it",
-                "write [return_path] domain or [feedback] address",
+                "write [return_path] domain, [feedback] address or [reports] addresses",
             );
         }
     }

@@ -11,6 +11,7 @@ const PATHS: &[&str] = &[
     "listener[].certificate",
     "listener[].key",
     "dkim[].key",
+    "zone.templates",
     "tls.ca_file",
     "unsubscribe.certificate",
     "unsubscribe.key",

@@ -3,25 +3,25 @@
 mod state;
 
 use super::alarm::Alarms;
+use super::breaker::{Breaker, Change, MAX_BACKOFF};
 use super::line::{FlowKey, Line, Share, Taken, Waiter};
 use super::pace::{Bounds, Pace, Saved};
 use super::routing::Terms;
 use crate::clock::Clock;
+use crate::events::{self, Event, Events};
 use crate::mail::Reply;
 use crate::policy::explain::LineView;
 use crate::policy::{Flow, Held, Lease, Seats, Wait, Way};
 use crate::queue::{Key, Place};
 use crate::units::Timestamp;
 use parking_lot::Mutex;
-use state::{Condition, State, Stop, holds};
+use state::{State, Stop, holds};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Notify;
 
 /// When what may go elsewhere, or waits for no known time, is looked at again.
 const LOOK_AGAIN: Duration = Duration::from_secs(30);
-/// Longest time a site that does not answer is left alone.
-const MAX_BACKOFF: Duration = Duration::from_secs(3600);
 
 /// One source × site, for mail whose connections are made on the same terms.
 pub struct Lane {
@@ -37,6 +37,7 @@ pub struct Lane {
 pub struct Collaborators {
     pub clock: Clock,
     pub alarms: Alarms,
+    pub events: Events,
 }
 
 /// What a lane is made of.
@@ -125,7 +126,7 @@ impl Lane {
             idle: 0,
             leaving: 0,
             pace,
-            condition: Condition::Up,
+            breaker: Breaker::Closed,
             held: None,
             passed: None,
             seatless: None,
@@ -153,13 +154,10 @@ impl Lane {
     ) -> Offered {
         let now = self.with.clock.now();
         let mut state = self.state.lock();
-        // Once `until` has passed mail lines up behind the one connection that probes.
-        if let Condition::Down { until, why, .. } = &state.condition
-            && now < *until
-        {
+        if let Some(trip) = state.breaker.refuses(now) {
             return Offered::Refused {
-                until: *until,
-                why: why.clone(),
+                until: trip.until,
+                why: trip.why.clone(),
             };
         }
         state.way.source.line_up(waiter.recipients);
@@ -199,6 +197,8 @@ impl Lane {
             Ok(seats) => {
                 state.seatless = None;
                 state.open += 1;
+                let change = state.breaker.probe(now);
+                self.tell(state, change);
                 let lane = Arc::clone(self);
                 Some(Slot { lane, seats })
             }
@@ -297,6 +297,9 @@ impl Lane {
         match state.take(now) {
             (Taken::Some { batch, lease }, _) => {
                 state.pace.began(now);
+                // Over a connection that was there before.
+                let change = state.breaker.probe(now);
+                self.tell(&state, change);
                 if !state.line.is_empty() && state.idle > 1 {
                     self.wake.notify_one();
                 }
@@ -340,7 +343,41 @@ impl Lane {
 
     /// The server answered: the site is there.
     pub fn answered(&self) {
-        self.state.lock().condition = Condition::Up;
+        self.close(&mut self.state.lock(), "the site answered");
+    }
+
+    fn close(&self, state: &mut State, how: &str) {
+        let change = state.breaker.close(how, self.with.clock.now());
+        self.tell(state, change);
+    }
+
+    /// Tells of a change of the breaker.
+    fn tell(&self, state: &State, change: Option<Change>) {
+        let Some(Change {
+            state: to,
+            trip,
+            why,
+        }) = change
+        else {
+            return;
+        };
+        let said = match &trip.why {
+            Held::SiteDown { reply, .. } | Held::SourceDown { reply, .. } => {
+                Some((**reply).clone())
+            }
+            _ => None,
+        };
+        let is_open = to == events::Breaker::Open;
+        self.with.events.emit(&Event::Breaker {
+            state: to,
+            source: Arc::clone(&self.place.source),
+            site: Some(Arc::clone(&self.place.site)),
+            provider: Arc::clone(&state.way.provider.name),
+            until: is_open.then_some(trip.until),
+            failures: Some(trip.failures),
+            reply: said.filter(|_| is_open),
+            why,
+        });
     }
 
     /// The site took a message: it may be able to take more at once.
@@ -348,7 +385,7 @@ impl Lane {
         let now = self.with.clock.now();
         let mut state = self.state.lock();
         let bounds = state.bounds;
-        state.condition = Condition::Up;
+        self.close(&mut state, "the site took a message");
         state.pace.succeeded(&bounds, now);
     }
 
@@ -373,7 +410,7 @@ impl Lane {
         let now = self.with.clock.now();
         let mut state = self.state.lock();
         let bounds = state.bounds;
-        if state.pace.window() > 1 && matches!(state.condition, Condition::Up) {
+        if state.pace.window() > 1 && state.breaker.is_closed() {
             state.pace.slow_down(&bounds, why, now);
             if state.open > 1 {
                 return Vec::new();
@@ -403,25 +440,16 @@ impl Lane {
         now: Timestamp,
         held: impl FnOnce(Timestamp) -> Held,
     ) -> Vec<(Waiter, Timestamp, Held)> {
-        let failures = match state.condition {
-            Condition::Up => 1,
-            Condition::Down { failures, .. } => failures.saturating_add(1),
-        };
-        let backoff = state.backoff.saturating_mul(1 << (failures - 1).min(10));
-        let until = now + backoff.min(MAX_BACKOFF);
-        let held = held(until);
-        state.condition = Condition::Down {
-            until,
-            failures,
-            why: held.clone(),
-        };
+        let (trip, change) = state.breaker.fail(state.backoff, now, held);
+        self.tell(state, change);
         let line = state.drain();
-        line.map(|waiter| (waiter, until, held.clone())).collect()
+        line.map(|waiter| (waiter, trip.until, trip.why.clone()))
+            .collect()
     }
 
     /// An operator wants the site tried again: what it did before no longer counts.
     pub fn forgive(&self) {
-        self.state.lock().condition = Condition::Up;
+        self.close(&mut self.state.lock(), "an operator wants it tried");
     }
 
     /// The configuration has changed: takes over what it says now, and hands back the line, to be dispatched by it.
@@ -460,15 +488,16 @@ impl Lane {
 
     /// The site has not answered since it was last asked.
     pub fn is_down(&self) -> bool {
-        matches!(self.state.lock().condition, Condition::Down { .. })
+        !self.state.lock().breaker.is_closed()
     }
 
     /// The next part of a message may go too: the site is there and wants no rest, and nothing keeps the source from it.
     pub fn goes_on(&self) -> bool {
         let now = self.with.clock.now();
         let state = self.state.lock();
-        let is_up = matches!(state.condition, Condition::Up);
-        is_up && state.way.kept_away(now).is_none() && state.pace.resting(now).is_none()
+        state.breaker.is_closed()
+            && state.way.kept_away(now).is_none()
+            && state.pace.resting(now).is_none()
     }
 
     /// Why an entry in line waits.
@@ -482,9 +511,9 @@ impl Lane {
     pub fn is_spent(&self) -> bool {
         let now = self.with.clock.now();
         let state = self.state.lock();
-        let quiet = match state.condition {
-            Condition::Up => true,
-            Condition::Down { until, .. } => until + MAX_BACKOFF < now,
+        let quiet = match &state.breaker {
+            Breaker::Closed => true,
+            Breaker::Open(trip) | Breaker::HalfOpen(trip) => trip.until + MAX_BACKOFF < now,
         };
         quiet && state.line.is_empty() && state.open == 0 && state.pace.saved().is_none()
     }
@@ -493,10 +522,7 @@ impl Lane {
     pub fn view(&self) -> LineView {
         let now = self.with.clock.now();
         let state = self.state.lock();
-        let down = match &state.condition {
-            Condition::Down { until, why, .. } if now < *until => Some(why.clone()),
-            _ => None,
-        };
+        let down = state.breaker.refuses(now).map(|trip| trip.why.clone());
         let mut holds = [&state.held, &state.passed].into_iter().flatten();
         let held = holds.find(|wait| !wait.is_over(now));
         LineView {
@@ -504,6 +530,7 @@ impl Lane {
             open: state.open,
             window: state.room(),
             most: state.bounds.max,
+            breaker: state.breaker.state(),
             held: down.or_else(|| held.map(|wait| wait.why.clone())),
         }
     }

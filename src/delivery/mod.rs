@@ -5,6 +5,7 @@
 //! takes the next message and carries it through four steps: `plan → checkout → transact → settle`.
 
 mod alarm;
+mod breaker;
 mod config;
 mod dispatch;
 mod explain;
@@ -162,6 +163,7 @@ impl Delivery {
         let for_lanes = lane::Collaborators {
             clock: with.clock.clone(),
             alarms: Alarms::default(),
+            events: with.events.clone(),
         };
         Self(Arc::new(Shared {
             room: Room::new(connections),

@@ -6,6 +6,7 @@ use crate::bounce::rules::Said;
 use crate::events::About;
 use crate::mail::{BounceClass, Disposition, EnhancedCode, Finding, Reply, Stream};
 use crate::policy::Held;
+use crate::policy::reputation::Metric;
 use crate::policy::suppression::{Answer, Ask, By, Unchecked};
 use crate::spool::Progress;
 use crate::store::StoreError;
@@ -50,11 +51,15 @@ impl Delivery {
     fn take_out(&self, batch: &mut Batch, answers: impl Iterator<Item = (u16, Answer)>) {
         let mut ended = Vec::new();
         for (position, answer) in answers {
-            match answer {
+            match &answer {
                 Answer::Free { failing: false } => {}
                 Answer::Free { failing: true } => batch.failing.push(position),
-                Answer::Suppressed { .. } => {
+                Answer::Suppressed { scope, reason, .. } => {
                     let told = answer.told().unwrap_or_default();
+                    self.0
+                        .with
+                        .policy
+                        .stopped((*reason, scope), Metric::Suppressed);
                     let text = format!("the recipient is {told}");
                     let why = Reply::local(550, EnhancedCode(5, 7, 1), text, "RCPT");
                     let finding = BounceClass::Suppressed.into();

@@ -57,6 +57,7 @@ async fn delivery(dir: &std::path::Path) -> Delivery {
         signers: live(Signers::default()),
         tenants: live(Tenants::load(&[], dir).unwrap()),
         stamps: Arc::clone(&stamps),
+        lint: live(crate::lint::Settings::default()),
         spool: spool.clone(),
         events: events.clone(),
         clock: clock.clone(),

@@ -5,6 +5,7 @@ use super::cache::FAILURE_HOLD;
 use hickory_resolver::config::{NameServerConfig, ResolveHosts, ResolverConfig, ResolverOpts};
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use hickory_resolver::net::{DnsError, NetError};
+use hickory_resolver::proto::ProtoError;
 use hickory_resolver::proto::op::ResponseCode;
 use hickory_resolver::proto::rr::{Name, RData, RecordType};
 use hickory_resolver::{TokioResolver, lookup::Lookup};
@@ -59,7 +60,7 @@ impl Asker {
 
     /// Asks for `kind` at `name`; CNAMEs are followed.
     pub async fn ask(&self, name: &str, kind: RecordType) -> Found {
-        let Ok(mut asked) = Name::from_ascii(name) else {
+        let Ok(mut asked) = name_of(name) else {
             // A name that DNS cannot hold is the name of nobody.
             return Found::NoName(self.bounds.negative);
         };
@@ -107,6 +108,11 @@ impl Bounds {
         let ttl = ttl.map_or(FAILURE_HOLD, |ttl| Duration::from_secs(u64::from(ttl)));
         ttl.max(self.min).min(self.negative)
     }
+}
+
+/// Host names mostly; a macro of SPF may make a name of any octets.
+fn name_of(text: &str) -> Result<Name, ProtoError> {
+    Name::from_ascii(text).or_else(|_| Name::from_labels(text.split('.').map(str::as_bytes)))
 }
 
 fn name_server(address: SocketAddr) -> NameServerConfig {

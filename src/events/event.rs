@@ -2,7 +2,7 @@
 
 use crate::mail::{Address, BounceClass, Disposition, Finding, Labels, MessageId, Reply};
 use crate::units::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -44,6 +44,30 @@ pub struct Attempt {
     pub possible_duplicate: bool,
 }
 
+/// The state of a circuit breaker between a source and where it sends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Breaker {
+    /// Mail goes.
+    #[default]
+    Closed,
+    /// None goes.
+    Open,
+    /// One connection finds out.
+    HalfOpen,
+}
+
+impl Breaker {
+    /// As events and reports write it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Closed => "closed",
+            Self::Open => "open",
+            Self::HalfOpen => "half-open",
+        }
+    }
+}
+
 /// Everything that happens to mail.
 #[derive(Debug, Clone)]
 pub enum Event {
@@ -52,6 +76,8 @@ pub enum Event {
     Accepted {
         about: About,
         peer: Option<std::net::IpAddr>,
+        /// What the lint found.
+        why: Option<String>,
     },
     /// A command or a message was refused in session; nothing was taken.
     Rejected {
@@ -81,6 +107,8 @@ pub enum Event {
         recipient: Address,
         /// The message whose fate led to it.
         id: Option<MessageId>,
+        /// For whose mail: `global`, `tenant/acme`, `stream/acme/marketing`, `list/acme/news`.
+        scope: String,
         /// `None`: it may be written to again.
         reason: Option<&'static str>,
         /// When it ends by itself.
@@ -126,14 +154,17 @@ pub enum Event {
         /// The decision, and the numbers it rests on.
         why: String,
     },
-    /// A source is kept from a site or a provider for a time, or let at it again.
+    /// A source is kept from a site or a provider for a time, probes it, or is let at it again.
     Breaker {
+        state: Breaker,
         source: Arc<str>,
         /// `None`: all sites of the provider.
         site: Option<Arc<str>>,
         provider: Arc<str>,
-        /// `None`: it may send again.
+        /// When it is probed, or let at it, where it is open.
         until: Option<Timestamp>,
+        /// In a row, where failures opened it.
+        failures: Option<u32>,
         /// What the site had said.
         reply: Option<Reply>,
         why: String,
@@ -142,10 +173,31 @@ pub enum Event {
     Reputation {
         /// `campaign/acme/spring`, `pair/ip-a/google`.
         slice: String,
-        /// `watch`, `page`, `hold`, `release` or `recovered`.
+        /// `watch`, `page`, `slow`, `ease`, `hold`, `release` or `recovered`.
         action: &'static str,
         until: Option<Timestamp>,
         /// The numbers it rests on.
+        why: String,
+    },
+    /// What reports of others say of mail in the name of a domain gives reason to look (RFC 9990).
+    Report {
+        /// Of the From addresses.
+        domain: Box<str>,
+        /// Which of our sources sent; `None`: somebody else.
+        source: Option<Arc<str>>,
+        /// From where it was sent.
+        peer: Option<std::net::IpAddr>,
+        /// `own-stream-fails` or `foreign-sender`.
+        reason: &'static str,
+        /// The numbers it rests on.
+        why: String,
+    },
+    /// A DKIM key came to another state of its rotation.
+    Dkim {
+        domain: Box<str>,
+        selector: Box<str>,
+        /// `published`, `active`, `retiring` or `removed`.
+        state: &'static str,
         why: String,
     },
     /// A configuration was loaded, or refused.
@@ -181,6 +233,8 @@ impl Event {
             Self::Warmup { .. } => "warmup",
             Self::Breaker { .. } => "breaker",
             Self::Reputation { .. } => "reputation",
+            Self::Report { .. } => "report",
+            Self::Dkim { .. } => "dkim",
             Self::Config { .. } => "config",
         }
     }

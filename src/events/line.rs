@@ -33,8 +33,9 @@ impl Line<'_> {
 impl Serialize for Line<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let fields = match self.event {
-            Event::Accepted { about, peer } => Fields {
+            Event::Accepted { about, peer, why } => Fields {
                 peer: *peer,
+                why: why.clone(),
                 ..Fields::about(about)
             },
             Event::Rejected {
@@ -64,11 +65,13 @@ impl Serialize for Line<'_> {
                 tenant,
                 recipient,
                 id,
+                scope,
                 reason,
                 until,
                 why,
             } => Fields {
                 id: *id,
+                scope: Some(scope),
                 tenant: tenant.as_deref(),
                 recipient: Some(recipient),
                 reason: *reason,
@@ -126,13 +129,17 @@ impl Serialize for Line<'_> {
                 ..Fields::default()
             },
             Event::Breaker {
+                state,
                 source,
                 site,
                 provider,
                 until,
+                failures,
                 reply,
                 why,
             } => Fields {
+                failures: *failures,
+                state: Some(state.name()),
                 source: Some(source),
                 site: site.as_deref(),
                 provider: Some(provider),
@@ -150,6 +157,32 @@ impl Serialize for Line<'_> {
                 slice: Some(slice),
                 reason: Some(action),
                 until: *until,
+                why: Some(why.clone()),
+                ..Fields::default()
+            },
+            Event::Report {
+                domain,
+                source,
+                peer,
+                reason,
+                why,
+            } => Fields {
+                domain: Some(domain),
+                source: source.as_deref(),
+                peer: *peer,
+                reason: Some(reason),
+                why: Some(why.clone()),
+                ..Fields::default()
+            },
+            Event::Dkim {
+                domain,
+                selector,
+                state,
+                why,
+            } => Fields {
+                domain: Some(domain),
+                selector: Some(selector),
+                reason: Some(state),
                 why: Some(why.clone()),
                 ..Fields::default()
             },
@@ -182,9 +215,15 @@ struct Fields<'a> {
     id: Option<MessageId>,
     reason: Option<&'a str>,
     slice: Option<&'a str>,
+    scope: Option<&'a str>,
+    state: Option<&'a str>,
+    failures: Option<u32>,
     tenant: Option<&'a str>,
     sender: Option<&'a str>,
     recipient: Option<&'a Address>,
+    /// Where there is no `recipient`.
+    domain: Option<&'a str>,
+    selector: Option<&'a str>,
     attempt: Option<&'a Attempt>,
     site: Option<&'a str>,
     provider: Option<&'a str>,
@@ -257,7 +296,9 @@ impl<'a> Fields<'a> {
         optional(map, "stream", labels.and_then(|l| l.stream.as_ref()))?;
         optional(map, "sender", self.sender.as_ref())?;
         optional(map, "recipient", self.recipient)?;
-        optional(map, "domain", self.recipient.map(Address::domain).as_ref())?;
+        let domain = self.recipient.map(Address::domain).or(self.domain);
+        optional(map, "domain", domain.as_ref())?;
+        optional(map, "selector", self.selector.as_ref())?;
         optional(map, "pool", labels.and_then(|l| l.pool.as_ref()))?;
         optional(map, "tag", labels.and_then(|l| l.tag.as_ref()))?;
         optional(map, "size", self.about.map(|about| about.size).as_ref())
@@ -273,6 +314,9 @@ impl<'a> Fields<'a> {
         optional(map, "reply", self.reply.map(Said::from).as_ref())?;
         let finding = self.finding;
         optional(map, "slice", self.slice.as_ref())?;
+        optional(map, "scope", self.scope.as_ref())?;
+        optional(map, "state", self.state.as_ref())?;
+        optional(map, "failures", self.failures.as_ref())?;
         optional(map, "reason", self.reason.as_ref())?;
         optional(map, "class", finding.map(|found| found.class).as_ref())?;
         optional(

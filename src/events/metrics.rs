@@ -243,6 +243,8 @@ impl Sink for Metrics {
             | Event::Warmup { .. }
             | Event::Breaker { .. }
             | Event::Reputation { .. }
+            | Event::Report { .. }
+            | Event::Dkim { .. }
             | Event::Config { .. } => shared.count(event, None, None),
         }
     }

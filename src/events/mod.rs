@@ -13,7 +13,7 @@ mod operators;
 mod sample;
 
 pub use config::Config;
-pub use event::{About, Attempt, Event, Tls};
+pub use event::{About, Attempt, Breaker, Event, Tls};
 pub use line::Line;
 pub use log::EventLog;
 pub use metrics::Metrics;

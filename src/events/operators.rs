@@ -1,6 +1,6 @@
 //! What of the events belongs in the operators' log. Mail is there at `debug` only: its place is the event log.
 
-use super::{Event, Line, Sink};
+use super::{Breaker, Event, Line, Sink};
 use crate::units::Timestamp;
 
 /// Writes events as tracing lines.
@@ -17,10 +17,13 @@ impl Sink for Operators {
                 why,
                 ..
             } => tracing::info!(%source, %provider, %why, "warm-up"),
+            // Sites that do not answer are a matter of every day.
             Event::Breaker {
+                state: Breaker::Open,
                 source,
                 provider,
                 until: Some(until),
+                failures: None,
                 why,
                 ..
             } => tracing::warn!(%source, %provider, %until, %why, "kept from sending"),
@@ -30,6 +33,18 @@ impl Sink for Operators {
                 "hold" | "page" => tracing::error!(%slice, %action, %why, "reputation"),
                 _ => tracing::warn!(%slice, %action, %why, "reputation"),
             },
+            Event::Report {
+                domain,
+                reason,
+                why,
+                ..
+            } => tracing::warn!(%domain, %reason, %why, "reports"),
+            Event::Dkim {
+                domain,
+                selector,
+                state,
+                why,
+            } => tracing::info!(%domain, %selector, %state, %why, "DKIM key"),
             mail if tracing::enabled!(tracing::Level::DEBUG) => {
                 let line = Line { at, event: mail }.to_json();
                 let text = String::from_utf8_lossy(&line);

@@ -39,6 +39,7 @@ pub fn accepted() -> Event {
     Event::Accepted {
         about: about(1),
         peer: Some([192, 0, 2, 7].into()),
+        why: None,
     }
 }
 

@@ -2,8 +2,11 @@
 
 use super::access::{Access, guard};
 use super::body::Body;
+use super::feedback;
+use super::lint;
 use super::problem::Problem;
 use super::replies;
+use super::reports;
 use super::server::PATIENCE;
 use super::suppression;
 use super::traffic;
@@ -25,6 +28,8 @@ use std::sync::Arc;
 const LARGEST_BODY: usize = 64 << 10;
 /// Of an order that brings a list.
 const LARGEST_LIST: usize = 8 << 20;
+/// A batch of a thousand events is larger.
+const LARGEST_BATCH: usize = 1 << 20;
 
 pub fn router<C: Control>(control: Arc<C>, access: Access) -> Router {
     let guarded = Router::new()
@@ -46,6 +51,10 @@ pub fn router<C: Control>(control: Arc<C>, access: Access) -> Router {
             post(suppression::remove::<C>),
         )
         .route("/api/v1/suppressions/erase", post(suppression::erase::<C>))
+        .route("/api/v1/reports", get(reports::show::<C>))
+        .route(reports::IMPORT, post(reports::import::<C>))
+        .route("/api/v1/reports/advice", get(reports::advise::<C>))
+        .route("/api/v1/feedback", post(feedback::take::<C>))
         .route("/api/v1/reputation", get(traffic::reputations::<C>))
         .route("/api/v1/reputation/release", post(traffic::release::<C>))
         .fallback(async || Problem::not_found("there is nothing here"))
@@ -58,6 +67,7 @@ pub fn router<C: Control>(control: Arc<C>, access: Access) -> Router {
         // `whole` bounds what is read.
         .layer(DefaultBodyLimit::disable())
         .layer(middleware::from_fn(whole))
+        .merge(lint::router::<C>())
         .layer(middleware::from_fn(move |request, next| {
             guard(access.clone(), request, next)
         }));
@@ -68,13 +78,23 @@ pub fn router<C: Control>(control: Arc<C>, access: Access) -> Router {
         .with_state(control)
 }
 
-/// Reads the body before anything is done: a client that is slow with it holds up nobody but itself, and not for long.
 async fn whole(request: Request<axum::body::Body>, next: Next) -> Result<Response, Problem> {
-    let (head, body) = request.into_parts();
-    let largest = match head.uri.path() {
+    let largest = match request.uri().path() {
         "/api/v1/suppressions/add" => LARGEST_LIST,
+        "/api/v1/feedback" => LARGEST_BATCH,
+        reports::IMPORT => reports::LARGEST_REPORT,
         _ => LARGEST_BODY,
     };
+    whole_up_to(largest, request, next).await
+}
+
+/// Reads the body before anything is done: a client that is slow with it holds up nobody but itself, and not for long.
+pub(super) async fn whole_up_to(
+    largest: usize,
+    request: Request<axum::body::Body>,
+    next: Next,
+) -> Result<Response, Problem> {
+    let (head, body) = request.into_parts();
     let read = tokio::time::timeout(PATIENCE, axum::body::to_bytes(body, largest)).await;
     match read {
         Ok(Ok(body)) => Ok(next.run(Request::from_parts(head, body.into())).await),

@@ -10,6 +10,7 @@
 //! | `POST /api/v1/queue/{action}`| `retry`, `hold`, `release`, `drop`: [`Order`] → [`Done`] |
 //! | `POST /api/v1/reload`        | the configuration is read again: [`Reloaded`] |
 //! | `GET /api/v1/explain`        | what would become of a message, nothing taken: [`Question`] → [`Verdict`] |
+//! | `POST /api/v1/lint`          | what providers would say of the message that is the body: [`LintQuestion`] → [`Linted`] |
 //! | `GET /api/v1/warmup`         | where warm-ups are: [`WhichWarmup`] → a list of positions |
 //! | `POST /api/v1/warmup/{order}`| [`Pause`], [`Resume`] or [`Set`] → [`Steered`] |
 //! | `GET /api/v1/sources`        | our addresses: a list of [`SourceEntry`] |
@@ -18,8 +19,12 @@
 //! | `GET /api/v1/suppressions/check` | [`IsSuppressed`] → a list of records |
 //! | `POST /api/v1/suppressions/{add,remove}` | [`Additions`] or [`Removal`] → [`Changed`] |
 //! | `POST /api/v1/suppressions/erase` | [`Erasure`] → [`Erased`] |
-//! | `GET /api/v1/reputation`     | rates by slice: [`WhichReputation`] → a list of rows |
+//! | `GET /api/v1/reputation`     | rates by slice, replies, suppressions: [`WhichReputation`] → [`Report`] |
 //! | `POST /api/v1/reputation/release` | a slice that is held may send again: [`Release`] → [`Released`] |
+//! | `POST /api/v1/feedback`      | opens, clicks, hits of traps: [`Told`] or a batch of them → [`Fed`] |
+//! | `GET /api/v1/reports`        | what others report about our mail: [`WhichReports`] → [`Shown`] |
+//! | `POST /api/v1/reports/import` | a report as it came, `?domain= any_domain=`: → [`Imported`] |
+//! | `GET /api/v1/reports/advice` | whether a domain may ask for quarantine or reject: [`WhichReports`] → [`DmarcAdvice`] |
 //! | `GET /api/v1/replies`       | refusals by pattern, the most frequent first: [`WhichReplies`] → a list of [`ReplyPattern`] |
 //!
 //! Orders are JSON, whatever their content type says. Errors are `{"error": "…"}` with 400, 401, 404, 405, 408, 413, 422 or 503. The daemon behind it is a [`Control`].
@@ -30,8 +35,11 @@ mod body;
 mod config;
 mod entry;
 pub mod explain;
+mod feedback;
+mod lint;
 mod problem;
 mod replies;
+mod reports;
 mod reputation;
 mod server;
 mod sources;
@@ -45,9 +53,12 @@ pub(crate) use api::{MORE, TOTAL};
 pub use config::Config;
 pub use entry::{Listed, QueueEntry, QueueRecipient};
 pub use explain::{Advice, Keys, Question, Verdict, Window};
+pub use feedback::{Fed, Kind, Part as FedPart, Told, Unfed};
+pub use lint::{LintQuestion, Linted};
 pub use problem::Refusal;
 pub use replies::WhichReplies;
-pub use reputation::{Release, Released, WhichReputation};
+pub use reports::WhichReports;
+pub use reputation::{Release, Released, Report, WhichReputation};
 pub use sources::{Lift, Lifted, Membership, SourceEntry};
 pub use suppression::{
     Addition, Additions, Changed, Erased, Erasure, IsSuppressed, Removal, Suppress, SuppressedPage,
@@ -57,10 +68,13 @@ pub use warmup::{Pause, Resume, Set, Steer, Steered, WhichWarmup};
 
 use crate::bounce::replies::ReplyPattern;
 use crate::mail::MessageId;
-use crate::policy::reputation::Row;
 use crate::policy::suppression::Record;
 use crate::policy::warmup::Position;
 use crate::queue::Selector;
+use crate::reports::advice::Advice as DmarcAdvice;
+use crate::reports::rows::Shown;
+use crate::reports::{Imported, Order as ReportOrder};
+use axum::body::Bytes;
 use serde::{Deserialize, Serialize};
 use std::future::Future;
 use std::sync::Arc;
@@ -101,6 +115,16 @@ pub trait Control: Send + Sync + 'static {
     /// Its domain takes no mail, or that is not known now.
     fn explain(&self, question: &Question)
     -> impl Future<Output = Result<Verdict, Refusal>> + Send;
+
+    /// What the lint says of a message, with what is known here beside it. Nothing is taken.
+    ///
+    /// # Errors
+    /// The suppression list cannot be read.
+    fn lint(
+        &self,
+        question: &LintQuestion,
+        message: Bytes,
+    ) -> impl Future<Output = Result<Linted, Refusal>> + Send;
 
     /// Where warm-ups are, by source and provider, the source as a whole first.
     ///
@@ -147,19 +171,54 @@ pub trait Control: Send + Sync + 'static {
     /// The store does not answer, or the event log cannot be written anew.
     fn erase(&self, order: &Erasure) -> impl Future<Output = Result<Erased, Refusal>> + Send;
 
-    /// Rates of slices of the mail, the worst first.
+    /// What became of mail within a window, and what was done about it.
     ///
     /// # Errors
     /// There is no such kind of slice, or no such window.
-    fn reputations(&self, which: &WhichReputation) -> Result<Vec<Row>, Refusal>;
+    fn reputations(&self, which: &WhichReputation) -> Result<Report, Refusal>;
 
-    /// Lets a slice go that is held.
+    /// Lets a slice go that is held or slowed.
     ///
     /// # Errors
     /// The text names no slice.
     fn release(&self, order: &Release) -> impl Future<Output = Result<Released, Refusal>> + Send;
-    /// What refusals were heard, by pattern, the most frequent first.
-    fn replies(&self) -> Vec<ReplyPattern>;
+
+    /// Counts what platforms and others tell of mail that was delivered.
+    ///
+    /// # Errors
+    /// The store does not answer: nothing was counted.
+    fn feed(&self, told: &[Told]) -> impl Future<Output = Result<Fed, Refusal>> + Send;
+
+    /// What refusals were heard, within a window where one is named, by pattern, the most frequent first.
+    ///
+    /// # Errors
+    /// There is no such window.
+    fn replies(&self, since: Option<&str>) -> Result<Vec<ReplyPattern>, Refusal>;
+
+    /// What others report about our mail, added up.
+    ///
+    /// # Errors
+    /// That is no domain, or the file of reports cannot be used.
+    fn reports(&self, which: &WhichReports) -> impl Future<Output = Result<Shown, Refusal>> + Send;
+
+    /// Takes a report that an operator hands in.
+    ///
+    /// # Errors
+    /// The file of reports cannot be used.
+    fn import_report(
+        &self,
+        octets: Vec<u8>,
+        order: &ReportOrder,
+    ) -> impl Future<Output = Result<Imported, Refusal>> + Send;
+
+    /// Whether a domain may publish a stricter policy.
+    ///
+    /// # Errors
+    /// That is no domain, or the file of reports cannot be used.
+    fn advise(
+        &self,
+        which: &WhichReports,
+    ) -> impl Future<Output = Result<DmarcAdvice, Refusal>> + Send;
 
     /// Ends suspensions of a source.
     ///

@@ -18,6 +18,8 @@ pub struct WhichReplies {
     pub provider: Option<String>,
     /// So many at most.
     pub limit: Option<usize>,
+    /// Heard within `15m`, `1h`, `24h`, `7d` or `30d`, and counted there; without it all that is known is counted.
+    pub since: Option<String>,
 }
 
 pub(super) async fn heard<C: Control>(
@@ -25,7 +27,8 @@ pub(super) async fn heard<C: Control>(
     query: Result<Query<WhichReplies>, QueryRejection>,
 ) -> Result<Json<Vec<ReplyPattern>>, Problem> {
     let Query(which) = query?;
-    let mut patterns = control.replies();
+    let since = which.since.as_deref();
+    let mut patterns = control.replies(since)?;
     patterns.retain(|pattern| which.fits(pattern));
     patterns.truncate(which.limit.unwrap_or(usize::MAX));
     Ok(Json(patterns))

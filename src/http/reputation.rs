@@ -1,10 +1,12 @@
 //! Reputations as the API tells of them.
 
-use crate::policy::reputation::Hold;
+use crate::bounce::replies::ReplyPattern;
+use crate::policy::reputation::{Hold, Row, Slow, Stopped, Window};
+use crate::units::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
-/// The query of `GET /api/v1/reputation`. The answer is a list of [`crate::policy::reputation::Row`]s, the worst first.
+/// The query of `GET /api/v1/reputation`; the answer is a [`Report`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct WhichReputation {
@@ -12,6 +14,8 @@ pub struct WhichReputation {
     pub by: String,
     /// `15m`, `1h`, `24h`, `7d` or `30d`.
     pub since: String,
+    /// Patterns of replies at most.
+    pub replies: usize,
 }
 
 impl Default for WhichReputation {
@@ -19,8 +23,22 @@ impl Default for WhichReputation {
         Self {
             by: String::new(),
             since: "24h".to_owned(),
+            replies: 20,
         }
     }
+}
+
+/// What became of mail within a window up to now, why, and what was done about it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Report {
+    pub since: Window,
+    pub at: Timestamp,
+    /// Rates by slice, the worst first.
+    pub slices: Vec<Row>,
+    /// What mail was deferred or refused with by this node's connections, the most frequent first.
+    pub replies: Vec<ReplyPattern>,
+    /// What the suppression list took in and stopped, that which stopped most first.
+    pub suppressed: Vec<Stopped>,
 }
 
 /// The body of `POST /api/v1/reputation/release`: a slice that is held may send again, and is counted anew.
@@ -34,8 +52,10 @@ pub struct Release {
     pub why: Option<String>,
 }
 
-/// What was let go; empty where it was not held.
+/// What was let go; empty where it was neither held nor slowed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Released {
     pub released: Vec<Arc<Hold>>,
+    #[serde(default)]
+    pub eased: Vec<Arc<Slow>>,
 }

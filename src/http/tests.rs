@@ -355,3 +355,31 @@ async fn every_error_is_json() {
     let (code, body) = world.ask(start, &"x".repeat(70_000)).await;
     assert!(code == 413 && body.contains("error"), "{code} {body}");
 }
+
+#[tokio::test]
+async fn a_message_is_examined_as_it_is_and_a_large_one_is_taken_too() {
+    let world = World::new(Daemon::default(), Access::default()).await;
+    let post = "POST /api/v1/lint?stream=transactional HTTP/1.1\r\nHost: localhost";
+    let message = format!("From: a@b.example\r\n\r\n{}", "x\r\n".repeat(100_000));
+    let (status, body) = world.ask(post, &message).await;
+    let linted: Value = serde_json::from_str(&body).unwrap();
+    assert_eq!((status, &linted["blocked"]), (200, &json!(false)));
+    assert!(
+        linted["findings"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .any(|f| f["id"] == "L02")
+    );
+    let told = format!("lint {} octets as Some(Transactional)", message.len());
+    assert_eq!(*world.daemon.told.lock(), [told]);
+
+    let (status, body) = world.ask(post, "").await;
+    assert_eq!(
+        (status, body.contains("--data-binary")),
+        (400, true),
+        "{body}"
+    );
+    let from_a_page = format!("{post}\r\nOrigin: https://evil.test");
+    assert_eq!(world.ask(&from_a_page, &message).await.0, 401);
+}

@@ -3,10 +3,9 @@
 use super::body::{Body, read};
 use super::problem::Problem;
 use super::{
-    Control, Lift, Lifted, Pause, Question, Release, Released, SourceEntry, Steer, Steered,
+    Control, Lift, Lifted, Pause, Question, Release, Released, Report, SourceEntry, Steer, Steered,
     Verdict, WhichReputation, WhichWarmup,
 };
-use crate::policy::reputation::Row;
 use crate::policy::warmup::Position;
 use axum::Json;
 use axum::extract::rejection::{PathRejection, QueryRejection};
@@ -67,7 +66,7 @@ pub(super) async fn sources<C: Control>(State(control): State<Arc<C>>) -> Json<V
 pub(super) async fn reputations<C: Control>(
     State(control): State<Arc<C>>,
     query: Result<Query<WhichReputation>, QueryRejection>,
-) -> Result<Json<Vec<Row>>, Problem> {
+) -> Result<Json<Report>, Problem> {
     let Query(which) = query?;
     Ok(Json(control.reputations(&which)?))
 }

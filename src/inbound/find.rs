@@ -3,7 +3,6 @@
 use crate::books::{Entry, Sent};
 use crate::bounce::report::{Action, Notice, Returned};
 use crate::bounce::token::Token;
-use crate::mail::Address;
 
 /// The recipients that a notice says failed, each with what it says of them.
 ///
@@ -21,7 +20,7 @@ pub fn failed<'a>(
         return Vec::new();
     }
     let said = notice.recipients.iter().filter(|said| has_failed(said));
-    let known = said.filter_map(|said| Some((by_address(entry, &said.address)?, said)));
+    let known = said.filter_map(|said| Some((entry.by_address(&said.address)?, said)));
     known.collect()
 }
 
@@ -30,21 +29,19 @@ pub fn recipient<'a>(entry: &'a Entry, token: &Token, original: Option<&str>) ->
     if token.recipient.is_some() {
         return one(entry, token);
     }
-    by_address(entry, original?)
+    entry.by_address(original?)
 }
 
 /// The recipient that the token names. Only a message to several has a token that names none, and the books have those
 /// alone whose mail was delivered so far: though one is in them, it may be about another.
 pub fn one<'a>(entry: &'a Entry, token: &Token) -> Option<&'a Sent> {
-    let position = token.recipient?;
-    let mut all = entry.recipients.iter();
-    all.find(|sent| sent.position == position)
+    entry.of_token(token.recipient)
 }
 
 fn of_one<'a>(sent: &'a Sent, said: &'a [Returned]) -> Option<(&'a Sent, &'a Returned)> {
     let mut own = said
         .iter()
-        .filter(|said| is_mailbox(&sent.address, &said.address))
+        .filter(|said| sent.is_at(&said.address))
         .peekable();
     if own.peek().is_some() {
         return own.find(|said| has_failed(said)).map(|said| (sent, said));
@@ -56,22 +53,8 @@ fn of_one<'a>(sent: &'a Sent, said: &'a [Returned]) -> Option<(&'a Sent, &'a Ret
     mild.or(said.first()).map(|said| (sent, said))
 }
 
-fn by_address<'a>(entry: &'a Entry, text: &str) -> Option<&'a Sent> {
-    let mut all = entry.recipients.iter();
-    all.find(|sent| is_mailbox(&sent.address, text))
-}
-
 fn has_failed(said: &Returned) -> bool {
     said.action == Action::Failed
-}
-
-/// Whether a text names the mailbox, whose local part may have been written in another case on its way.
-fn is_mailbox(address: &Address, text: &str) -> bool {
-    let text = text.trim().trim_start_matches('<').trim_end_matches('>');
-    text.parse().is_ok_and(|other: Address| {
-        other.ascii_domain() == address.ascii_domain()
-            && other.local().eq_ignore_ascii_case(address.local())
-    })
 }
 
 #[cfg(test)]

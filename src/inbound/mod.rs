@@ -10,6 +10,7 @@
 //! | | `opt-out` | as unsubscribing |
 //! | | `not-spam`, `auth-failure` | `complained` alone |
 //! | `u-TOKEN@` a return path domain | anything | `unsubscribed`, once; suppressed ([`subscriptions`]) |
+//! | an address of `[reports]` | a DMARC or TLS report ([`reporting`]) | stored, once; another is kept in a file |
 //! | `postmaster@`, `abuse@`, or not understood | | kept in a file ([`unread`]), `unread` |
 //!
 //! Tokens are what is believed: without one that verifies nobody is suppressed. Where the store, the books or the disk do
@@ -21,6 +22,7 @@ mod find;
 mod ledger;
 mod notices;
 mod reception;
+mod reporting;
 mod subscriptions;
 mod target;
 #[cfg(test)]
@@ -46,6 +48,7 @@ use crate::events::metrics::Counters;
 use crate::events::{About, Attempt, Events};
 use crate::mail::{Address, Envelope, MessageId, Reply};
 use crate::policy::Policy;
+use crate::reports::Reports;
 use crate::units::Live;
 use std::sync::Arc;
 
@@ -65,6 +68,8 @@ pub struct Parts {
     /// With the suppression list.
     pub policy: Policy,
     pub unread: Unread,
+    /// What others report about our mail.
+    pub reports: Reports,
     pub events: Events,
     /// Everything that comes in, by what it is.
     pub counts: Counters,
@@ -144,6 +149,8 @@ impl Inbound {
                 self.complained(Some(token), feedback).await
             }
             (Target::Feedback, Report::Feedback(feedback)) => self.complained(None, feedback).await,
+            // Its content is read by another reader, in its own place.
+            (Target::Reports, _) => Ok(Handled::Done),
             (_, Report::Autoreply(_)) => Ok(self.done("autoreply")),
             // Anybody can write to a feedback address; what came back comes to its return path.
             (Target::Feedback, Report::Notice(_)) => {
@@ -171,23 +178,8 @@ impl Inbound {
     }
 
     fn about(&self, id: MessageId, entry: &Entry, sent: &Sent) -> (About, Attempt) {
-        let about = About {
-            id,
-            labels: Arc::clone(&entry.labels),
-            sender: entry.sender.clone(),
-            recipient: Some(sent.address.clone()),
-            size: entry.size,
-        };
-        let attempt = Attempt {
-            number: sent.attempt,
-            site: sent.site.clone(),
-            source: sent.source.clone(),
-            provider: sent.provider.clone(),
-            tls: None,
-            latency: self.0.clock.now().since(id.accepted()),
-            possible_duplicate: false,
-        };
-        (about, attempt)
+        let latency = self.0.clock.now().since(id.accepted());
+        sent.told(id, entry, latency)
     }
 }
 

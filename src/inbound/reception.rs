@@ -78,7 +78,11 @@ async fn act(inbound: Inbound, mail: Arc<Mail>) -> Result<Option<(Address, Strin
     let report = read(&inbound, &mail).await;
     let mut unread = None;
     for (address, target) in &mail.targets {
-        match inbound.handle(target, &report).await? {
+        let handled = match target {
+            Target::Reports => inbound.reported(&mail.content).await?,
+            target => inbound.handle(target, &report).await?,
+        };
+        match handled {
             Handled::Done => {}
             Handled::Unread(why) => {
                 unread.get_or_insert_with(|| (address.clone(), why));

@@ -14,6 +14,8 @@ pub enum Target {
     Unsubscribe(Token),
     /// Where feedback reports go.
     Feedback,
+    /// Where DMARC and TLS reports go.
+    Reports,
     /// `postmaster` and `abuse` (RFC 2142), which a person reads.
     Person,
 }
@@ -35,6 +37,7 @@ pub struct Addresses {
     domains: HashSet<Box<str>>,
     /// Local part in lower case, domain in A-labels.
     feedback: HashSet<(Box<str>, Box<str>)>,
+    reports: HashSet<(Box<str>, Box<str>)>,
 }
 
 impl Addresses {
@@ -49,12 +52,19 @@ impl Addresses {
         Self {
             domains: domains.collect(),
             feedback: feedback.into_iter().map(parts).collect(),
+            reports: HashSet::new(),
         }
+    }
+
+    /// With those that reports about our mail come to.
+    pub fn with_reports<'a>(self, reports: impl IntoIterator<Item = &'a Address>) -> Self {
+        let reports = reports.into_iter().map(parts).collect();
+        Self { reports, ..self }
     }
 
     /// Nothing can come in.
     pub fn is_empty(&self) -> bool {
-        self.domains.is_empty() && self.feedback.is_empty()
+        self.domains.is_empty() && self.feedback.is_empty() && self.reports.is_empty()
     }
 
     /// Which of our addresses this is.
@@ -68,14 +78,17 @@ impl Addresses {
         now: Timestamp,
     ) -> Result<Target, Stranger> {
         let (local, domain) = parts(address);
-        let of_feedback = self.feedback.iter().any(|(_, other)| *other == domain);
+        let named = self.feedback.iter().chain(&self.reports);
+        let is_named = named.into_iter().any(|(_, other)| *other == domain);
         let of_returns = self.domains.contains(&domain);
-        if !of_feedback && !of_returns {
+        if !is_named && !of_returns {
             return Err(Stranger::Domain);
         }
         let open = |token: &str, purpose| keys.open(token, purpose, now).map_err(Stranger::Token);
+        let whole = (local.clone(), domain);
         match (local.split_once('-'), &*local) {
-            _ if self.feedback.contains(&(local.clone(), domain)) => Ok(Target::Feedback),
+            _ if self.feedback.contains(&whole) => Ok(Target::Feedback),
+            _ if self.reports.contains(&whole) => Ok(Target::Reports),
             (_, "postmaster" | "abuse") => Ok(Target::Person),
             (Some(("b", token)), _) if of_returns => {
                 open(token, Purpose::Return).map(Target::Return)

@@ -90,6 +90,23 @@ fn stamps() -> Stamps {
     })
 }
 
+fn live_addresses(feedback: &Address) -> Live<Addresses> {
+    let reports: Address = "dmarc@bounce.test".parse().unwrap();
+    let addresses = Addresses::new(["bounce.test"], [feedback]).with_reports([&reports]);
+    Arc::new(ArcSwap::from_pointee(addresses))
+}
+
+/// Reports about acme.test are ours.
+fn reporting(dir: &TempDir, clock: &Clock, events: &Events) -> Reports {
+    let settings = crate::reports::Config::default().settings(["acme.test"], []);
+    Reports::new(
+        dir.path().join("reports"),
+        Arc::new(ArcSwap::from_pointee(settings)),
+        clock.clone(),
+        events.clone(),
+    )
+}
+
 async fn world() -> World {
     let dir = tempfile::tempdir().unwrap();
     let (clock, told) = (Clock::manual(START), Told::default());
@@ -111,13 +128,11 @@ async fn world() -> World {
     let inbound = Inbound::new(Parts {
         clock: clock.clone(),
         config: live(Config::default()),
-        addresses: Arc::new(ArcSwap::from_pointee(Addresses::new(
-            ["bounce.test"],
-            [&feedback],
-        ))),
+        addresses: live_addresses(&feedback),
         stamps: Arc::new(ArcSwap::from_pointee(stamps())),
         classifier: Arc::new(ArcSwap::from_pointee(Classifier::new().unwrap())),
         read: reader,
+        reports: reporting(&dir, &clock, &events),
         books: books.unwrap(),
         policy: policy.await.unwrap(),
         unread: Unread::open(dir.path().join("unread")).unwrap(),
@@ -497,4 +512,56 @@ async fn books_that_cannot_be_read_have_the_sender_try_again() {
         (451, Some(EnhancedCode(4, 3, 0)))
     );
     assert_eq!(world.events("bounced").len(), 0);
+}
+
+const DMARC: &str = "Subject: Report\r\nContent-Type: text/xml\r\n\r\n<feedback><report_metadata><org_name>r</org_name>\
+    <report_id>1</report_id><date_range><begin>1795262400</begin><end>1795348799</end></date_range></report_metadata>\
+    <policy_published><domain>acme.test</domain><p>none</p></policy_published><record><row>\
+    <source_ip>198.51.100.7</source_ip><count>20</count><policy_evaluated><disposition>none</disposition>\
+    <dkim>fail</dkim><spf>fail</spf></policy_evaluated></row></record></feedback>";
+
+#[tokio::test]
+async fn a_report_is_counted_once_and_what_it_tells_is_told() {
+    let world = world().await;
+    for _ in 0..2 {
+        world.receive("Dmarc@bounce.test", DMARC).await.unwrap();
+    }
+    assert_eq!((world.count("report"), world.count("report-again")), (1, 1));
+    let told = world.events("report");
+    let [
+        Event::Report {
+            domain,
+            source: None,
+            reason: "foreign-sender",
+            why,
+            ..
+        },
+    ] = told.as_slice()
+    else {
+        panic!("{told:?}")
+    };
+    assert_eq!(&**domain, "acme.test");
+    assert!(why.contains("20 of 20 messages of 2026-11-21"), "{why}");
+}
+
+#[tokio::test]
+async fn a_report_that_is_broken_or_not_about_us_is_kept_for_a_person() {
+    let world = world().await;
+    let foreign = DMARC.replace("acme.test", "other.test");
+    let broken = DMARC.replace("</feedback>", "");
+    for report in [&*foreign, &*broken, "Subject: hello\r\n\r\nhow are you?"] {
+        world.receive("dmarc@bounce.test", report).await.unwrap();
+    }
+    let counts = [
+        "report-not-ours",
+        "report-unreadable",
+        "no-report",
+        "report",
+    ];
+    assert_eq!(counts.map(|what| world.count(what)), [1, 1, 1, 0]);
+    let unread = world.events("unread");
+    let [_, Event::Unread { why, .. }, _] = unread.as_slice() else {
+        panic!("{unread:?}")
+    };
+    assert!(why.contains("it is cut off"), "{why}");
 }

@@ -3,6 +3,7 @@
 use crate::books::BooksError;
 use crate::bounce::token::TokenError;
 use crate::mail::{EnhancedCode, Reply};
+use crate::reports::ReportsError;
 use crate::store::StoreError;
 use std::io;
 
@@ -13,6 +14,8 @@ pub enum Trouble {
     Store(#[from] StoreError),
     #[error(transparent)]
     Books(#[from] BooksError),
+    #[error(transparent)]
+    Reports(#[from] ReportsError),
     #[error("the message could not be kept: {0}")]
     Disk(#[from] io::Error),
     #[error("the event log cannot keep up")]

@@ -1,5 +1,6 @@
 //! The body as far as it has come: stored and hashed on the way, or held while it may still be rewritten.
 
+use super::lint::Excerpt;
 use super::{eight_bit, not_now};
 use crate::auth::dkim::{BodyHash, BodyHasher};
 use crate::mail::Reply;
@@ -14,6 +15,9 @@ pub(super) struct Body {
     /// The octets so far while there are no more than `hold` of them.
     held: Vec<u8>,
     hold: u64,
+    excerpt: Excerpt,
+    /// Octets of it that are wanted.
+    examined: u64,
 }
 
 /// A body that is complete.
@@ -22,23 +26,28 @@ pub(super) struct Sealed {
     pub hash: Option<BodyHash>,
     /// It holds octets over 127.
     pub eight_bit: bool,
+    /// Its beginning as it came.
+    pub excerpt: Excerpt,
 }
 
 impl Body {
-    /// Up to `hold` octets are kept in memory so that the body can be rewritten; 0 keeps none. It is hashed where it
-    /// may be `signed`.
-    pub(super) fn new(draft: Draft, hold: u64, signed: bool) -> Self {
+    /// Up to `hold` octets are kept in memory so that the body can be rewritten, and the first `examined` for the lint;
+    /// 0 keeps none. It is hashed where it may be `signed`.
+    pub(super) fn new(draft: Draft, hold: u64, examined: u64, signed: bool) -> Self {
         Self {
             draft,
             hasher: signed.then(BodyHasher::new),
             eight_bit: false,
             held: Vec::new(),
             hold,
+            excerpt: Excerpt::default(),
+            examined,
         }
     }
 
     pub(super) async fn push(&mut self, octets: &[u8]) -> Result<(), Reply> {
         self.eight_bit |= !octets.is_ascii();
+        self.excerpt.add(octets, self.examined);
         if (self.held.len() + octets.len()) as u64 <= self.hold {
             self.held.extend_from_slice(octets);
             return Ok(());
@@ -65,6 +74,7 @@ impl Body {
             draft: self.draft,
             hash: self.hasher.map(BodyHasher::finish),
             eight_bit: self.eight_bit,
+            excerpt: self.excerpt,
         })
     }
 

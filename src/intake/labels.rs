@@ -26,7 +26,7 @@ const KNOWN: [&str; 9] = [
 ];
 
 /// What another node of ours has put in: it says nothing, and is stripped.
-const REF: &str = "Ref";
+const OURS: [&str; 2] = ["Ref", "Lint"];
 
 /// Everything the fields say.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -92,7 +92,7 @@ fn list_id(head: &HeaderSection) -> Option<Box<str>> {
 fn refuse_unknown(head: &HeaderSection) -> Result<(), Reply> {
     let label = |name: &'_ str| -> Option<String> {
         let (start, label) = name.split_at_checked(PREFIX.len())?;
-        let mut known = KNOWN.iter().chain([&REF]);
+        let mut known = KNOWN.iter().chain(&OURS);
         let unknown = !known.any(|known| known.eq_ignore_ascii_case(label));
         (start.eq_ignore_ascii_case(PREFIX) && unknown).then(|| label.to_owned())
     };

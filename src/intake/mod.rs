@@ -6,7 +6,8 @@
 //!
 //! 1. `DKIM-Signature`, one a key;
 //! 2. `Received`, ours, not signed;
-//! 3. `Message-ID` and `Date` where they were missing, and what leads answers back to the message (see `stamp`);
+//! 3. `Message-ID` and `Date` where they were missing, what the lint says (see `lint`), and what leads answers back to
+//!    the message (see `stamp`);
 //! 4. the fields as they came, octet for octet, without `Bcc`, `Return-Path` and `X-Mailwright-*`;
 //! 5. the body as it came (but see `eight_bit`).
 //!
@@ -17,6 +18,7 @@ mod compose;
 mod config;
 mod eight_bit;
 mod labels;
+pub mod lint;
 mod stamp;
 mod to_the_end;
 
@@ -29,8 +31,10 @@ use crate::auth::dkim::{Order, Signers};
 use crate::bounce::stamps::Stamps;
 use crate::clock::Clock;
 use crate::events::{About, Event, Events};
+use crate::lint::Settings;
 use crate::mail::headers::HeaderSection;
 use crate::mail::{Address, EnhancedCode, Envelope, Labels, MessageId, Reply};
+use crate::policy::reputation::Metric;
 use crate::policy::suppression::{Answer, Ask, AtSubmission, Scope};
 use crate::policy::{Arrival, Policy};
 use crate::spool::{Commit, Meta, Progress, Spool, SpoolError, Stored};
@@ -54,6 +58,7 @@ pub struct Parts {
     pub signers: Live<Signers>,
     pub tenants: Live<Tenants>,
     pub stamps: Live<Stamps>,
+    pub lint: Live<Settings>,
     pub spool: Spool,
     pub events: Events,
     pub clock: Clock,
@@ -106,7 +111,10 @@ impl Intake {
                 scope: Scope::Stream(..),
                 ..
             } => Ok(()),
-            answer => suppressed(&answer, &[recipient]).map_or(Ok(()), Err),
+            answer => {
+                self.0.count_refused(std::slice::from_ref(&answer));
+                suppressed(&answer, &[recipient]).map_or(Ok(()), Err)
+            }
         });
         judged.collect()
     }
@@ -228,6 +236,11 @@ impl Reception {
         // What comes back about mail of our own making interests nobody.
         let stamps = (!is_ours).then(|| parts.stamps.load());
         let token = stamps.and_then(|stamps| stamp::stamp(&mut head, &stamps, &meta));
+        // Mail of our own making is not held to what platforms are.
+        let why = match is_ours {
+            true => None,
+            false => parts.lint(&mut head, &meta, &body.excerpt)?,
+        };
         let arrival = compose::Arrival {
             hostname: &parts.hostname,
             client: &self.client,
@@ -259,7 +272,7 @@ impl Reception {
             body: body.draft,
         };
         let peer = self.client.peer;
-        ToTheEnd::new(async move { parts.take(peer, commit).await }).await
+        ToTheEnd::new(async move { parts.take(peer, why, commit).await }).await
     }
 }
 
@@ -272,7 +285,7 @@ impl Parts {
         // A message without an author is refused when it is complete.
         let author = compose::author(head, None);
         let signed = author.is_ok_and(|author| signers.concern(author.domain()));
-        Body::new(self.spool.draft(), hold, signed)
+        Body::new(self.spool.draft(), hold, self.examined(), signed)
     }
 
     /// What is said about the message, and the author whose domain signs: the first that From names.
@@ -311,6 +324,7 @@ impl Parts {
         if answers.iter().any(free) {
             return Ok(());
         }
+        self.count_refused(&answers);
         let first = answers.first();
         first
             .and_then(|first| suppressed(first, recipients))
@@ -324,6 +338,15 @@ impl Parts {
         let asks: Vec<Ask<'_>> = asks.map(|recipient| Ask { recipient, labels }).collect();
         let answers = self.policy.suppression().check(&asks).await;
         answers.unwrap_or_else(|_| free())
+    }
+
+    /// For the report.
+    fn count_refused(&self, answers: &[Answer]) {
+        for answer in answers {
+            if let Answer::Suppressed { scope, reason, .. } = answer {
+                self.policy.stopped((*reason, scope), Metric::Refused);
+            }
+        }
     }
 
     /// A message leaves from the pool that it asks for; by another MTA's field, where we have such a pool; or from its
@@ -375,7 +398,12 @@ impl Parts {
     }
 
     /// The point of no return: behind the commit the message is ours, whatever happens to the connection.
-    async fn take(&self, peer: Option<IpAddr>, commit: Commit) -> Result<MessageId, Reply> {
+    async fn take(
+        &self,
+        peer: Option<IpAddr>,
+        why: Option<String>,
+        commit: Commit,
+    ) -> Result<MessageId, Reply> {
         let size = commit.head.len() as u64 + commit.body.len();
         let meta = Arc::clone(&commit.meta);
         let id = meta.id;
@@ -391,7 +419,8 @@ impl Parts {
                 recipient: Some(recipient.address.clone()),
                 size,
             };
-            self.events.emit(&Event::Accepted { about, peer });
+            let why = why.clone();
+            self.events.emit(&Event::Accepted { about, peer, why });
         }
         let progress = vec![Progress::default(); meta.envelope.recipients.len()];
         (self.handoff)(Stored {

@@ -21,6 +21,7 @@ struct World {
     _dir: tempfile::TempDir,
     intake: Intake,
     config: Live<Config>,
+    lint: Live<crate::lint::Settings>,
     spool: Spool,
     seen: Arc<Seen>,
 }
@@ -62,6 +63,7 @@ impl World {
         };
         let (spool, _) = Spool::open(dir.path(), settings, clock.clone(), |_| {}).unwrap();
         let seen = Arc::new(Seen::default());
+        let lint = Arc::new(ArcSwap::from_pointee(crate::lint::Settings::default()));
         let config: Live<Config> = Arc::new(ArcSwap::from_pointee(Config::default()));
         let events = Events::new(clock.clone(), vec![Box::new(Recorder(Arc::clone(&seen)))]);
         let intake = Intake::new(Parts {
@@ -71,6 +73,7 @@ impl World {
             signers: Arc::new(ArcSwap::from_pointee(signers(dir.path()))),
             tenants: Arc::new(ArcSwap::from_pointee(tenants())),
             stamps: Arc::new(ArcSwap::from_pointee(Stamps::none(keys()))),
+            lint: Arc::clone(&lint),
             spool: spool.clone(),
             events,
             clock,
@@ -84,6 +87,7 @@ impl World {
             _dir: dir,
             intake,
             config,
+            lint,
             spool,
             seen,
         }
@@ -230,7 +234,7 @@ async fn an_accepted_message_is_signed_stored_told_and_handed_on() {
         (content.len() as u64, 1)
     );
     let events = world.seen.events.lock();
-    let [Event::Accepted { about, peer }] = events.as_slice() else {
+    let [Event::Accepted { about, peer, .. }] = events.as_slice() else {
         panic!("{events:?}");
     };
     assert_eq!((about.id, about.size), (id, content.len() as u64));
@@ -452,4 +456,92 @@ async fn our_own_mail_comes_in_by_the_same_door_with_its_labels() {
 async fn a_message_for_nobody_is_refused() {
     let world = World::new().await;
     assert!(world.intake.begin(client(None), envelope(&[])).is_err());
+}
+
+/// The lint of everybody, and of acme, who is only told.
+fn lint(at_submission: crate::lint::AtSubmission) -> crate::lint::Settings {
+    let config = crate::lint::Config {
+        at_submission,
+        rules: [("postal-address".to_owned(), crate::lint::SetLevel::Block)].into(),
+        ..crate::lint::Config::default()
+    };
+    let acme = crate::lint::TenantConfig {
+        at_submission: Some(crate::lint::AtSubmission::Warn),
+        ..crate::lint::TenantConfig::default()
+    };
+    crate::lint::Settings::new(&config, [("acme", &acme)])
+}
+
+#[tokio::test]
+async fn a_message_that_a_rule_blocks_is_refused_with_the_rule_and_the_remedy() {
+    let world = World::new().await;
+    world
+        .lint
+        .store(Arc::new(lint(crate::lint::AtSubmission::Block)));
+    let reply = world.hand_in(MESSAGE, 7).await.unwrap_err();
+    assert_eq!(
+        (reply.code, reply.enhanced),
+        (550, Some(EnhancedCode(5, 7, 1)))
+    );
+    assert!(
+        reply
+            .text
+            .starts_with("lint: L15 postal-address: nothing in the body looks like"),
+        "{reply}"
+    );
+    assert!(
+        reply.text.contains("name the sender's postal address"),
+        "{reply}"
+    );
+    assert!(world.is_untouched());
+
+    // Mail that no rule for marketing concerns.
+    let receipt = MESSAGE.replace("Subject", "X-Mailwright-Stream: transactional\r\nSubject");
+    world.hand_in(&receipt, 7).await.unwrap();
+}
+
+#[tokio::test]
+async fn what_the_lint_finds_is_in_the_message_before_it_is_signed_and_in_the_event() {
+    let world = World::new().await;
+    world
+        .lint
+        .store(Arc::new(lint(crate::lint::AtSubmission::Block)));
+    // A client's own is not believed.
+    let message = MESSAGE.replace(
+        "Subject",
+        "X-Mailwright-Tenant: acme\r\nX-Mailwright-Lint: L99 nothing\r\nSubject",
+    );
+    let id = world.hand_in(&message, 7).await.unwrap();
+    let content = world.content(id).await;
+    let told = "L15 postal-address, L14 unsubscribe-missing, L15 unsubscribe-link";
+    let unfolded = content.replace("\r\n\t", " ");
+    let field = format!("\r\nX-Mailwright-Lint: {told}\r\n");
+    assert!(unfolded.contains(&field), "{content}");
+    assert_eq!(content.matches("X-Mailwright-Lint").count(), 1);
+    let signature = content.split_once("bh=").unwrap().0;
+    let names: String = signature.split_whitespace().collect();
+    assert!(names.contains(":x-mailwright-lint:"), "{content}");
+    let events = world.seen.events.lock();
+    let [Event::Accepted { why, .. }] = events.as_slice() else {
+        panic!("{events:?}");
+    };
+    assert_eq!(why.as_deref(), Some(&*format!("lint: {told}")));
+}
+
+#[tokio::test]
+async fn only_so_much_of_a_body_is_kept_for_the_lint() {
+    let world = World::new().await;
+    let settings = lint(crate::lint::AtSubmission::Block);
+    let small = crate::lint::Config {
+        body_limit: Size::kib(1),
+        ..settings.config
+    };
+    world
+        .lint
+        .store(Arc::new(crate::lint::Settings::new(&small, [])));
+    // The link may be in what was not read.
+    let long = format!("{MESSAGE}{}", "0123456789abcdef\r\n".repeat(100));
+    let id = world.hand_in(&long, 50).await.unwrap();
+    let content = world.content(id).await;
+    assert!(content.contains("X-Mailwright-Lint: L14 unsubscribe-missing\r\n"));
 }

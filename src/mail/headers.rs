@@ -7,7 +7,7 @@ use memchr::memchr_iter;
 use std::borrow::Cow;
 
 /// The header section of a message as a list of fields, in order.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub struct HeaderSection {
     /// Octets of all fields ever held; a removed field leaves its octets behind.
     octets: Vec<u8>,

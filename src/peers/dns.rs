@@ -27,6 +27,8 @@ pub enum Record {
     /// A text of any length; over 255 octets it goes out as several strings.
     Txt(String),
     Ptr(String),
+    /// Anything else, as DNS has it.
+    Other(RData),
 }
 
 impl Record {
@@ -247,6 +249,7 @@ fn resource_data(record: &Record) -> Option<RData> {
         Record::Txt(text) => RData::TXT(TXT::from_bytes(
             text.as_bytes().chunks(TXT_STRING).collect(),
         )),
+        Record::Other(data) => data.clone(),
         Record::Ptr(host) => RData::PTR(PTR(absolute(host)?)),
     })
 }

@@ -12,6 +12,7 @@ pub mod script;
 pub mod sink;
 mod stamp;
 mod wire;
+pub mod world;
 
 pub use latency::Latency;
 

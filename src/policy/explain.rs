@@ -3,9 +3,11 @@
 use super::Policy;
 use super::choice::{Ask, Stop};
 use super::limits::{Fill, Of};
+use super::reputation::{Reputation, Slice, Slow};
 use super::sources::Source;
 use super::verdict::Held;
 use super::warmup::Position;
+use crate::events::Breaker;
 use crate::units::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
@@ -26,6 +28,9 @@ pub struct Explanation {
     /// What holds it whichever source it leaves from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub held: Option<Held>,
+    /// What of it goes slower than it did: its campaign, its tenant's marketing, a source at the provider.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub slowed: Vec<Arc<Slow>>,
 }
 
 /// One of our addresses, as this message meets it.
@@ -61,6 +66,9 @@ pub struct LineView {
     pub window: u32,
     /// The most there may be: `delivery.max_connections_per_site`.
     pub most: u32,
+    /// Whether the site answers: one connection finds out while it is half-open.
+    #[serde(default)]
+    pub breaker: Breaker,
     /// What holds the line as a whole.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub held: Option<Held>,
@@ -76,7 +84,8 @@ impl Policy {
             provider: Arc::clone(&ask.provider.name),
             candidates: Vec::new(),
             limits: self.limits_of_labels(ask, now),
-            held: self.tenant_hours(ask.labels, now).err(),
+            held: self.held_as_a_whole(ask, now),
+            slowed: Vec::new(),
         };
         let Some(pool) = settings.sources.pool(ask.labels) else {
             if let super::Choice::Nowhere(why) = self.choose(ask, now) {
@@ -100,7 +109,36 @@ impl Policy {
             }
             super::Choice::Nowhere(why) => drop(told.held.get_or_insert(why)),
         }
+        told.slowed = self.slowed(ask, &told.candidates);
         told
+    }
+
+    /// What holds a message wherever it goes.
+    fn held_as_a_whole(&self, ask: &Ask<'_>, now: Timestamp) -> Option<Held> {
+        let hours = self.tenant_hours(ask.labels, now).err();
+        let hold = || {
+            let slices = Reputation::concerned(ask.labels);
+            let hold = self.reputation().holding(&slices, now)?;
+            Some(Held::Reputation(hold))
+        };
+        hours.or_else(hold)
+    }
+
+    fn slowed(&self, ask: &Ask<'_>, candidates: &[Candidate]) -> Vec<Arc<Slow>> {
+        let concerned = Reputation::concerned(ask.labels);
+        if concerned.is_empty() {
+            // Transactional mail keeps its pace.
+            return Vec::new();
+        }
+        let is_of = |slow: &Arc<Slow>| match &slow.slice {
+            Slice::Pair(source, provider) => {
+                *provider == ask.provider.name && candidates.iter().any(|c| c.source == *source)
+            }
+            slice => concerned.contains(slice),
+        };
+        let mut slows = self.reputation().slows();
+        slows.retain(is_of);
+        slows
     }
 
     fn candidate(

@@ -44,10 +44,10 @@ use crate::units::{Live, Timestamp};
 use arc_swap::{ArcSwap, Guard};
 use limits::{Limit, Limits, Of, Party};
 use providers::{Provider, Rule, Scope};
-use reputation::{Hold, Reputation, Slice};
+use reputation::{Hold, Metric, Reputation, Slice, Slow};
 use sources::Source;
 use std::sync::Arc;
-use suppression::Suppression;
+use suppression::{Reason, Suppression};
 use suspension::{At, Suspension, Suspensions};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
@@ -147,6 +147,7 @@ impl Policy {
             suspensions: self.0.suspensions.clone(),
             hours: settings.provider_hours(&provider.name),
             points_per_hour: settings.points_per_hour,
+            pair: Slice::Pair(Arc::clone(&source.name), Arc::clone(&provider.name)),
             source: Arc::clone(source),
             site: Arc::clone(site),
             provider: Arc::clone(provider),
@@ -238,6 +239,21 @@ impl Policy {
         Some(released)
     }
 
+    /// A person gives what is slowed its pace back. `None`: it is not slowed.
+    pub fn ease(&self, slice: &Slice, by: &str) -> Option<Arc<Slow>> {
+        let eased = self.0.watch.ease(slice, by, self.0.clock.now())?;
+        self.0.changed.notify_one();
+        Some(eased)
+    }
+
+    /// The suppression list kept mail from a recipient: [`Metric::Refused`] at submission, [`Metric::Suppressed`] before it
+    /// left.
+    pub fn stopped(&self, (reason, scope): (Reason, &suppression::Scope), metric: Metric) {
+        let scope = scope.to_string();
+        let of = (reason.name(), &*scope);
+        self.reputation().stopped(of, metric, self.0.clock.now());
+    }
+
     /// For gauges. It holds nothing of the policy: events lead to metrics, metrics to their gauges, and a gauge that led
     /// back would keep everything alive.
     pub fn for_gauges(&self) -> impl Fn() -> Option<Policy> + Clone + Send + Sync + 'static {
@@ -280,8 +296,12 @@ impl Policy {
                 () = self.0.clock.sleep(watch::ROUND) => {}
             }
             let now = self.0.clock.now();
-            for suspension in self.0.watch.round(now).await {
+            let (suspensions, is_freed) = self.0.watch.round(now).await;
+            let is_changed = is_freed || !suspensions.is_empty();
+            for suspension in suspensions {
                 self.0.suspensions.suspend(suspension);
+            }
+            if is_changed {
                 self.0.changed.notify_one();
             }
         }

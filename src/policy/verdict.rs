@@ -1,7 +1,7 @@
 //! The one value that says why mail waits, so that `queue show` and `explain` need no second opinion.
 
 use super::limits::Full;
-use super::reputation::Hold;
+use super::reputation::{Hold, Slow};
 use super::suspension::Suspension;
 use super::warmup::Waiting;
 use crate::mail::Reply;
@@ -60,6 +60,8 @@ pub enum Held {
     Suspended(Arc<Suspension>),
     /// Too many bounces or complaints.
     Reputation(Arc<Hold>),
+    /// Bounces, complaints or blocks are on their way to too many: it goes at a share of its pace, the next at `until`.
+    Slowed { slow: Arc<Slow>, until: Timestamp },
     /// Outside the hours in which mail may go.
     SendWindow {
         /// `tenant acme`, `provider google`.
@@ -93,6 +95,7 @@ impl Held {
             | Self::SourceDown { until, .. }
             | Self::SiteRest { until, .. }
             | Self::SendWindow { until, .. }
+            | Self::Slowed { until, .. }
             | Self::State { until, .. } => Some(*until),
             Self::Limit(full) => Some(full.until),
             Self::Warmup(waiting) => waiting.until,
@@ -147,6 +150,7 @@ impl fmt::Display for Held {
             Self::Warmup(waiting) => write!(f, "{waiting}"),
             Self::Suspended(suspension) => write!(f, "{suspension}"),
             Self::Reputation(hold) => write!(f, "{hold}"),
+            Self::Slowed { slow, .. } => write!(f, "{slow}"),
             Self::SendWindow {
                 of, window, key, ..
             } => {

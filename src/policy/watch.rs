@@ -1,6 +1,6 @@
 //! Keeps an eye on reputations: looks, tells, holds, and writes down.
 
-use super::reputation::{Decision, Hold, Reputation, Slice, Standing};
+use super::reputation::{Decision, Hold, Reputation, Slice, Slow, Standing};
 use super::suspension::{At, Suspension};
 use crate::events::{Event, Events};
 use crate::store::{Store, StoreError};
@@ -49,11 +49,12 @@ impl Watch {
         self.reputation.refresh(&self.store, &self.node, now).await
     }
 
-    /// One look. Returns who is to be kept from where.
-    pub async fn round(&self, now: Timestamp) -> Vec<Suspension> {
-        let mut suspensions = Vec::new();
+    /// One look. Returns who is to be kept from where, and whether mail that waits may go sooner.
+    pub async fn round(&self, now: Timestamp) -> (Vec<Suspension>, bool) {
+        let (mut suspensions, mut is_freed) = (Vec::new(), false);
         for decision in self.reputation.look(now) {
             self.events.emit(&told(&decision));
+            is_freed |= matches!(decision, Decision::Eased(..));
             if let Decision::Hold(hold) = decision {
                 self.write_hold(&hold).await;
                 suspensions.extend(suspension(&hold));
@@ -63,7 +64,7 @@ impl Watch {
         if round.is_multiple_of(WRITE_EVERY) {
             self.write(now).await;
         }
-        suspensions
+        (suspensions, is_freed)
     }
 
     pub async fn release(&self, slice: &Slice, by: &str, now: Timestamp) -> Option<Arc<Hold>> {
@@ -76,6 +77,14 @@ impl Watch {
         });
         self.write_hold(&released).await;
         Some(released)
+    }
+
+    pub fn ease(&self, slice: &Slice, by: &str, now: Timestamp) -> Option<Arc<Slow>> {
+        let eased = self.reputation.ease(slice, now)?;
+        let why = format!("by {by}");
+        self.events
+            .emit(&told(&Decision::Eased(Arc::clone(&eased), why)));
+        Some(eased)
     }
 
     pub async fn close(&self, now: Timestamp) {
@@ -125,6 +134,21 @@ fn told(decision: &Decision) -> Event {
             "hold",
             Some(hold.until),
             format!("{}; held for the {}. time", hold.finding, hold.times),
+        ),
+        Decision::Slow(slow) => (
+            &slow.slice,
+            "slow",
+            None,
+            format!("{}; {}", slow.finding, slow.measure()),
+        ),
+        Decision::Eased(slow, why) => (
+            &slow.slice,
+            "ease",
+            None,
+            format!(
+                "it has its pace back: {why}; it was slowed for {}",
+                slow.finding
+            ),
         ),
         Decision::Released(hold) => (
             &hold.slice,

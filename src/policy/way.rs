@@ -28,6 +28,8 @@ pub struct Way {
     pub(super) hours: Option<Arc<Hours>>,
     /// What an hour of waiting counts for against engagement, while the source warms.
     pub points_per_hour: u16,
+    /// Mail of the source to the provider, as its reputation is counted.
+    pub(super) pair: Slice,
 }
 
 /// Mail that shares its turns in a line: of one tenant, campaign and stream.
@@ -203,10 +205,31 @@ impl Way {
             }
             lease.taken.push(Arc::clone(limit));
         }
+        if let Some(slowed) = self.pace(flow, recipients, now) {
+            return slowed;
+        }
         match &self.warmup {
             None => Admission::Go(lease),
             Some(pair) => budget(pair, lease, recipients, now),
         }
+    }
+
+    /// Marketing mail whose reputation is on the wane keeps its distance.
+    fn pace(&self, flow: &Flow, recipients: u32, now: Timestamp) -> Option<Admission> {
+        if flow.stream == Stream::Transactional {
+            return None;
+        }
+        let slices: SmallVec<[Slice; 3]> = match flow.reputation.is_slow() {
+            true => flow.slices.iter().chain([&self.pair]).cloned().collect(),
+            false => return None,
+        };
+        let (slow, until) = flow.reputation.pace(&slices, recipients, now).err()?;
+        let is_pair = slow.slice == self.pair;
+        let wait = Held::Slowed { slow, until }.into();
+        Some(match is_pair {
+            true => Admission::Marketing(wait),
+            false => Admission::Flow(wait),
+        })
     }
 
     /// A connection's seats: it is one of the source, at the site and at the provider. Given back when dropped.

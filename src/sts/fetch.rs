@@ -37,14 +37,14 @@ pub enum FetchError {
 }
 
 /// Whom to ask for it.
-pub(super) struct Fetcher {
+pub struct Fetcher {
     pub resolver: Resolver,
     pub tls: ClientTls,
     pub port: u16,
 }
 
 impl Fetcher {
-    /// No redirect is followed, and the certificate must be for the policy host.
+    /// The policy of `domain`. No redirect is followed, and the certificate must be for the policy host.
     pub async fn fetch(&self, domain: &str) -> Result<Policy, FetchError> {
         let host = host_of(domain);
         let addresses = self.resolver.addresses(&host).await?;

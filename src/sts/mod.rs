@@ -17,7 +17,7 @@ mod fetch;
 pub mod policy;
 
 pub use config::Config;
-pub use fetch::FetchError;
+pub use fetch::{FetchError, Fetcher};
 pub use policy::{Hosts, Mode, Policy};
 
 use crate::clock::Clock;
@@ -25,7 +25,6 @@ use crate::dns::{self, DnsFailure, Resolver};
 use crate::store::{Store, StoreError};
 use crate::tls::client::ClientTls;
 use crate::units::Timestamp;
-use fetch::Fetcher;
 use hickory_resolver::proto::rr::RecordType;
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};

@@ -256,7 +256,7 @@ fn compared(
 }
 
 /// A folder of `shared/corpora` beside the project, or beside a directory that it is in; `None` where there is none.
-fn corpus(name: &str) -> Option<PathBuf> {
+pub fn corpus(name: &str) -> Option<PathBuf> {
     let project = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut beside = project
         .ancestors()
@@ -269,7 +269,7 @@ fn corpus(name: &str) -> Option<PathBuf> {
     found
 }
 
-fn lines<T: for<'d> Deserialize<'d>>(dir: &Path) -> Vec<T> {
+pub fn lines<T: for<'d> Deserialize<'d>>(dir: &Path) -> Vec<T> {
     let text = fs::read_to_string(dir.join("index.jsonl")).unwrap();
     text.lines()
         .map(|line| serde_json::from_str(line).unwrap())

@@ -6,17 +6,17 @@ use std::net::SocketAddr;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-/// Status and body of `method path` with a JSON body (none where it is null).
+/// Status and body of `method path` with a JSON body (none where it is null; a text goes as it is).
 pub async fn request(
     to: SocketAddr,
     method: &str,
     path: &str,
     body: &Value,
 ) -> io::Result<(u16, String)> {
-    let body = if body.is_null() {
-        String::new()
-    } else {
-        body.to_string()
+    let body = match body {
+        Value::Null => String::new(),
+        Value::String(text) => text.clone(),
+        body => body.to_string(),
     };
     let mut socket = TcpStream::connect(to).await?;
     let request = format!(

@@ -376,7 +376,7 @@ impl Ca {
         }
     }
 
-    fn file(&self, dir: &TempDir) -> PathBuf {
+    pub fn file(&self, dir: &TempDir) -> PathBuf {
         let path = dir.path().join("ca.pem");
         std::fs::write(&path, self.certificate.pem()).expect("a file");
         path

@@ -17,11 +17,27 @@ const LAYERS: &[(usize, &[&str])] = &[
             "mail",
             "smtp::codec",
             "bounce",
+            "lint",
+            "reports::advice",
+            "reports::attachments",
+            "reports::config",
+            "reports::dmarc",
+            "reports::figures",
+            "reports::line",
+            "reports::period",
+            "reports::read",
+            "reports::rows",
+            "reports::text",
+            "reports::tls",
+            "reports::unpack",
+            "reports::unreadable",
+            "reports::xml",
             "policy::limits::config",
             "policy::limits::rate",
             "policy::reputation::config",
             "policy::reputation::counts",
             "policy::reputation::judge",
+            "policy::reputation::rings",
             "policy::share",
             "policy::suppression::config",
             "policy::suppression::entry",
@@ -32,13 +48,13 @@ const LAYERS: &[(usize, &[&str])] = &[
     (
         1,
         &[
-            "clock", "events", "store", "spool", "books", "dns", "tls", "sts",
+            "clock", "events", "store", "spool", "books", "reports", "dns", "tls", "sts",
         ],
     ),
     // Identity.
     (2, &["auth"]),
     // Policy.
-    (3, &["policy"]),
+    (3, &["policy", "zone"]),
     // Time.
     (4, &["queue", "smtp::client"]),
     // The door.

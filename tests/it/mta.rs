@@ -356,7 +356,7 @@ fn rests(entry: &Value, now: Timestamp) -> bool {
             matches!(
                 held_by,
                 Some("warmup" | "suspended" | "state" | "send_window" | "reputation")
-            )
+            ) || (held_by == Some("slowed") && until.is_ok_and(|until| until > now))
         }
         state => state == Some("held"),
     }

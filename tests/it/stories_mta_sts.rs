@@ -217,8 +217,9 @@ async fn a_policy_that_was_fetched_holds_though_record_and_file_are_hidden_and_o
     *host.answer.lock() = "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n".to_owned();
     let mta = mta.restart().await;
     net.clock.advance(DAY);
-    mta.inject("s@shop.test", &["bob@example.net"]).await;
-    assert_eq!(mta.deferral("bob@example.net").await.enhanced(), "4.7.5");
+    let again = |event: &crate::journal::Event| event.is("deferred", "ann@example.net");
+    let again = mta.journal.nth(2, "second deferral", again).await;
+    assert_eq!(again.enhanced(), "4.7.5");
     // A week after it was fetched it is over.
     net.clock.advance(7 * DAY);
     mta.inject("s@shop.test", &["cyd@example.net"]).await;

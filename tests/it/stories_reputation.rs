@@ -100,8 +100,8 @@ async fn a_hold_outlives_a_restart_and_ends_by_itself() {
     let before = mx.totals().messages;
     let mta = mta.restart().await;
     mta.all_held_by("reputation").await;
-    let rows = mta.get("/api/v1/reputation?by=campaign&since=1h").await;
-    let row = rows.as_array().unwrap().first().unwrap();
+    let report = mta.get("/api/v1/reputation?by=campaign&since=1h").await;
+    let row = report["slices"].as_array().unwrap().first().unwrap();
     assert_eq!(row["slice"], "campaign/acme/bad");
     assert!(row["counts"]["hard"].as_u64().unwrap() >= 4, "{row}");
     assert_eq!(row["hold"]["times"], 1);
@@ -131,5 +131,67 @@ async fn what_the_report_is_asked_for_wrongly_is_told() {
         .await;
     assert!((400..500).contains(&status), "{status}");
     assert!(answer.contains("campaign/acme/spring"), "{answer}");
+    net.check(&mta).await;
+}
+
+/// Three of a hundred bounce: more than 2 %, and not more than 5 %.
+async fn watched(mta: &Mta, round: usize) {
+    hand_in(mta, BAD, &format!("gone{round}"), 15).await;
+    hand_in(mta, BAD, &format!("ann{round}"), 385).await;
+    mta.at_rest().await;
+}
+
+#[tokio::test]
+async fn a_campaign_that_goes_wrong_is_slowed_until_it_has_recovered() {
+    let net = Internet::new().await;
+    let mx = site(&net).await;
+    let mta = net.mta(KEYS).await;
+    watched(&mta, 1).await;
+    watched(&mta, 2).await;
+    let is_slow = |e: &Event| e.kind() == "reputation" && e.text("reason") == "slow";
+    net.clock.advance(MINUTE);
+    let told = mta.journal.nth(1, "slow", is_slow).await;
+    assert_eq!(told.text("slice"), "campaign/acme/bad");
+    let why = told.text("why");
+    assert!(
+        why.contains("30 of 800") && why.contains("slowed to 50 %"),
+        "{why}"
+    );
+
+    // One goes, and the others keep their distance; the mail of others does not.
+    let before = mx.totals().messages;
+    hand_in(&mta, BAD, "bob", 3).await;
+    hand_in(&mta, GOOD, "bob", 5).await;
+    hand_in(&mta, RECEIPTS, "bob", 5).await;
+    mx.came(before + 11).await;
+    let waiting = mta.all_held_by("slowed").await;
+    assert_eq!(waiting.len(), 2, "{waiting:#?}");
+    let id = waiting[0]["id"].as_str().unwrap();
+    let shown = mta.get(&format!("/api/v1/queue/{id}")).await.to_string();
+    for said in [
+        "reputation.slow",
+        "reputation release campaign/acme/bad",
+        "slowed to 50 % of its pace",
+    ] {
+        assert!(shown.contains(said), "{said} is not in {shown}");
+    }
+    let report = mta.get("/api/v1/reputation?by=campaign&since=1h").await;
+    assert_eq!(
+        report["slices"][0]["slow"]["slice"], "campaign/acme/bad",
+        "{report}"
+    );
+
+    // In time all go; then it has its pace back.
+    while !mta.at_rest().await.is_empty() {
+        net.clock.advance(Duration::from_secs(1));
+    }
+    net.clock.advance(15 * MINUTE);
+    let is_ease = |e: &Event| e.kind() == "reputation" && e.text("reason") == "ease";
+    let told = mta.journal.nth(1, "ease", is_ease).await;
+    assert!(told.text("why").contains("since it is slowed"), "{told:?}");
+    let before = mx.totals().messages;
+    hand_in(&mta, BAD, "cat", 20).await;
+    mx.came(before + 20).await;
+    mta.empty().await;
     net.check(&mta).await;
 }

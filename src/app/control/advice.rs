@@ -59,6 +59,14 @@ fn keys(held: &Held, matter: &Matter<'_>, config: &Config) -> Vec<String> {
                 .chain([all, "reputation.hold".to_owned()])
                 .collect()
         }
+        Held::Slowed { slow, .. } => {
+            let own = tenant_key(matter.tenant, config);
+            let own = own.map(|key| format!("{key}.reputation.slow"));
+            let rate = format!("reputation.{}.watch", slow.finding.rate.name());
+            own.into_iter()
+                .chain(["reputation.slow".to_owned(), rate])
+                .collect()
+        }
         Held::SendWindow { key, .. } => vec![key.to_string()],
         Held::NoSource { pool, .. } => of_pool(pool, matter, config),
         Held::State { .. } => plain(&["state.url"]),
@@ -79,6 +87,7 @@ fn command(held: &Held, matter: &Matter<'_>) -> Option<String> {
         Held::Warmup(waiting) => of_operator(waiting)?,
         Held::Suspended(suspension) => lift(suspension),
         Held::Reputation(hold) => format!("mailwright reputation release {}", hold.slice),
+        Held::Slowed { slow, .. } => format!("mailwright reputation release {}", slow.slice),
         Held::Operator { .. } => format!("mailwright queue release {}", matter.id?),
         _ => return None,
     })

@@ -1,14 +1,15 @@
 //! What operators ask of reputations.
 
 use super::Daemon;
-use crate::http::{Refusal, Release, Released, WhichReputation};
-use crate::policy::reputation::{Row, Slice, Window};
+use crate::bounce::replies::ReplyPattern;
+use crate::http::{Refusal, Release, Released, Report, WhichReputation};
+use crate::policy::reputation::{Slice, Window};
 
 /// Stands in events where nobody is named.
 const OPERATOR: &str = "an operator";
 
 impl Daemon {
-    pub(super) fn report(&self, which: &WhichReputation) -> Result<Vec<Row>, Refusal> {
+    pub(super) fn report(&self, which: &WhichReputation) -> Result<Report, Refusal> {
         let by: Vec<String> = which
             .by
             .split(',')
@@ -25,15 +26,25 @@ impl Daemon {
                 "there is no report by \"{kind}\": write one of {kinds}"
             )));
         }
-        let Some(window) = Window::named(&which.since) else {
-            let names = Window::ALL.map(Window::name).join(", ");
-            let since = &which.since;
-            return Err(Refusal::Unknown(format!(
-                "\"{since}\" is no window: write one of {names}"
-            )));
-        };
+        let (since, at) = (window(&which.since)?, self.clock.now());
         let reputation = self.policy.reputation();
-        Ok(reputation.report(&by, window, self.clock.now()))
+        Ok(Report {
+            since,
+            at,
+            slices: reputation.report(&by, since, at),
+            replies: self.heard.replies().within(since, which.replies, at),
+            suppressed: reputation.suppressed(since, at),
+        })
+    }
+
+    pub(super) fn said(&self, since: Option<&str>) -> Result<Vec<ReplyPattern>, Refusal> {
+        Ok(match since {
+            None => self.heard.replies().patterns(),
+            Some(since) => {
+                let (since, now) = (window(since)?, self.clock.now());
+                self.heard.replies().within(since, usize::MAX, now)
+            }
+        })
     }
 
     pub(super) async fn release_reputation(&self, order: &Release) -> Result<Released, Refusal> {
@@ -48,6 +59,18 @@ impl Daemon {
         let released = self.policy.release(&slice, by).await;
         Ok(Released {
             released: released.into_iter().collect(),
+            eased: self.policy.ease(&slice, by).into_iter().collect(),
         })
     }
+}
+
+fn window(since: &str) -> Result<Window, Refusal> {
+    let names = || Window::ALL.map(Window::name).join(", ");
+    let refused = || {
+        Refusal::Unknown(format!(
+            "\"{since}\" is no window: write one of {}",
+            names()
+        ))
+    };
+    Window::named(since).ok_or_else(refused)
 }

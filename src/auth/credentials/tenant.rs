@@ -2,6 +2,7 @@
 
 use crate::bounce::Notices;
 use crate::bounce::return_path::validate_domain;
+use crate::lint;
 use crate::mail::Address;
 use crate::policy::limits::config as limits;
 use crate::policy::reputation::config as reputation;
@@ -52,6 +53,9 @@ pub struct Config {
     /// What becomes of its mail to suppressed recipients, and when they are, in place of `[suppression]`.
     #[serde(skip_serializing_if = "suppression::TenantConfig::is_default")]
     pub suppression: suppression::TenantConfig,
+    /// How bad rules of the lint are for its mail, and what is done at submission, in place of `[lint]`.
+    #[serde(skip_serializing_if = "lint::TenantConfig::is_default")]
+    pub lint: lint::TenantConfig,
 }
 
 impl Default for Config {
@@ -70,6 +74,7 @@ impl Default for Config {
             send_window: SendWindows::default(),
             reputation: reputation::TenantConfig::default(),
             suppression: suppression::TenantConfig::default(),
+            lint: lint::TenantConfig::default(),
         }
     }
 }
@@ -110,6 +115,7 @@ impl Config {
         self.reputation.validate(&reputation, problems);
         let suppression = format!("{at}.suppression");
         self.suppression.validate(&suppression, problems);
+        lint::validate_tenant(&self.lint, &format!("{at}.lint"), problems);
         if let Some(reference) = &self.credentials
             && !reference.starts_with("file:")
             && !reference.starts_with("env:")
@@ -243,6 +249,10 @@ impl Tenants {
 
     pub fn get(&self, name: &str) -> Option<&Arc<Tenant>> {
         self.by_name.get(name)
+    }
+
+    pub fn all(&self) -> impl Iterator<Item = &Arc<Tenant>> {
+        self.by_name.values()
     }
 
     pub fn has_users(&self) -> bool {

@@ -71,7 +71,7 @@ pub fn validate_all(entries: &[Config], at: &str, problems: &mut Problems) {
 }
 
 /// A domain in A-labels and lower case, as it is written into d= and compared.
-pub(super) fn ascii_domain(domain: &str) -> Result<String, String> {
+pub fn ascii_domain(domain: &str) -> Result<String, String> {
     idna::domain_to_ascii_strict(domain.trim_end_matches('.'))
         .ok()
         .filter(|ascii| !ascii.is_empty())

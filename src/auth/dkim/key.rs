@@ -19,6 +19,15 @@ pub enum Algorithm {
     Ed25519,
 }
 
+impl Algorithm {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Rsa2048 => "rsa",
+            Self::Ed25519 => "ed25519",
+        }
+    }
+}
+
 /// A key that signs. Never printed: its `Debug` gives only the kind.
 pub struct Key {
     secret: DkimKey,
@@ -158,19 +167,18 @@ impl PublicKey {
         )
     }
 
-    /// The zone line: `s1._domainkey.example.com. IN TXT ( "…" "…" )`, each string within 255 octets.
-    pub fn zone_line(&self, selector: &str, domain: &str) -> String {
-        let text = self.text();
-        let mut line = format!("{selector}._domainkey.{domain}. IN TXT (");
-        let mut rest = text.as_str();
-        while !rest.is_empty() {
-            // The text is ASCII: any position is a boundary.
-            let (piece, tail) = rest.split_at(rest.len().min(TXT_STRING));
-            line.push_str(&format!(" \"{piece}\""));
-            rest = tail;
+    /// Whether a record with these `k=` and `p=` tags (RFC 6376 §3.6.1) publishes this key.
+    pub(super) fn is(&self, kind: &str, base64: &str) -> bool {
+        let octets = BASE64.decode(base64);
+        self.kind == kind && octets.is_ok_and(|octets| octets == self.octets)
+    }
+
+    /// To make another like it.
+    pub fn algorithm(&self) -> Algorithm {
+        match self.kind {
+            "ed25519" => Algorithm::Ed25519,
+            _ => Algorithm::Rsa2048,
         }
-        line.push_str(" )");
-        line
     }
 }
 
@@ -251,9 +259,6 @@ fn is_ed25519(pkcs8: &[u8]) -> bool {
     memchr::memmem::find(start, &[0x06, 0x03, 0x2b, 0x65, 0x70]).is_some()
 }
 
-/// RFC 1035 §3.3: a character-string.
-const TXT_STRING: usize = 255;
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -324,21 +329,6 @@ mod tests {
         ]);
         assert!(matches!(from_pem(&ec), Err(KeyError::Unusable(..))));
         assert!(matches!(from_pem(b"no key"), Err(KeyError::Pem(..))));
-    }
-
-    #[test]
-    fn the_zone_line_is_split_into_strings_that_dns_can_carry() {
-        let dir = tempfile::tempdir().unwrap();
-        let public = generate(Algorithm::Rsa2048, &dir.path().join("k")).unwrap();
-        let line = public.zone_line("s1", "example.com");
-        let inside = line
-            .strip_prefix("s1._domainkey.example.com. IN TXT ( \"v=DKIM1; k=rsa; p=")
-            .unwrap();
-        assert!(inside.ends_with("\" )"));
-        let strings: Vec<&str> = line.split('"').skip(1).step_by(2).collect();
-        assert_eq!(strings.len(), 2);
-        assert!(strings.iter().all(|s| s.len() <= 255));
-        assert_eq!(strings.concat(), public.text());
     }
 
     #[test]

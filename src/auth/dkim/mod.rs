@@ -4,14 +4,20 @@
 //! mail-auth keeps trailing lines of white space in a relaxed body, which receivers do not. Making them here also
 //! means that a body is hashed once, while it arrives, for all signatures of its message.
 
+mod book;
 mod canon;
 mod config;
 mod key;
+mod published;
+mod rotation;
 mod signature;
 
+pub use book::{Book, BookError, Entry, Lock, State};
 pub use canon::{BodyHash, BodyHasher};
-pub use config::{Config, validate_all};
+pub use config::{Config, ascii_domain, validate_all};
 pub use key::{Algorithm, Key, KeyError, PublicKey, generate};
+pub use published::Published;
+pub use rotation::{Begin, CHANGE_SLACK, Pair, RECEIVERS_DELAY, Refusal, Transit, Which};
 
 use crate::mail::headers::HeaderSection;
 use crate::problem::Problems;
@@ -25,6 +31,8 @@ use tokio::sync::Semaphore;
 /// The keys of `[[dkim]]`, by domain. Built anew on reload.
 pub struct Signers {
     by_domain: HashMap<Box<str>, Vec<Signer>>,
+    /// Which of them sign.
+    book: Book,
     /// As many costly signatures at once as there are processors: more would only take them from I/O.
     costly: Semaphore,
 }
@@ -48,27 +56,42 @@ pub struct Order<'a> {
     pub now: Timestamp,
 }
 
+/// What a signature will say, known before there is one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outlook {
+    pub domain: Box<str>,
+    pub selector: Box<str>,
+    /// The a= tag.
+    pub algorithm: &'static str,
+    /// The h= tag, in lower case, as often as it has each name.
+    pub covers: Vec<String>,
+}
+
 /// The message could not be signed although a key is there. It is not sent unsigned: the client tries again.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("the message cannot be signed now: {0}")]
 pub struct SignError(String);
 
 impl Signers {
-    /// Loads every key; relative paths start at `base`.
+    /// Loads every key that signs, those of `book` among them; relative paths start at `base`.
     ///
     /// # Errors
     /// Every key file that cannot be used, each with its remedy: a daemon that cannot sign as told does not start.
-    pub fn load(entries: &[Config], base: &Path) -> Result<Self, Problems> {
+    pub fn load(entries: &[Config], book: Book, base: &Path) -> Result<Self, Problems> {
         let mut problems = Problems::default();
         let mut signers = Self::none();
-        for (i, entry) in entries.iter().enumerate() {
-            match Key::load(&base.join(&entry.key)) {
-                Ok(key) => signers.add(entry, key),
-                Err(error) => {
-                    problems.add(format!("dkim[{i}].key"), error.to_string(), error.remedy());
-                }
-            }
+        let mut load = |entry: &Config, at: String| match Key::load(&base.join(&entry.key)) {
+            Ok(key) => signers.add(entry, key),
+            Err(error) => problems.add(at, error.to_string(), error.remedy()),
+        };
+        let configured = entries.iter().enumerate();
+        for (i, entry) in configured.filter(|(_, entry)| book.state(entry).signs()) {
+            load(entry, format!("dkim[{i}].key"));
         }
+        for entry in book.own(entries).filter(|entry| entry.state.signs()) {
+            load(&entry.config(), "dkim".to_owned());
+        }
+        signers.book = book;
         if problems.is_empty() {
             Ok(signers)
         } else {
@@ -81,8 +104,14 @@ impl Signers {
         let processors = std::thread::available_parallelism().map_or(1, usize::from);
         Self {
             by_domain: HashMap::new(),
+            book: Book::default(),
             costly: Semaphore::new(processors),
         }
+    }
+
+    /// The states of keys in rotation.
+    pub fn book(&self) -> &Book {
+        &self.book
     }
 
     /// Adds a key that is at hand.
@@ -113,6 +142,24 @@ impl Signers {
             fields.extend(self.finish(unsigned, &signer.key).await?);
         }
         Ok(fields)
+    }
+
+    /// The signatures that a message with this header section would carry.
+    pub fn outlook(
+        &self,
+        from_domain: &str,
+        tenant: Option<&str>,
+        head: &HeaderSection,
+    ) -> Vec<Outlook> {
+        let covered = Covered::of(head);
+        let signers = self.chosen(from_domain, tenant).into_iter();
+        let outlooks = signers.map(|signer| Outlook {
+            domain: signer.domain.clone(),
+            selector: signer.selector.clone(),
+            algorithm: signer.key.algorithm(),
+            covers: covered.names().to_vec(),
+        });
+        outlooks.collect()
     }
 
     /// Whether mail from this domain is signed for any tenant: the hash of its body will be asked for.
@@ -186,5 +233,7 @@ impl Signer {
     }
 }
 
+#[cfg(test)]
+mod rotation_tests;
 #[cfg(test)]
 mod tests;

@@ -35,6 +35,7 @@ const COVERED: &[(&str, Cover)] = &[
     ("list-unsubscribe-post", Cover::SealedIfPresent),
     // Ours: the client's are stripped, so there is at most one.
     ("x-mailwright-ref", Cover::SealedIfPresent),
+    ("x-mailwright-lint", Cover::SealedIfPresent),
     ("feedback-id", Cover::Present),
     ("cfbl-address", Cover::Present),
     ("cfbl-feedback-id", Cover::Present),
@@ -65,6 +66,11 @@ impl Covered {
             }
         }
         covered
+    }
+
+    /// As the h= tag has them.
+    pub(super) fn names(&self) -> &[String] {
+        &self.names
     }
 
     /// Verifiers take the fields of a name from the last upwards (RFC 6376 §5.4.2).

@@ -269,6 +269,7 @@ fn every_key_that_cannot_be_used_is_told_with_its_remedy() {
     };
     let problems = Signers::load(
         &[entry("open.pem"), entry("good.pem"), entry("/nonexistent")],
+        Book::default(),
         dir.path(),
     )
     .err()
@@ -281,6 +282,6 @@ fn every_key_that_cannot_be_used_is_told_with_its_remedy() {
     let chmod = format!("chmod 600 {}", dir.path().join("open.pem").display());
     assert_eq!(found[0], ("dkim[0].key", chmod.as_str()));
     assert_eq!((found.len(), found[1].0), (2, "dkim[2].key"));
-    let signers = Signers::load(&[entry("good.pem")], dir.path()).unwrap();
+    let signers = Signers::load(&[entry("good.pem")], Book::default(), dir.path()).unwrap();
     assert!(signers.concern("example.test"));
 }

@@ -39,7 +39,7 @@ pub enum Part {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ContentType {
     pub media: String,
-    boundary: Option<String>,
+    pub boundary: Option<String>,
     charset: Option<String>,
     pub report_type: Option<String>,
 }
@@ -193,7 +193,7 @@ impl Walk {
 }
 
 /// Whether a line delimits parts, and whether it is the last to.
-fn delimiter(line: &[u8], boundary: &str) -> Option<bool> {
+pub(crate) fn delimiter(line: &[u8], boundary: &str) -> Option<bool> {
     let rest = line
         .strip_prefix(b"--")?
         .strip_prefix(boundary.as_bytes())?;
@@ -237,7 +237,7 @@ fn part(kind: &ContentType, body: &[u8]) -> Option<Part> {
     }
 }
 
-fn decoded<'b>(encoding: &str, body: &'b [u8]) -> std::borrow::Cow<'b, [u8]> {
+pub(crate) fn decoded<'b>(encoding: &str, body: &'b [u8]) -> std::borrow::Cow<'b, [u8]> {
     let decoded = match encoding.trim().to_ascii_lowercase().as_str() {
         "base64" => base64_decode(&base64_lines(body)),
         "quoted-printable" => quoted_printable_decode(body),
@@ -257,7 +257,7 @@ fn base64_lines(body: &[u8]) -> Vec<u8> {
 }
 
 /// Octets as text. What is valid UTF-8 beyond ASCII is that, whatever its label says; ISO-2022-JP shows itself.
-fn text(charset: Option<&str>, octets: &[u8]) -> String {
+pub(crate) fn text(charset: Option<&str>, octets: &[u8]) -> String {
     let label = match charset {
         _ if memchr::memmem::find(octets, b"\x1b$").is_some() => Some("iso-2022-jp"),
         Some(label) if !octets.is_ascii() => Some(label),

@@ -99,7 +99,7 @@ fn question(args: &Args) -> Result<Question, Failure> {
     })
 }
 
-fn stream(text: &str) -> Result<Stream, String> {
+pub(super) fn stream(text: &str) -> Result<Stream, String> {
     Stream::named(text).ok_or_else(|| "write marketing or transactional".to_owned())
 }
 

@@ -1,6 +1,7 @@
 //! A verdict as people read it.
 
 use super::pace;
+use crate::events::Breaker;
 use crate::http::explain::{text, until};
 use crate::http::{Verdict, Window};
 use crate::policy::Held;
@@ -64,6 +65,8 @@ fn way(verdict: &Verdict, said: Said<'_>) -> fmt::Result {
         field("", asks, said)?;
     }
     field("pool", &pool, said)?;
+    let mut slowed = explanation.slowed.iter();
+    slowed.try_for_each(|slow| field("slowed", &slow.to_string(), said))?;
     if let Some(reply) = &verdict.refused {
         field("refused", &reply.to_string(), said)?;
     }
@@ -162,6 +165,7 @@ fn of_line(
         open,
         window,
         most,
+        breaker,
         held,
     } = line;
     let key = "delivery.max_connections_per_site";
@@ -171,6 +175,13 @@ fn of_line(
         said,
         "    line     {waiting} waiting{takes}; connections: {open} open, {window} may be, {most} at most ({key})"
     )?;
+    if *breaker != Breaker::Closed {
+        writeln!(
+            said,
+            "             its circuit breaker is {}",
+            breaker.name()
+        )?;
+    }
     match held {
         Some(held) if !said.contains(&text(held)) => {
             let why = until(held, held.until());

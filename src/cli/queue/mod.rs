@@ -5,7 +5,8 @@ pub(super) mod table;
 
 use super::daemon::{Daemon, Format, Options, Trouble};
 use super::{Exit, Failure, Outcome};
-use crate::http::{Action, Done, Order, QueueEntry};
+use crate::config::Config;
+use crate::http::{Action, Done, Listed, Order, QueueEntry};
 use crate::queue::Selector;
 use std::io::Write;
 
@@ -126,11 +127,7 @@ pub fn run(args: &Args, out: &mut dyn Write) -> Outcome {
 
 fn list(options: &Options, which: &Selector, limit: usize, out: &mut dyn Write) -> Outcome {
     let config = options.config()?;
-    let query = Listing { which, limit };
-    let listed = match Daemon::of(options, &config)?.list(&query) {
-        Err(Trouble::Nobody(why)) => offline::list(options, &config, which, limit, &why)?,
-        answer => answer?,
-    };
+    let listed = listed(options, &config, which, limit)?;
     let rest = table::rest(&listed, !which.is_empty());
     match (options.format, rest) {
         // What reads it wants entries and nothing else.
@@ -145,6 +142,20 @@ fn list(options: &Options, which: &Selector, limit: usize, out: &mut dyn Write) 
         _ => {}
     }
     options.print::<QueueEntry>(&listed.entries, out, table::list)
+}
+
+/// Entries of the daemon's queue, or where none runs of the data directory's.
+pub fn listed(
+    options: &Options,
+    config: &Config,
+    which: &Selector,
+    limit: usize,
+) -> Result<Listed, Failure> {
+    let query = Listing { which, limit };
+    match Daemon::of(options, config)?.list(&query) {
+        Err(Trouble::Nobody(why)) => offline::list(options, config, which, limit, &why),
+        answer => Ok(answer?),
+    }
 }
 
 /// The query of a listing.

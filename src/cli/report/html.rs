@@ -1,8 +1,9 @@
 //! The report as a page of its own: no scripts, nothing fetched.
 
-use super::{HEADINGS, cells, sentence};
+use super::said::{self, REPLY_HEADINGS, STOPPED_HEADINGS};
+use super::{HEADINGS, Section, cells, done, sentence};
+use crate::http::Report;
 use crate::policy::reputation::{Row, Standing};
-use crate::units::Timestamp;
 use std::io::{self, Write};
 
 const HEAD: &str = "<!doctype html>
@@ -25,45 +26,97 @@ li { margin: .4rem 0 }
 </style>
 ";
 
-pub fn page(rows: &[Row], since: &str, now: Timestamp, out: &mut dyn Write) -> io::Result<()> {
+pub fn page(report: &Report, sections: &[Section], out: &mut dyn Write) -> io::Result<()> {
+    let (since, at) = (report.since.name(), report.at);
     write!(
         out,
-        "{HEAD}<h1>Reputation</h1>\n<p>The last {} up to {now}.</p>\n",
-        escaped(since)
+        "{HEAD}<h1>Reputation</h1>\n<p>The last {since} up to {at}.</p>\n"
     )?;
-    writeln!(
-        out,
-        "<table>\n<thead><tr>{}</tr></thead>\n<tbody>",
-        row("th", HEADINGS.iter().copied())
-    )?;
-    for line in rows {
-        let cells = cells(line);
-        let class = class(line);
-        let cells = row("td", cells.iter().map(String::as_str));
-        writeln!(out, "<tr class=\"{class}\">{cells}</tr>")?;
+    for section in sections {
+        match section {
+            Section::Slices => slices(&report.slices, out)?,
+            Section::Replies => replies(report, out)?,
+            Section::Suppressed => suppressed(report, out)?,
+        }
     }
-    writeln!(out, "</tbody>\n</table>\n<ul>")?;
+    writeln!(out, "</html>")
+}
+
+fn slices(rows: &[Row], out: &mut dyn Write) -> io::Result<()> {
+    let lines = rows.iter().map(|row| (class(row), cells(row)));
+    table(&HEADINGS, lines, out)?;
+    let mut notes = Vec::new();
     for line in rows {
         for rated in line.rates.iter().filter(|rated| rated.advice.is_some()) {
             let advice = rated.advice.as_deref().unwrap_or_default();
-            let text = format!("{}: {}: {advice}", line.slice, sentence(rated));
-            writeln!(out, "<li>{}</li>", escaped(&text))?;
+            notes.push(format!("{}: {}: {advice}", line.slice, sentence(rated)));
         }
-        if let Some(hold) = &line.hold {
-            let text = format!(
-                "{} is held until {}: {}",
-                hold.slice, hold.until, hold.finding
-            );
-            writeln!(out, "<li>{}</li>", escaped(&text))?;
-        }
+        notes.extend(done(line));
     }
-    writeln!(out, "</ul>\n</html>")
+    list(&notes, out)
+}
+
+fn replies(report: &Report, out: &mut dyn Write) -> io::Result<()> {
+    writeln!(out, "<h2>What servers said</h2>")?;
+    let lines = report.replies.iter();
+    table(
+        &REPLY_HEADINGS,
+        lines.map(|reply| ("", said::reply_cells(reply))),
+        out,
+    )?;
+    let note = |reply: &crate::bounce::replies::ReplyPattern| {
+        format!(
+            "{} — such as: {} — {}",
+            reply.pattern,
+            reply.example,
+            said::remedy(reply)
+        )
+    };
+    list(&report.replies.iter().map(note).collect::<Vec<_>>(), out)
+}
+
+fn suppressed(report: &Report, out: &mut dyn Write) -> io::Result<()> {
+    let total = said::total(&report.suppressed);
+    writeln!(
+        out,
+        "<h2>What was suppressed</h2>\n<p>{}.</p>",
+        escaped(&total)
+    )?;
+    let lines = report.suppressed.iter();
+    table(
+        &STOPPED_HEADINGS,
+        lines.map(|stopped| ("", said::stopped_cells(stopped))),
+        out,
+    )
+}
+
+fn table<const N: usize>(
+    headings: &[&str; N],
+    lines: impl Iterator<Item = (&'static str, [String; N])>,
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    let head = row("th", headings.iter().copied());
+    writeln!(out, "<table>\n<thead><tr>{head}</tr></thead>\n<tbody>")?;
+    for (class, cells) in lines {
+        let cells = row("td", cells.iter().map(String::as_str));
+        writeln!(out, "<tr class=\"{class}\">{cells}</tr>")?;
+    }
+    writeln!(out, "</tbody>\n</table>")
+}
+
+fn list(notes: &[String], out: &mut dyn Write) -> io::Result<()> {
+    writeln!(out, "<ul>")?;
+    for note in notes {
+        writeln!(out, "<li>{}</li>", escaped(note))?;
+    }
+    writeln!(out, "</ul>")
 }
 
 fn class(row: &Row) -> &'static str {
     let worst = row.rates.iter().map(|rated| rated.standing).max();
     match worst {
         _ if row.hold.is_some() => "held",
+        _ if row.slow.is_some() => "watch",
         Some(Standing::Act) => "act",
         Some(Standing::Watch) => "watch",
         _ => "",

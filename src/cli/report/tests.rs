@@ -1,5 +1,8 @@
 use super::*;
-use crate::policy::reputation::{Slice, Window};
+use crate::bounce::replies::ReplyPattern;
+use crate::mail::{BounceClass, Subject};
+use crate::policy::reputation::{Slice, Stopped, Window};
+use crate::units::Timestamp;
 use std::collections::BTreeMap;
 
 fn row(slice: &str, hard: u64, delivered: u64) -> Row {
@@ -30,44 +33,110 @@ fn row(slice: &str, hard: u64, delivered: u64) -> Row {
             advice: Some("clean the list".into()),
         }],
         hold: None,
+        slow: None,
     }
+}
+
+fn report(slice: &str, hard: u64, delivered: u64) -> Report {
+    Report {
+        since: Window::Day,
+        at: Timestamp::default(),
+        slices: vec![row(slice, hard, delivered)],
+        replies: vec![ReplyPattern {
+            pattern: "550 5.7.1 blocked, see {url}".into(),
+            provider: "yahoo".into(),
+            count: 7,
+            over: 0,
+            first: Timestamp::default(),
+            last: Timestamp::default(),
+            example: "550 5.7.1 blocked, see https://example.net/<a>".into(),
+            class: BounceClass::Block,
+            subject: Some(Subject::SourceIp),
+            matched: true,
+            rule: Some("listed".into()),
+            help: "ask to be taken off".into(),
+        }],
+        suppressed: vec![Stopped {
+            reason: "hard".into(),
+            scope: "tenant/acme".into(),
+            listed: 3,
+            listed_before: 1,
+            unlisted: 0,
+            refused: 12,
+            dropped: 2,
+        }],
+    }
+}
+
+fn told(write: impl FnOnce(&mut Vec<u8>)) -> String {
+    let mut out = Vec::new();
+    write(&mut out);
+    String::from_utf8(out).unwrap()
 }
 
 #[test]
 fn a_line_has_counts_rates_with_what_they_are_of_and_what_to_do() {
-    let mut out = Vec::new();
-    table(&[row("campaign/acme/spring", 30, 970)], "24h", &mut out).unwrap();
-    let text = String::from_utf8(out).unwrap();
-    assert!(text.contains("3.00 % of 1000 ↑ watch"), "{text}");
-    let advice = "campaign/acme/spring: bounces 3.00 % (30 of 1000), over 2.00 %: clean the list";
-    assert!(text.contains(advice), "{text}");
+    let report = report("campaign/acme/spring", 30, 970);
+    let text = told(|out| table(&report, &Section::ALL, out).unwrap());
+    for said in [
+        "3.00 % of 1000 ↑ watch",
+        "campaign/acme/spring: bounces 3.00 % (30 of 1000), over 2.00 %: clean the list",
+        "550 5.7.1 blocked, see {url}\n  such as: 550 5.7.1 blocked, see https://example.net/<a>\n  ask to be taken off (rule listed)",
+        "3 addresses listed, 0 taken off; 12 recipients refused at submission, 2 dropped",
+        "3 ↑",
+    ] {
+        assert!(text.contains(said), "{said} is not in {text}");
+    }
+    let text = told(|out| table(&report, &[Section::Suppressed], out).unwrap());
+    assert!(!text.contains("campaign/"), "{text}");
+}
+
+#[test]
+fn json_has_a_line_for_each_and_says_of_which_part_it_is() {
+    let report = report("campaign/acme/spring", 1, 9);
+    let text = told(|out| lines(&report, &Section::ALL, out).unwrap());
+    let lines = text.lines().map(|line| serde_json::from_str(line).unwrap());
+    let lines: Vec<serde_json::Value> = lines.collect();
+    let parts: Vec<&str> = lines
+        .iter()
+        .map(|l| l["section"].as_str().unwrap())
+        .collect();
+    assert_eq!(parts, ["slices", "replies", "suppressed"]);
+    assert_eq!(lines[1]["count"], 7);
 }
 
 #[test]
 fn csv_quotes_and_has_every_column() {
-    let mut out = Vec::new();
-    csv(&[row("campaign/acme/a, \"b\"", 1, 9)], &mut out).unwrap();
-    let mut reader = csv::Reader::from_reader(out.as_slice());
-    let width = reader.headers().unwrap().len();
-    let record = reader.records().next().unwrap().unwrap();
-    // Only one of the three rates is there.
+    let report = report("campaign/acme/a, \"b\"", 1, 9);
+    let of = |section: Section| {
+        let text = told(|out| csv::write(&report, &[section], out).unwrap());
+        let mut reader = ::csv::Reader::from_reader(text.as_bytes());
+        let width = reader.headers().unwrap().len();
+        (reader.records().next().unwrap().unwrap(), width)
+    };
+    // Only one of the four rates is there.
+    let (record, width) = of(Section::Slices);
     assert_eq!(record.get(0), Some("campaign/acme/a, \"b\""));
-    assert_eq!(width, 4 + Metric::ALL.len() + 3 * 7 + 1);
+    assert_eq!(width, 4 + Metric::ALL.len() + 4 * 7 + 3);
+    let (record, width) = of(Section::Replies);
+    assert_eq!((record.get(3), width), (Some("7"), 12));
+    let (record, width) = of(Section::Suppressed);
+    assert_eq!((record.get(6), width), (Some("12"), 8));
+    let many = csv::write(&report, &Section::ALL, &mut Vec::new());
+    assert!(many.unwrap_err().message.contains("--section"));
 }
 
 #[test]
 fn a_page_escapes_what_others_chose() {
-    let mut out = Vec::new();
-    let rows = [row("campaign/acme/<script>", 30, 970)];
-    html::page(&rows, "24h", crate::units::Timestamp::default(), &mut out).unwrap();
-    let text = String::from_utf8(out).unwrap();
+    let report = report("campaign/acme/<script>", 30, 970);
+    let text = told(|out| html::page(&report, &Section::ALL, out).unwrap());
     assert!(text.contains("campaign/acme/&lt;script&gt;"));
-    assert!(!text.contains("<script"));
+    assert!(!text.contains("<script") && !text.contains("<a>"));
+    assert!(text.contains("What was suppressed"));
 }
 
 #[test]
 fn nothing_sent_is_said() {
-    let mut out = Vec::new();
-    table(&[], "1h", &mut out).unwrap();
-    assert_eq!(out, b"nothing was sent within 1h\n");
+    let text = told(|out| slices(&[], "1h", out).unwrap());
+    assert_eq!(text, "nothing was sent within 1h\n");
 }

@@ -1,6 +1,7 @@
 //! What a lane knows, under its lock: the line, the connections, and what holds them.
 
 use super::LOOK_AGAIN;
+use crate::delivery::breaker::Breaker;
 use crate::delivery::line::{Admit, FlowKey, Line, Order, Taken, Waiter};
 use crate::delivery::pace::{Bounds, Pace};
 use crate::policy::{Admission, Flow, Held, Lease, Wait, Way};
@@ -21,7 +22,7 @@ pub(super) struct State {
     /// Of those that are open, how many have been told to close.
     pub leaving: u32,
     pub pace: Pace,
-    pub condition: Condition,
+    pub breaker: Breaker,
     /// What holds the whole line.
     pub held: Option<Wait>,
     /// Why every campaign in it was passed over when last looked at.
@@ -30,17 +31,6 @@ pub(super) struct State {
     pub seatless: Option<Wait>,
     /// The next alarm.
     pub alarm: Option<Timestamp>,
-}
-
-/// Whether connections can be had.
-pub(super) enum Condition {
-    Up,
-    /// `failures` in a row; one connection probes it after `until`.
-    Down {
-        until: Timestamp,
-        failures: u32,
-        why: Held,
-    },
 }
 
 /// What is to be done about the line as a whole, when it gave nothing.
@@ -53,11 +43,7 @@ pub(super) enum Stop {
 impl State {
     /// Connections that the lane may have now.
     pub fn room(&self) -> u32 {
-        match self.condition {
-            Condition::Up => self.pace.window(),
-            // Half open: one connection finds out.
-            Condition::Down { .. } => 1,
-        }
+        self.breaker.room(self.pace.window())
     }
 
     pub fn is_held(&self, now: Timestamp) -> bool {

@@ -7,6 +7,7 @@ use crate::policy::{Parts, Policy, Settings, limits, suppression, warmup};
 use crate::queue::{Queue, keys_for_tests};
 use crate::store::Store;
 use crate::tls::client;
+use proptest::prelude::*;
 use std::collections::HashSet;
 
 const NOW: Timestamp = Timestamp::from_millis(1_000_000);
@@ -17,6 +18,19 @@ struct World {
     lane: Arc<Lane>,
     clock: Clock,
     policy: Policy,
+    tape: Tape,
+}
+
+/// The states that the breaker went to, and what was said.
+#[derive(Clone, Default)]
+struct Tape(Arc<Mutex<Vec<(events::Breaker, String)>>>);
+
+impl events::Sink for Tape {
+    fn take(&self, _: Timestamp, event: &Event) {
+        if let Event::Breaker { state, why, .. } = event {
+            self.0.lock().push((*state, why.clone()));
+        }
+    }
 }
 
 impl World {
@@ -25,7 +39,7 @@ impl World {
     }
 
     async fn with(settings: Settings) -> Self {
-        let clock = Clock::manual(NOW);
+        let (clock, tape) = (Clock::manual(NOW), Tape::default());
         let events = Events::new(clock.clone(), Vec::new());
         let policy = Policy::open(
             settings,
@@ -65,12 +79,14 @@ impl World {
         let with = Collaborators {
             clock: clock.clone(),
             alarms: Alarms::default(),
+            events: Events::new(clock.clone(), vec![Box::new(tape.clone())]),
         };
         drop(settings);
         Self {
             lane: Lane::new(setup, with),
             clock,
             policy,
+            tape,
         }
     }
 
@@ -175,6 +191,67 @@ async fn a_dead_site_hands_its_line_back_and_is_probed_by_one() {
     let back = world.lane.failed(&refusal());
     assert_eq!(back[0].1, NOW + 3 * MINUTE, "the wait doubles");
     drop(probe);
+    world.clock.advance(2 * MINUTE);
+    let _probe = world.open(line[2]);
+    world.lane.succeeded();
+    let told = world.tape.0.lock();
+    use events::Breaker::{Closed, HalfOpen, Open};
+    let states: Vec<events::Breaker> = told.iter().map(|(state, _)| *state).collect();
+    assert_eq!(states, [Open, HalfOpen, Open, HalfOpen, Closed]);
+    assert_eq!(told[2].1, "2 failures in a row; left alone for 2m");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(32))]
+
+    /// However failures, answers and mail come: a site that is not known to answer has one connection at most that was
+    /// opened since, and nothing is opened before its time.
+    #[test]
+    fn a_site_that_does_not_answer_is_never_probed_by_two(
+        steps in proptest::collection::vec((0u8..6, 0u64..90), 1..60),
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(probed_by_one(&steps))?;
+    }
+}
+
+async fn probed_by_one(steps: &[(u8, u64)]) -> Result<(), TestCaseError> {
+    let (world, line) = (World::new().await, line(&(1..=60).collect::<Vec<_>>()));
+    let mut entries = line.into_iter();
+    let (mut before, mut probes): (Vec<Slot>, Vec<Slot>) = (Vec::new(), Vec::new());
+    for (what, secs) in steps {
+        world.clock.advance(Duration::from_secs(*secs));
+        let slot = match what {
+            0 | 1 => entries.next().and_then(|entry| match world.offer(entry) {
+                Offered::Open(slot) => Some(slot),
+                Offered::Queued | Offered::Refused { .. } => None,
+            }),
+            2 => world.lane.another(),
+            3 => {
+                let _back = world.lane.failed(&refusal());
+                // The connection that failed is gone.
+                drop(probes.pop().or_else(|| before.pop()));
+                None
+            }
+            4 => {
+                world.lane.answered();
+                None
+            }
+            _ => {
+                drop(probes.pop().or_else(|| before.pop()));
+                None
+            }
+        };
+        match world.lane.is_down() {
+            true => probes.extend(slot),
+            false => {
+                before.extend(slot);
+                before.append(&mut probes);
+            }
+        }
+        prop_assert!(probes.len() <= 1, "{} probes", probes.len());
+    }
+    Ok(())
 }
 
 #[tokio::test]

@@ -38,6 +38,7 @@ fn numbered(n: u64) -> Event {
     Event::Accepted {
         about: sample::about(n),
         peer: None,
+        why: None,
     }
 }
 
@@ -201,7 +202,11 @@ async fn an_address_that_is_erased_stands_in_no_file_and_nothing_else_is_changed
         if to_zoe(n) {
             about.recipient = Some(zoe.clone());
         }
-        let event = Event::Accepted { about, peer: None };
+        let event = Event::Accepted {
+            about,
+            peer: None,
+            why: None,
+        };
         log.take(START + Duration::from_millis(n), &event);
     }
     let asked: Address = "zoe@example.NET".parse().unwrap();

@@ -175,7 +175,11 @@ mod tests {
 
     fn add(waiting: &Waiting, number: u64) -> Result<(), Vec<u8>> {
         let about = sample::about(number);
-        let event = Event::Accepted { about, peer: None };
+        let event = Event::Accepted {
+            about,
+            peer: None,
+            why: None,
+        };
         let at = Timestamp::from_millis(number);
         waiting.add(&Line { at, event: &event })
     }

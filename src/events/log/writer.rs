@@ -115,7 +115,11 @@ mod tests {
             written.recv().unwrap();
             // The writer is at this line when the order to close comes.
             let about = sample::about(1);
-            let event = Event::Accepted { about, peer: None };
+            let event = Event::Accepted {
+                about,
+                peer: None,
+                why: None,
+            };
             let line = Line {
                 at: now,
                 event: &event,

@@ -3,7 +3,7 @@
 use super::sample;
 use crate::http::*;
 use crate::policy::Held;
-use crate::policy::reputation::{Row, Slice};
+use crate::policy::reputation::{Slice, Window};
 use crate::policy::suppression::Record;
 use crate::units::Timestamp;
 use parking_lot::Mutex;
@@ -109,6 +109,21 @@ impl Control for Daemon {
         }
     }
 
+    async fn lint(
+        &self,
+        question: &LintQuestion,
+        message: axum::body::Bytes,
+    ) -> Result<Linted, Refusal> {
+        let told = format!("lint {} octets as {:?}", message.len(), question.stream);
+        self.told.lock().push(told);
+        let message = crate::lint::Message::parse(&message);
+        let findings = crate::lint::examine(&message, &crate::lint::Facts::default());
+        Ok(Linted {
+            blocked: crate::lint::blocks(&findings),
+            findings,
+        })
+    }
+
     fn warmups(&self, which: &WhichWarmup) -> Result<Vec<Position>, Refusal> {
         warms(which.source.as_deref().unwrap_or("ip-a"))?;
         Ok(vec![sample::position("google"), sample::position("*")])
@@ -133,6 +148,26 @@ impl Control for Daemon {
         vec![sample::source()]
     }
 
+    async fn reports(&self, which: &WhichReports) -> Result<Shown, Refusal> {
+        self.told.lock().push(format!("reports {which:?}"));
+        Ok(sample::shown())
+    }
+
+    async fn import_report(
+        &self,
+        octets: Vec<u8>,
+        order: &ReportOrder,
+    ) -> Result<Imported, Refusal> {
+        let length = octets.len();
+        self.told.lock().push(format!("import {length} {order:?}"));
+        Ok(sample::imported())
+    }
+
+    async fn advise(&self, which: &WhichReports) -> Result<DmarcAdvice, Refusal> {
+        let domain = which.domain.as_deref().unwrap_or_default();
+        Ok(crate::reports::advice::advise(domain, &sample::shown()))
+    }
+
     async fn suppressed(&self, _which: &WhichSuppressed) -> Result<SuppressedPage, Refusal> {
         Ok(SuppressedPage::default())
     }
@@ -155,9 +190,15 @@ impl Control for Daemon {
         })
     }
 
-    fn reputations(&self, which: &WhichReputation) -> Result<Vec<Row>, Refusal> {
+    fn reputations(&self, which: &WhichReputation) -> Result<Report, Refusal> {
         match which.by.as_str() {
-            "" | "campaign" => Ok(Vec::new()),
+            "" | "campaign" => Ok(Report {
+                since: Window::named(&which.since).unwrap_or(Window::Day),
+                at: Timestamp::from_millis(0),
+                slices: Vec::new(),
+                replies: vec![sample::reply(true)],
+                suppressed: Vec::new(),
+            }),
             by => Err(Refusal::Unknown(format!("there is no report by {by}"))),
         }
     }
@@ -167,11 +208,32 @@ impl Control for Daemon {
         slice.map_err(|error| Refusal::Unknown(error.to_string()))?;
         Ok(Released {
             released: Vec::new(),
+            eased: Vec::new(),
         })
     }
 
-    fn replies(&self) -> Vec<ReplyPattern> {
-        vec![sample::reply(true), sample::reply(false)]
+    async fn feed(&self, told: &[Told]) -> Result<Fed, Refusal> {
+        let errors = told
+            .iter()
+            .enumerate()
+            .filter(|(_, told)| told.event == "gone");
+        let unfed = |(index, _)| Unfed {
+            index,
+            error: "it is not in the books".into(),
+        };
+        let errors: Vec<Unfed> = errors.map(unfed).collect();
+        Ok(Fed {
+            counted: told.len() - errors.len(),
+            repeated: 0,
+            errors,
+        })
+    }
+
+    fn replies(&self, since: Option<&str>) -> Result<Vec<ReplyPattern>, Refusal> {
+        match since {
+            None | Some("24h") => Ok(vec![sample::reply(true), sample::reply(false)]),
+            Some(since) => Err(Refusal::Unknown(format!("{since} is no window"))),
+        }
     }
 
     fn lift(&self, order: &Lift) -> Result<Lifted, Refusal> {

@@ -173,6 +173,7 @@ fn explanation() -> Explanation {
                     open: 3,
                     window: 5,
                     most: 20,
+                    breaker: Default::default(),
                     held: None,
                 }),
                 ..candidate("ip-b")
@@ -185,6 +186,7 @@ fn explanation() -> Explanation {
             "limits.tenant.messages",
         )],
         held: None,
+        slowed: Vec::new(),
     }
 }
 
@@ -235,5 +237,37 @@ pub(crate) fn reply(matched: bool) -> ReplyPattern {
         matched,
         rule,
         help: String::new(),
+    }
+}
+
+/// Of one domain: our source, whose mail passes, and a stranger's.
+pub(crate) fn shown() -> crate::reports::rows::Shown {
+    let row = |last: u8, source: Option<&str>, messages, pass| {
+        serde_json::json!({
+            "domain": "acme.example", "source_ip": format!("192.0.2.{last}"), "source": source, "days": 30,
+            "messages": messages, "pass": pass, "dkim": pass, "spf": pass, "none": messages, "quarantine": 0,
+            "reject": 0, "unknown": 0, "forwarded": 0, "subdomains": 0, "first": "2026-10-04", "last": "2026-11-02",
+        })
+    };
+    serde_json::from_value(serde_json::json!({
+        "sources": [row(1, Some("ip-a"), 100_000, 99_999), row(2, None, 50, 0)],
+        "tls": [{"domain": "acme.example", "organization": "google", "success": 5, "failure": 1,
+                 "failure_types": {"certificate-expired": 1}, "first": "2026-11-02", "last": "2026-11-02"}],
+        "figures": [{"provider": "snds", "subject": "192.0.2.1", "day": "2026-11-02",
+                     "values": {"filter_result": "GREEN", "recipients": 7.0}}],
+        "policies": {}, "days": {"acme.example": 30}, "more": false,
+    }))
+    .unwrap()
+}
+
+pub(crate) fn imported() -> crate::reports::Imported {
+    crate::reports::Imported {
+        result: Some(crate::reports::Taken::Stored),
+        kind: "dmarc".into(),
+        organization: Some("google.com".into()),
+        report_id: Some("1".into()),
+        domain: Some("acme.example".into()),
+        count: 7,
+        why: None,
     }
 }

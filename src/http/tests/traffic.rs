@@ -255,6 +255,8 @@ async fn refusals_are_listed_by_pattern() {
     }
     let (status, _) = world.get("/api/v1/replies?matched=perhaps").await;
     assert_eq!(status, 400);
+    let (status, _) = world.get("/api/v1/replies?since=2y").await;
+    assert_eq!(status, 404);
 }
 
 #[test]
@@ -305,4 +307,37 @@ fn a_question_reads_back_as_it_was_written() {
     };
     let json = serde_json::to_string(&question).unwrap();
     assert_eq!(serde_json::from_str::<Question>(&json).unwrap(), question);
+}
+
+#[tokio::test]
+async fn feedback_is_taken_one_by_one_and_in_batches_and_each_mistake_has_its_place() {
+    let world = World::new(Daemon::default(), Access::default()).await;
+    let open = |event: &str| json!({"event": event, "kind": "open", "id": "x"});
+    let (status, body) = world.post("/api/v1/feedback", open("e1")).await;
+    assert_eq!((status, &body["counted"]), (200, &json!(1)));
+    let (status, body) = world.post("/api/v1/feedback", open("gone")).await;
+    assert_eq!(
+        (status, &body["error"]),
+        (422, &json!("it is not in the books"))
+    );
+    let batch = json!({"events": [7, open("e1"), {"event": "e2"}, open("gone")]});
+    let (status, body) = world.post("/api/v1/feedback", batch).await;
+    assert_eq!((status, &body["counted"]), (200, &json!(1)));
+    let errors = body["errors"].as_array().unwrap().iter();
+    let places: Vec<u64> = errors.map(|e| e["index"].as_u64().unwrap()).collect();
+    assert_eq!(places, [0, 2, 3]);
+    let many: Vec<Value> = (0..1_001).map(|n| open(&n.to_string())).collect();
+    let (status, _) = world
+        .post("/api/v1/feedback", json!({ "events": many }))
+        .await;
+    assert_eq!(status, 413);
+    let full: Vec<Value> = (0..1_000).map(|n| open(&format!("{n:0200}"))).collect();
+    let (status, body) = world
+        .post("/api/v1/feedback", json!({ "events": full }))
+        .await;
+    assert_eq!(
+        (status, &body["counted"]),
+        (200, &json!(1_000)),
+        "a full batch fits"
+    );
 }

@@ -1,13 +1,15 @@
 //! What is known of every slice, and what follows from it.
 
 use super::config::{Action, Config};
-use super::counts::{Counts, Metric, Series, Window};
+use super::counts::{Counts, Metric, Series};
 use super::hold::{Finding, Hold};
 use super::judge::{Rate, Standing, standing};
+use super::rings::{Tally, Window};
 use super::slice::{NOBODY, Slice};
+use super::slow::{Paced, Slow};
 use crate::mail::Stream;
 use crate::units::Timestamp;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,24 +17,26 @@ use std::time::Duration;
 const MOST: usize = 50_000;
 /// Holds further back do not make the next one longer.
 const MEMORY: Duration = Duration::from_secs(30 * 86_400);
-/// Windows that decide. Longer ones are for people to read.
-const DECIDING: [Window; 3] = [Window::QuarterHour, Window::Hour, Window::Day];
 
 /// Everything that is counted here, and what other nodes have counted.
 #[derive(Default)]
 pub(super) struct Book {
-    slices: HashMap<Slice, Tracked>,
+    pub(super) slices: HashMap<Slice, Tracked>,
     others: HashMap<Slice, Vec<Series>>,
     holds: HashMap<Slice, Arc<Hold>>,
+    /// On this node alone: another decides by the same numbers.
+    pub(super) slows: HashMap<Slice, Paced>,
+    /// When slices had their pace back. To be slowed again they are counted anew from then on.
+    pub(super) eased: HashMap<Slice, Timestamp>,
 }
 
 #[derive(Default)]
 pub(super) struct Tracked {
     pub series: Series,
     /// Counted anew from then on.
-    from: Timestamp,
+    pub(super) from: Timestamp,
     /// The last that was told of each rate.
-    told: [Option<Standing>; 3],
+    told: [Option<Standing>; Rate::ALL.len()],
     last: Timestamp,
     /// Something was counted since the last look, since it was last written down.
     unlooked: bool,
@@ -45,6 +49,10 @@ pub enum Decision {
     /// Over the lower threshold, or over the upper one where nothing is held for it.
     Watch(Slice, Finding, Standing),
     Hold(Arc<Hold>),
+    /// Over the lower threshold: it goes on at a share of its pace.
+    Slow(Arc<Slow>),
+    /// It is not slowed any more, for this reason.
+    Eased(Arc<Slow>, String),
     /// The hold is over by itself.
     Released(Arc<Hold>),
     /// All rates are under their thresholds again.
@@ -52,6 +60,11 @@ pub enum Decision {
 }
 
 impl Book {
+    /// Everything that is slowed.
+    pub fn slows(&self) -> impl Iterator<Item = &Arc<Slow>> {
+        self.slows.values().map(|paced| &paced.slow)
+    }
+
     pub fn count(&mut self, slice: Slice, metric: Metric, n: u32, now: Timestamp) {
         if self.slices.len() >= MOST && !self.slices.contains_key(&slice) {
             self.forget_quiet();
@@ -91,6 +104,25 @@ impl Book {
 
     pub fn hold(&self, slice: &Slice, now: Timestamp) -> Option<&Arc<Hold>> {
         self.holds.get(slice).filter(|hold| hold.holds(now))
+    }
+
+    /// Recipients of these slices ask to go now; where one is slowed and its next may not yet, which, and until when.
+    pub fn pace(
+        &mut self,
+        slices: &[Slice],
+        recipients: u32,
+        now: Timestamp,
+    ) -> Result<(), (Arc<Slow>, Timestamp)> {
+        let slowed = slices.iter().filter_map(|slice| self.slows.get(slice));
+        if let Some(paced) = slowed.filter(|p| p.next > now).max_by_key(|p| p.next) {
+            return Err((Arc::clone(&paced.slow), paced.next));
+        }
+        for slice in slices {
+            if let Some(paced) = self.slows.get_mut(slice) {
+                paced.went(recipients, now);
+            }
+        }
+        Ok(())
     }
 
     pub fn holds(&self) -> impl Iterator<Item = &Arc<Hold>> {
@@ -136,6 +168,7 @@ impl Book {
         now: Timestamp,
     ) -> Vec<Decision> {
         let mut decisions = self.ended(now);
+        decisions.extend(self.ease(&config, now));
         let unlooked = self.slices.iter_mut().filter_map(|(slice, tracked)| {
             std::mem::take(&mut tracked.unlooked).then(|| slice.clone())
         });
@@ -162,7 +195,7 @@ impl Book {
             };
             if hold.released.is_none() && hold.until <= now && tracked.from < hold.until {
                 tracked.from = hold.until;
-                tracked.told = [None; 3];
+                tracked.told = [None; Rate::ALL.len()];
                 ended.push(Decision::Released(Arc::clone(hold)));
             }
         }
@@ -178,7 +211,7 @@ impl Book {
         };
         self.set_hold(released, now);
         if let Some(tracked) = self.slices.get_mut(slice) {
-            tracked.told = [None; 3];
+            tracked.told = [None; Rate::ALL.len()];
         }
         self.holds.get(slice).cloned()
     }
@@ -190,45 +223,50 @@ impl Book {
         config: &Config,
         now: Timestamp,
     ) -> Option<Decision> {
-        let (standing, finding) = self.finding(slice, rate, config, now);
+        let from = self.slices.get(slice)?.from;
+        let (standing, finding) = self.finding((slice, rate), config, from, now);
         let told = self.slices.get(slice)?.told.get(rate as usize).copied()?;
-        let tell = |book: &mut Self, now_told| {
-            if let Some(told) = book
-                .slices
-                .get_mut(slice)
-                .and_then(|t| t.told.get_mut(rate as usize))
-            {
-                *told = now_told;
-            }
-        };
+        let acts = acts(slice, rate) && config.action == Action::Hold;
         match standing {
-            Standing::Act if acts(slice, rate) && config.action == Action::Hold => {
-                tell(self, None);
+            Standing::Act if acts => {
+                self.tell(slice, rate, None);
+                self.slows.remove(slice);
                 Some(Decision::Hold(self.begin_hold(slice, finding, config, now)))
             }
+            Standing::Watch if acts && self.is_to_slow(slice, rate, config, now) => {
+                self.tell(slice, rate, Some(standing));
+                Some(Decision::Slow(self.slow(slice, finding, config, now)))
+            }
             Standing::Act | Standing::Watch if told < Some(standing) => {
-                tell(self, Some(standing));
+                self.tell(slice, rate, Some(standing));
                 Some(Decision::Watch(slice.clone(), finding, standing))
             }
             Standing::Good if told.is_some() => {
-                tell(self, None);
+                self.tell(slice, rate, None);
                 Some(Decision::Recovered(slice.clone(), rate))
             }
             _ => None,
         }
     }
 
-    /// The worst of the windows that decide.
-    fn finding(
+    fn tell(&mut self, slice: &Slice, rate: Rate, now_told: Option<Standing>) {
+        let tracked = self.slices.get_mut(slice);
+        if let Some(told) = tracked.and_then(|tracked| tracked.told.get_mut(rate as usize)) {
+            *told = now_told;
+        }
+    }
+
+    /// The worst of the windows that decide, of what was counted since `from`.
+    pub(super) fn finding(
         &self,
-        slice: &Slice,
-        rate: Rate,
+        (slice, rate): (&Slice, Rate),
         config: &Config,
+        from: Timestamp,
         now: Timestamp,
     ) -> (Standing, Finding) {
         let thresholds = config.of_rate(rate);
         let of_window = |window: Window| {
-            let counts = self.counts(slice, window, now);
+            let counts = self.counts(slice, window, from, now);
             let (part, whole) = (rate.numerator(&counts), rate.denominator(&counts));
             let standing = standing(part, whole, thresholds.watch, thresholds.act);
             let threshold = match standing {
@@ -244,8 +282,9 @@ impl Book {
             };
             (standing, finding)
         };
-        let mut worst = of_window(Window::QuarterHour);
-        for window in DECIDING {
+        let [first, others @ ..] = rate.windows();
+        let mut worst = of_window(first);
+        for window in others {
             let other = of_window(window);
             if other.0 > worst.0 {
                 worst = other;
@@ -254,33 +293,51 @@ impl Book {
         worst
     }
 
-    /// What counts in a window: of all nodes, since the last hold, and of a stream without what its campaigns are or
-    /// were held for.
-    fn counts(&self, slice: &Slice, window: Window, now: Timestamp) -> Counts {
-        let Some(tracked) = self.slices.get(slice) else {
-            return Counts::default();
-        };
-        let mut sum = self.sum(slice, window, tracked.from, now);
+    /// What counts in a window: of all nodes, since `from`, and of a stream without what its campaigns are or were
+    /// held or slowed for.
+    pub(super) fn counts(
+        &self,
+        slice: &Slice,
+        window: Window,
+        from: Timestamp,
+        now: Timestamp,
+    ) -> Counts {
+        let mut sum = self.sum(slice, window, from, now);
         if let Slice::Stream(tenant, Stream::Marketing) = slice {
-            for hold in self.holds.values() {
-                if matches!(&hold.slice, Slice::Campaign(of, _) if of == tenant) {
-                    let all = self.sum(&hold.slice, window, tracked.from, now);
-                    sum = sum.without(&all.without(&self.anew(hold, window, now)));
-                }
+            for campaign in self.dealt_with(tenant) {
+                let all = self.sum(campaign, window, from, now);
+                sum = sum.without(&all.without(&self.anew(campaign, window, now)));
             }
         }
         sum
     }
 
-    /// What was counted of a slice since it was let go.
-    fn anew(&self, hold: &Hold, window: Window, now: Timestamp) -> Counts {
-        match self.slices.get(&hold.slice) {
-            Some(tracked) if !hold.holds(now) => self.sum(&hold.slice, window, tracked.from, now),
-            _ => Counts::default(),
+    /// Campaigns of a tenant that are or were held or slowed.
+    fn dealt_with(&self, tenant: &str) -> HashSet<&Slice> {
+        let all = self.holds.keys().chain(self.slows.keys());
+        let all = all.chain(self.eased.keys());
+        all.filter(|slice| matches!(slice, Slice::Campaign(of, _) if **of == *tenant))
+            .collect()
+    }
+
+    /// What was counted of a slice since it was let go or had its pace back.
+    fn anew(&self, slice: &Slice, window: Window, now: Timestamp) -> Counts {
+        match self.slices.get(slice) {
+            Some(_) if self.hold(slice, now).is_some() || self.slows.contains_key(slice) => {
+                Counts::default()
+            }
+            Some(tracked) => self.sum(slice, window, tracked.from.max(self.eased_at(slice)), now),
+            None => Counts::default(),
         }
     }
 
-    fn sum(&self, slice: &Slice, window: Window, from: Timestamp, now: Timestamp) -> Counts {
+    pub(super) fn sum(
+        &self,
+        slice: &Slice,
+        window: Window,
+        from: Timestamp,
+        now: Timestamp,
+    ) -> Counts {
         let own = self.slices.get(slice).map(|tracked| &tracked.series);
         let mut sum = Counts::default();
         for series in own
@@ -324,7 +381,7 @@ fn acts(slice: &Slice, rate: Rate) -> bool {
         Slice::Campaign(tenant, _) => &**tenant != NOBODY || rate != Rate::Block,
         // All marketing of a tenant; its transactional mail goes on.
         Slice::Stream(tenant, Stream::Marketing) => &**tenant != NOBODY && rate != Rate::Block,
-        Slice::Pair(..) => rate != Rate::Bounce,
+        Slice::Pair(..) => matches!(rate, Rate::Complaint | Rate::Block),
         _ => false,
     }
 }

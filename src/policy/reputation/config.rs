@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
-    /// "hold" acts; "watch" only tells what it would have done.
+    /// "hold" acts: it slows and holds. "watch" only tells what it would have done.
     pub action: Action,
     /// Hard bounces of all that was answered for good.
     pub bounce: Thresholds,
@@ -20,6 +20,13 @@ pub struct Config {
     pub complaint: Thresholds,
     /// Refusals for reputation, content or rules, for now or for good, of all attempts.
     pub block: Thresholds,
+    /// Hits of spam traps of what was delivered. A watch of "0%" tells of the first.
+    pub trap: Thresholds,
+    /// Mail whose bounces, complaints or blocks are over `watch` goes on at this share of the pace it had, until they are
+    /// under four fifths of it again. "100%" slows nothing.
+    pub slow: Share,
+    /// The least time that mail is slowed.
+    pub slow_for: Span,
     /// How long mail is held the first time; then it is let go and counted anew. Each further hold within 30 days is
     /// twice as long.
     pub hold: Span,
@@ -59,6 +66,10 @@ pub struct TenantConfig {
     pub complaint: Option<Thresholds>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub block: Option<Thresholds>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trap: Option<Thresholds>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub slow: Option<Share>,
 }
 
 impl Default for Config {
@@ -72,6 +83,9 @@ impl Default for Config {
             bounce: thresholds(20_000, 50_000),
             complaint: thresholds(1_000, 3_000),
             block: thresholds(20_000, 100_000),
+            trap: thresholds(0, 100),
+            slow: Share::percent(50),
+            slow_for: Span::minutes(15),
             hold: Span::hours(4),
             max_hold: Span::days(7),
         }
@@ -83,6 +97,7 @@ impl Config {
         for (rate, thresholds) in self.thresholds() {
             thresholds.validate(&format!("{at}.{}", rate.name()), problems);
         }
+        validate_slow(self.slow, at, problems);
         if self.hold.0.is_zero() {
             problems.add(
                 format!("{at}.hold"),
@@ -106,6 +121,8 @@ impl Config {
             bounce: tenant.bounce.unwrap_or(self.bounce),
             complaint: tenant.complaint.unwrap_or(self.complaint),
             block: tenant.block.unwrap_or(self.block),
+            trap: tenant.trap.unwrap_or(self.trap),
+            slow: tenant.slow.unwrap_or(self.slow),
             ..self.clone()
         }
     }
@@ -115,6 +132,7 @@ impl Config {
             Rate::Bounce => self.bounce,
             Rate::Complaint => self.complaint,
             Rate::Block => self.block,
+            Rate::Trap => self.trap,
         }
     }
 
@@ -134,12 +152,26 @@ impl TenantConfig {
             (Rate::Bounce, &self.bounce),
             (Rate::Complaint, &self.complaint),
             (Rate::Block, &self.block),
+            (Rate::Trap, &self.trap),
         ];
         for (rate, thresholds) in own {
             if let Some(thresholds) = thresholds {
                 thresholds.validate(&format!("{at}.{}", rate.name()), problems);
             }
         }
+        if let Some(slow) = self.slow {
+            validate_slow(slow, at, problems);
+        }
+    }
+}
+
+fn validate_slow(slow: Share, at: &str, problems: &mut Problems) {
+    if slow == Share::default() || slow > Share::percent(100) {
+        problems.add(
+            format!("{at}.slow"),
+            format!("{slow} of a pace is none that mail can go at"),
+            "write such as \"50%\", or \"100%\" to slow nothing",
+        );
     }
 }
 

@@ -1,7 +1,7 @@
 //! Mail that is held for its reputation.
 
-use super::counts::Window;
 use super::judge::Rate;
+use super::rings::Window;
 use super::slice::Slice;
 use crate::policy::share::{Share, in_percent};
 use crate::units::Timestamp;

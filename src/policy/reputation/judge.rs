@@ -5,6 +5,7 @@
 //! hundred do. The tests are repeated as mail goes, so the chance of a false alarm is set low.
 
 use super::counts::{Counts, Metric};
+use super::rings::Window;
 use crate::policy::share::Share;
 use serde::{Deserialize, Serialize};
 
@@ -21,16 +22,32 @@ pub enum Rate {
     Complaint,
     /// Refusals for reputation, content or rules, for now or for good, of all attempts.
     Block,
+    /// Hits of spam traps of what was delivered.
+    Trap,
 }
 
+/// Windows that decide. Longer ones are for people to read.
+const DECIDING: [Window; 3] = [Window::QuarterHour, Window::Hour, Window::Day];
+/// Who keeps traps tells of them days later.
+const OF_TRAPS: [Window; 3] = [Window::Day, Window::Week, Window::Month];
+
 impl Rate {
-    pub const ALL: [Self; 3] = [Self::Bounce, Self::Complaint, Self::Block];
+    pub const ALL: [Self; 4] = [Self::Bounce, Self::Complaint, Self::Block, Self::Trap];
+
+    /// Over which it is judged.
+    pub const fn windows(self) -> [Window; 3] {
+        match self {
+            Self::Trap => OF_TRAPS,
+            Self::Bounce | Self::Complaint | Self::Block => DECIDING,
+        }
+    }
 
     pub const fn name(self) -> &'static str {
         match self {
             Self::Bounce => "bounce",
             Self::Complaint => "complaint",
             Self::Block => "block",
+            Self::Trap => "trap",
         }
     }
 
@@ -39,6 +56,7 @@ impl Rate {
             Self::Bounce => counts.get(Metric::Hard),
             Self::Complaint => counts.get(Metric::Complaints),
             Self::Block => counts.blocked(),
+            Self::Trap => counts.get(Metric::Trapped),
         }
     }
 
@@ -47,6 +65,7 @@ impl Rate {
             Self::Bounce => counts.answered(),
             Self::Block => counts.get(Metric::Attempts),
             Self::Complaint => counts.get(Metric::WithFeedback),
+            Self::Trap => counts.get(Metric::Delivered),
         }
     }
 }
@@ -76,9 +95,14 @@ impl Standing {
     }
 }
 
-/// Where a rate stands.
+/// Failures that it takes to act on a rate, however few they are of.
+const LEAST: u64 = 2;
+
+/// Where a rate stands. A `watch` of nothing is passed by the first failure.
 pub fn standing(part: u64, whole: u64, watch: Share, act: Share) -> Standing {
-    if exceeds(part, whole, act) {
+    if part == 0 {
+        Standing::Good
+    } else if part >= LEAST && exceeds(part, whole, act) {
         Standing::Act
     } else if exceeds(part, whole, watch) {
         Standing::Watch
@@ -161,6 +185,16 @@ mod tests {
             let bound = whole as f64 * 0.1 + NORMAL * (whole as f64 * 0.09).sqrt();
             assert!((least as f64 - bound).abs() < 8.0, "{least} {bound}");
         }
+    }
+
+    #[test]
+    fn one_hit_of_a_trap_is_told_and_holds_nobody() {
+        let at = |part, whole| standing(part, whole, Share::default(), Share::ppm(100));
+        assert_eq!(at(0, 1_000), Standing::Good);
+        assert_eq!(at(1, 5), Standing::Watch);
+        assert_eq!(at(1, 1_000_000), Standing::Watch);
+        assert_eq!(at(3, 1_000), Standing::Act);
+        assert_eq!(at(0, 0), Standing::Good);
     }
 
     #[test]

@@ -2,9 +2,9 @@
 //!
 //! | slice | over the lower threshold | over the upper one |
 //! |---|---|---|
-//! | campaign | told | its marketing mail is held |
-//! | marketing of a tenant, but for campaigns that are held | told | all of it is held; transactional mail goes on |
-//! | source × provider | told | complaints, blocks: the source is kept from the provider |
+//! | campaign | told; its marketing mail is slowed | it is held |
+//! | marketing of a tenant, but for campaigns that are held | told; slowed | all of it is held; transactional mail goes on |
+//! | source × provider | told; complaints, blocks: marketing is slowed | complaints, blocks: the source is kept from the provider |
 //! | source, pool, provider, tenant, transactional mail, domain | told | told, for a person to act |
 //!
 //! A hold ends by itself after a time that doubles, or by a person; then what was counted before it does not count any
@@ -17,17 +17,24 @@ pub mod counts;
 mod hold;
 pub mod judge;
 mod report;
+pub mod rings;
 mod slice;
+mod slow;
+mod slowing;
+mod stopped;
 #[cfg(test)]
 mod tests;
 
 pub use book::Decision;
 pub use config::{Config, TenantConfig};
-pub use counts::{Counts, Metric, Window};
+pub use counts::{Counts, Metric};
 pub use hold::{Finding, Hold};
 pub use judge::{Rate, Standing};
 pub use report::{Rated, Row};
+pub use rings::Window;
 pub use slice::{NotASlice, Slice};
+pub use slow::Slow;
+pub use stopped::Stopped;
 
 use crate::events::{About, Attempt, Event, Sink};
 use crate::mail::{BounceClass, Disposition, Finding as Refusal, Labels, Stream, Subject};
@@ -56,6 +63,8 @@ struct Inner {
     rules: ArcSwap<Rules>,
     /// Holds that there are, to be asked without the lock.
     held: AtomicUsize,
+    /// Slices that are slowed, likewise.
+    slowed: AtomicUsize,
 }
 
 /// What it decides by.
@@ -251,6 +260,39 @@ impl Reputation {
             .cloned()
     }
 
+    /// Whether recipients of these slices may go now, as far as they are slowed; they go then.
+    ///
+    /// # Errors
+    /// What is slowed, and when its next recipient may go.
+    pub fn pace(
+        &self,
+        slices: &[Slice],
+        recipients: u32,
+        now: Timestamp,
+    ) -> Result<(), (Arc<Slow>, Timestamp)> {
+        self.0.book.lock().pace(slices, recipients, now)
+    }
+
+    /// Something is slowed. Costs nanoseconds.
+    pub fn is_slow(&self) -> bool {
+        self.0.slowed.load(Ordering::Relaxed) > 0
+    }
+
+    /// A person gives a slice its pace back. `None`: it is not slowed.
+    pub fn ease(&self, slice: &Slice, now: Timestamp) -> Option<Arc<Slow>> {
+        let mut book = self.0.book.lock();
+        let eased = book.let_go(slice, now);
+        self.recount(&book, now);
+        eased
+    }
+
+    /// Everything that is slowed now.
+    pub fn slows(&self) -> Vec<Arc<Slow>> {
+        let mut slows: Vec<_> = self.0.book.lock().slows().cloned().collect();
+        slows.sort_by(|a, b| a.slice.cmp(&b.slice));
+        slows
+    }
+
     /// Everything that is held now.
     pub fn holds(&self, now: Timestamp) -> Vec<Arc<Hold>> {
         let book = self.0.book.lock();
@@ -278,9 +320,26 @@ impl Reputation {
         self.count(about, attempt, &[metric], now);
     }
 
+    /// The same of mail of which nobody knows whose it is: it counts for sources, providers and such alone.
+    pub fn observe_nobodys(
+        &self,
+        about: &About,
+        attempt: Option<&Attempt>,
+        metric: Metric,
+        now: Timestamp,
+    ) {
+        let mut slices = Slice::of(about, attempt);
+        slices.retain(|slice| !matches!(slice, Slice::Stream(..)));
+        let mut book = self.0.book.lock();
+        for slice in slices {
+            book.count(slice, metric, 1, now);
+        }
+    }
+
     fn recount(&self, book: &Book, now: Timestamp) {
         let held = book.holds().filter(|hold| hold.holds(now)).count();
         self.0.held.store(held, Ordering::Relaxed);
+        self.0.slowed.store(book.slows().count(), Ordering::Relaxed);
     }
 
     fn count(&self, about: &About, attempt: Option<&Attempt>, metrics: &[Metric], now: Timestamp) {
@@ -334,6 +393,7 @@ impl Sink for Reputation {
             Event::Unsubscribed { about, .. } => {
                 self.count(about, None, &[Metric::Unsubscribed], at);
             }
+            Event::Suppressed { scope, reason, .. } => self.count_listed(scope, *reason, at),
             _ => {}
         }
     }

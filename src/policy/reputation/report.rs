@@ -1,8 +1,9 @@
 //! Reputation as people read it.
 
-use super::counts::{Counts, Metric, Window};
+use super::counts::{Counts, Metric};
 use super::judge::{Rate, Standing, standing};
-use super::{Hold, Reputation, Slice};
+use super::rings::Window;
+use super::{Hold, Reputation, Slice, Slow};
 use crate::policy::share::Share;
 use crate::units::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -24,6 +25,8 @@ pub struct Row {
     /// What is done about it now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hold: Option<Arc<Hold>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slow: Option<Arc<Slow>>,
 }
 
 /// A rate with what it was made from.
@@ -53,9 +56,12 @@ impl Reputation {
     /// The worst first, then by name.
     pub fn report(&self, by: &[String], window: Window, now: Timestamp) -> Vec<Row> {
         let rules = self.rules();
-        let holds = self.holds(now);
+        let (holds, slows) = (self.holds(now), self.slows());
         let shown = self.show(window, now).into_iter();
-        let wanted = |slice: &Slice| by.is_empty() || by.iter().any(|kind| kind == slice.kind());
+        let wanted = |slice: &Slice| match by {
+            [] => Slice::KINDS.contains(&slice.kind()),
+            by => by.iter().any(|kind| kind == slice.kind()),
+        };
         let mut rows: Vec<Row> = shown
             .filter(|(slice, counts, _)| wanted(slice) && *counts != Counts::default())
             .map(|(slice, counts, before)| {
@@ -70,6 +76,7 @@ impl Reputation {
                     answered: counts.answered(),
                     rates: Rate::ALL.map(rated).into(),
                     hold: holds.iter().find(|hold| hold.slice == slice).cloned(),
+                    slow: slows.iter().find(|slow| slow.slice == slice).cloned(),
                     counts: named(&counts),
                     slice,
                 }
@@ -81,9 +88,9 @@ impl Reputation {
 }
 
 impl Row {
-    fn worst(&self) -> (bool, Option<Standing>) {
+    fn worst(&self) -> (bool, bool, Option<Standing>) {
         let worst = self.rates.iter().map(|rated| rated.standing).max();
-        (self.hold.is_some(), worst)
+        (self.hold.is_some(), self.slow.is_some(), worst)
     }
 
     pub fn count(&self, metric: Metric) -> u64 {
@@ -130,6 +137,10 @@ fn advice(rate: Rate) -> &'static str {
         Rate::Block => {
             "providers refuse it: read the replies, check SPF, DKIM, DMARC and reverse DNS, send less for some days, and \
              ask the provider's postmaster"
+        }
+        Rate::Trap => {
+            "addresses that nobody reads are on the list: find when and where they came in, remove who never opened or \
+             clicked, and confirm new addresses by mail before anything else is sent to them"
         }
     }
 }

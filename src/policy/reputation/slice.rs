@@ -23,6 +23,8 @@ pub enum Slice {
     Stream(Arc<str>, Stream),
     /// The domain of the sender.
     Domain(Arc<str>),
+    /// Addresses that are suppressed for a reason in a scope; it has no rates.
+    Suppression(Arc<str>, Arc<str>),
 }
 
 /// Stands for mail without a tenant.
@@ -36,7 +38,7 @@ pub const NOBODY: &str = "-";
 pub struct NotASlice(pub String);
 
 impl Slice {
-    /// What [`Slice::kind`] gives.
+    /// What [`Slice::kind`] gives of mail.
     pub const KINDS: [&'static str; 8] = [
         "source", "pool", "provider", "pair", "tenant", "campaign", "stream", "domain",
     ];
@@ -76,6 +78,7 @@ impl Slice {
             Self::Campaign(..) => "campaign",
             Self::Stream(..) => "stream",
             Self::Domain(_) => "domain",
+            Self::Suppression(..) => "suppression",
         }
     }
 
@@ -101,7 +104,9 @@ impl fmt::Display for Slice {
             | Self::Provider(name)
             | Self::Tenant(name)
             | Self::Domain(name) => write!(f, "{kind}/{}", escaped(name)),
-            Self::Pair(first, second) | Self::Campaign(first, second) => {
+            Self::Pair(first, second)
+            | Self::Campaign(first, second)
+            | Self::Suppression(first, second) => {
                 write!(f, "{kind}/{}/{}", escaped(first), escaped(second))
             }
             Self::Stream(tenant, stream) => {
@@ -140,6 +145,7 @@ impl std::str::FromStr for Slice {
             ["tenant", one] => Self::Tenant(name(one)),
             ["domain", one] => Self::Domain(name(one)),
             ["pair", one, two] => Self::Pair(name(one), name(two)),
+            ["suppression", one, two] => Self::Suppression(name(one), name(two)),
             ["campaign", one, two] => Self::Campaign(name(one), name(two)),
             ["stream", one, two] => {
                 let stream = Stream::named(two).ok_or_else(refused)?;
@@ -165,7 +171,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn slices_read_back(one in "[ -~]{1,12}", two in "[ -~]{1,12}", kind in 0..8_u8) {
+        fn slices_read_back(one in "[ -~]{1,12}", two in "[ -~]{1,12}", kind in 0..9_u8) {
             let (one, two): (Arc<str>, Arc<str>) = (one.into(), two.into());
             let slice = match kind {
                 0 => Slice::Source(one),
@@ -175,6 +181,7 @@ mod tests {
                 4 => Slice::Tenant(one),
                 5 => Slice::Campaign(one, two),
                 6 => Slice::Stream(one, Stream::Transactional),
+                7 => Slice::Suppression(one, two),
                 _ => Slice::Domain(one),
             };
             prop_assert_eq!(slice.to_string().parse::<Slice>(), Ok(slice));

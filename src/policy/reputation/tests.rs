@@ -7,6 +7,7 @@ use crate::units::Span;
 use std::time::Duration;
 
 mod simulated;
+mod slowed;
 
 const START: Timestamp = Timestamp::from_millis(1_800_000_000_000);
 const MINUTE: Duration = Duration::from_secs(60);
@@ -378,6 +379,7 @@ fn thresholds_that_make_no_sense_are_told() {
             act: Share::default(),
         },
         hold: Span::secs(0),
+        slow: Share::percent(0),
         ..Config::default()
     };
     let mut problems = crate::problem::Problems::default();
@@ -388,6 +390,7 @@ fn thresholds_that_make_no_sense_are_told() {
         [
             "reputation.bounce",
             "reputation.complaint.act",
+            "reputation.slow",
             "reputation.hold"
         ]
     );

@@ -167,8 +167,9 @@ impl Keeper {
         Ok(())
     }
 
-    /// Takes over what the store has, but for changes that it does not have yet, and deletes there what is over.
-    pub async fn refresh(&self) -> Result<(), StoreError> {
+    /// Takes over what the store has, but for changes that it does not have yet, and deletes there what is over: gives what
+    /// nobody else has deleted.
+    pub async fn refresh(&self) -> Result<Vec<Suspension>, StoreError> {
         let mut unreadable = self.turn.lock().await;
         let now = self.clock.now();
         let mut holding = Vec::new();
@@ -176,7 +177,7 @@ impl Keeper {
         for (name, there) in self.store.list(PREFIX).await? {
             match Suspension::read(&name, &there.value) {
                 Ok(suspension) if suspension.until > now => holding.push(suspension),
-                Ok(_) => over.push((name, there.version)),
+                Ok(ended) => over.push((name, there.version, ended)),
                 Err(error) if unreadable.insert(name) => {
                     tracing::error!(%error, "a suspension does not hold: remove the key, or mend it");
                 }
@@ -188,10 +189,13 @@ impl Keeper {
             table.replace(holding);
             self.changed(&table);
         }
-        for (name, version) in over {
+        let mut ended = Vec::new();
+        for (name, version, suspension) in over {
             // Whoever wrote meanwhile knows better.
-            let _or_conflict = self.store.delete(&name, version).await?;
+            if let Written::Yes(_) = self.store.delete(&name, version).await? {
+                ended.push(suspension);
+            }
         }
-        Ok(())
+        Ok(ended)
     }
 }

@@ -11,7 +11,7 @@ mod table;
 pub use entry::{At, Suspension};
 
 use crate::clock::Clock;
-use crate::events::{Event, Events};
+use crate::events::{Breaker, Event, Events};
 use crate::store::{Store, StoreError};
 use crate::units::Timestamp;
 use entry::Key;
@@ -74,7 +74,7 @@ impl Suspensions {
         let write = table.mark(&key, false);
         self.0.keeper.changed(&table);
         drop(table);
-        self.tell(&suspension, Some(suspension.until), &suspension.why);
+        self.tell(&suspension, Breaker::Open, &suspension.why);
         self.write(key, write);
         suspension
     }
@@ -87,7 +87,7 @@ impl Suspensions {
         let write = table.mark(&key, true);
         self.0.keeper.changed(&table);
         drop(table);
-        self.tell(&lifted, None, why);
+        self.tell(&lifted, Breaker::Closed, why);
         self.write(key, write);
         Some(lifted)
     }
@@ -118,13 +118,17 @@ impl Suspensions {
         list
     }
 
-    /// Takes over what other processes have suspended and lifted, and clears away what is over. To be called every so
-    /// often.
+    /// Takes over what other processes have suspended and lifted, and clears away what is over; that is told by the process
+    /// that does so. To be called every so often.
     ///
     /// # Errors
     /// Where the store does not answer; what was known before still holds.
     pub async fn refresh(&self) -> Result<(), StoreError> {
-        self.0.keeper.refresh().await
+        for over in self.0.keeper.refresh().await? {
+            let why = format!("its time is over; it was kept away for: {}", over.why);
+            self.tell(&over, Breaker::Closed, &why);
+        }
+        Ok(())
     }
 
     /// Returns when every change made so far is in the store; not before the store answers.
@@ -139,13 +143,16 @@ impl Suspensions {
         }
     }
 
-    fn tell(&self, suspension: &Suspension, until: Option<Timestamp>, why: &str) {
+    fn tell(&self, suspension: &Suspension, state: Breaker, why: &str) {
+        let is_open = state == Breaker::Open;
         self.0.events.emit(&Event::Breaker {
+            state,
             source: suspension.source.clone(),
             site: suspension.at.site().cloned(),
             provider: suspension.provider.clone(),
-            until,
-            reply: suspension.reply.clone().filter(|_| until.is_some()),
+            until: is_open.then_some(suspension.until),
+            failures: None,
+            reply: suspension.reply.clone().filter(|_| is_open),
             why: why.to_owned(),
         });
     }

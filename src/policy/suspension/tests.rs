@@ -32,6 +32,7 @@ impl Sink for Tape {
             until,
             reply,
             why,
+            ..
         } = event
         {
             let site = site.as_ref().map(|site| site.to_string());
@@ -257,6 +258,13 @@ async fn what_is_over_leaves_memory_and_store() {
     process.refresh().await.unwrap();
     assert_eq!(world.keys().await, Vec::<String>::new());
     assert!(process.0.keeper.is_empty());
+    let told = world.tape.0.lock();
+    let ended: Vec<&str> = told
+        .iter()
+        .filter(|t| t.3.is_none())
+        .map(|t| &*t.0)
+        .collect();
+    assert_eq!(ended, ["ip-a", "ip-b"], "each once");
 }
 
 #[tokio::test]

@@ -79,6 +79,7 @@ fn everything_that_holds_is_advised_on_once() {
         open: 0,
         window: 1,
         most: 20,
+        breaker: Default::default(),
         held: Some(Held::SendAt),
     });
     let matter = Matter {

@@ -1,8 +1,12 @@
-//! `dkim keygen`: makes a key and the record to publish.
+//! `dkim`: makes keys, and changes one for the next.
+
+mod rotate;
+mod status;
 
 use super::{Exit, Failure, Outcome};
-use crate::auth::dkim::{Algorithm, Config, generate};
+use crate::auth::dkim::{Algorithm, Config, ascii_domain, generate};
 use crate::problem::Problems;
+use crate::zone::Record;
 use std::io::Write;
 use std::path::PathBuf;
 
@@ -16,6 +20,8 @@ pub struct Args {
 #[derive(Debug, clap::Subcommand)]
 enum Command {
     Keygen(Keygen),
+    Rotate(rotate::Args),
+    Status(status::Args),
 }
 
 /// Makes a private key (a file with mode 0600 that must not exist yet) and prints the TXT record to publish.
@@ -49,12 +55,14 @@ enum Kind {
 pub fn run(args: &Args, out: &mut dyn Write) -> Outcome {
     match &args.command {
         Command::Keygen(keygen) => make(keygen, out),
+        Command::Rotate(args) => rotate::run(args, out),
+        Command::Status(args) => status::run(args, out),
     }
 }
 
 fn make(keygen: &Keygen, out: &mut dyn Write) -> Outcome {
-    check(keygen)?;
     let (domain, selector) = (&keygen.domain, &keygen.selector);
+    check(domain, selector)?;
     let customary = || PathBuf::from(format!("{domain}.{selector}.pem"));
     let path = keygen.out.clone().unwrap_or_else(customary);
     let algorithm = match keygen.algorithm {
@@ -64,7 +72,8 @@ fn make(keygen: &Keygen, out: &mut dyn Write) -> Outcome {
     let public = generate(algorithm, &path)
         .map_err(|e| Failure::new(Exit::Io, format!("{e}\n    {}", e.remedy())))?;
     writeln!(out, "; publish this record")?;
-    writeln!(out, "{}", public.zone_line(selector, domain))?;
+    let name = format!("{selector}._domainkey.{domain}");
+    writeln!(out, "{}", Record::txt(name, public.text()))?;
     writeln!(out, "; and configure the key")?;
     writeln!(
         out,
@@ -74,10 +83,10 @@ fn make(keygen: &Keygen, out: &mut dyn Write) -> Outcome {
 }
 
 /// Domain and selector as the configuration wants them; the key is yet to be made.
-fn check(keygen: &Keygen) -> Outcome {
+fn check(domain: &str, selector: &str) -> Outcome {
     let entry = Config {
-        domain: keygen.domain.clone(),
-        selector: keygen.selector.clone(),
+        domain: domain.to_owned(),
+        selector: selector.to_owned(),
         ..Config::default()
     };
     let mut problems = Problems::default();
@@ -89,4 +98,9 @@ fn check(keygen: &Keygen) -> Outcome {
             format!("{}\n    {}", p.message, p.remedy),
         ))
     })
+}
+
+/// As `[[dkim]]` domains are compared.
+fn plain(domain: &str) -> String {
+    ascii_domain(domain).unwrap_or_else(|_| domain.to_ascii_lowercase())
 }
