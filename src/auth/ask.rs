@@ -1,7 +1,7 @@
 //! What the judges of identity ask of DNS, so that a test can hand them a world of its own.
 
 use crate::dns::{DnsFailure, Records, Resolver};
-use hickory_resolver::proto::rr::{Name, RData, RecordType};
+use hickory_resolver::proto::rr::{Name, RecordType};
 use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
@@ -52,14 +52,6 @@ pub fn a_labels(domain: &str) -> Cow<'_, str> {
     match domain.bytes().any(|byte| byte.is_ascii_uppercase()) {
         true => Cow::Owned(domain.to_ascii_lowercase()),
         false => Cow::Borrowed(domain),
-    }
-}
-
-/// The strings of a TXT record, joined without anything between them (RFC 7208 §3.3).
-pub fn txt(data: &RData) -> Option<Vec<u8>> {
-    match data {
-        RData::TXT(txt) => Some(txt.txt_data.concat()),
-        _ => None,
     }
 }
 

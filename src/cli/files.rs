@@ -33,7 +33,7 @@ impl Files {
         let mut unread = false;
         for file in &self.files {
             let name = file.to_string_lossy();
-            match read(Path::new(file)) {
+            match read(Path::new(file), LARGEST) {
                 Ok(octets) => {
                     let line = serde_json::to_string(&line(name.into_owned(), &octets));
                     let line =
@@ -53,14 +53,15 @@ impl Files {
     }
 }
 
-fn read(file: &Path) -> std::io::Result<Vec<u8>> {
+/// The first `most` octets of a file, or of standard input where it is `-`.
+pub fn read(file: &Path, most: u64) -> std::io::Result<Vec<u8>> {
     let mut octets = Vec::new();
     match file == Path::new("-") {
         true => std::io::stdin()
             .lock()
-            .take(LARGEST)
+            .take(most)
             .read_to_end(&mut octets)?,
-        false => File::open(file)?.take(LARGEST).read_to_end(&mut octets)?,
+        false => File::open(file)?.take(most).read_to_end(&mut octets)?,
     };
     Ok(octets)
 }

@@ -1,5 +1,6 @@
 //! `lint`: what mailbox providers ask of a message, checked before it is sent. No daemon is asked.
 
+use super::files::read;
 use super::{Exit, Failure, Outcome};
 use crate::app::lint::{judged, said, source};
 use crate::auth::credentials::Tenants;
@@ -12,8 +13,7 @@ use crate::http::explain::return_path;
 use crate::intake::lint::{Handed, Own, facts};
 use crate::lint::{Facts, Finding, Level, Message, Settings, network_lines, rules};
 use crate::mail::{Address, Labels, Stream};
-use std::fs::File;
-use std::io::{Read, Write};
+use std::io::Write;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -78,7 +78,7 @@ pub fn run(args: &Args, out: &mut dyn Write) -> Outcome {
     let Some(file) = args.file.as_deref().filter(|_| !args.rules) else {
         return list(out);
     };
-    let octets = read(file)
+    let octets = read(file, LARGEST)
         .map_err(|error| Failure::new(Exit::Data, format!("{}: {error}", file.display())))?;
     let message = Message::parse(&network_lines(&octets));
     let now = Clock::machine().now();
@@ -93,18 +93,6 @@ pub fn run(args: &Args, out: &mut dyn Write) -> Outcome {
         true => Err(Failure::new(Exit::Data, "")),
         false => Ok(()),
     }
-}
-
-fn read(file: &Path) -> std::io::Result<Vec<u8>> {
-    let mut octets = Vec::new();
-    match file == Path::new("-") {
-        true => std::io::stdin()
-            .lock()
-            .take(LARGEST)
-            .read_to_end(&mut octets)?,
-        false => File::open(file)?.take(LARGEST).read_to_end(&mut octets)?,
-    };
-    Ok(octets)
 }
 
 /// What the options and the configuration say.

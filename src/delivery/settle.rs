@@ -261,24 +261,12 @@ impl Delivery {
     }
 
     /// Ends what is left of a batch without an attempt; returns when that is in the books.
-    pub(super) async fn end(&self, batch: Batch, class: BounceClass, why: &Reply) {
-        self.end_those(batch, class, why, |_| true).await;
-    }
-
-    /// As [`Delivery::end`], of some recipients only; the others go back as they were.
-    pub(super) async fn end_those(
-        &self,
-        mut batch: Batch,
-        class: BounceClass,
-        why: &Reply,
-        whom: impl Fn(u16) -> bool,
-    ) {
+    pub(super) async fn end(&self, mut batch: Batch, class: BounceClass, why: &Reply) {
         let given_up = || Disposition::Bounced {
             finding: class.into(),
             why: why.clone(),
         };
         let left = batch.jobs.iter().flat_map(|job| job.recipients.iter());
-        let left = left.filter(|position| whom(**position));
         let outcomes: Vec<_> = left.map(|position| (*position, given_up())).collect();
         let numbered = batch.numbered(&outcomes).collect();
         let record = batch.record(Via::default(), self.0.with.clock.now(), numbered);

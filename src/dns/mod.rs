@@ -17,7 +17,7 @@ mod tests;
 
 pub use failure::DnsFailure;
 pub use hops::{Hop, Loops};
-pub use records::Records;
+pub use records::{Records, text};
 pub use site::{MAX_NAME, MxHost, Site};
 
 use crate::clock::Clock;

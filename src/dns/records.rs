@@ -21,10 +21,15 @@ pub struct Records {
 impl Records {
     /// TXT records, the strings of each put together without a space (RFC 7208 §3.3, RFC 6376 §3.6.2.2).
     pub fn texts(&self) -> impl Iterator<Item = Vec<u8>> {
-        self.data.iter().filter_map(|data| match data {
-            RData::TXT(txt) => Some(txt.txt_data.concat()),
-            _ => None,
-        })
+        self.data.iter().filter_map(text)
+    }
+}
+
+/// The strings of a TXT record put together.
+pub fn text(data: &RData) -> Option<Vec<u8>> {
+    match data {
+        RData::TXT(txt) => Some(txt.txt_data.concat()),
+        _ => None,
     }
 }
 

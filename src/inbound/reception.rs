@@ -7,6 +7,7 @@ use crate::events::Event;
 use crate::mail::{Address, MessageId, Reply};
 use std::net::IpAddr;
 use std::sync::Arc;
+use tokio::task::JoinError;
 
 /// A message on its way in. Dropping it leaves nothing behind.
 pub struct Reception {
@@ -100,12 +101,17 @@ async fn read(inbound: &Inbound, mail: &Arc<Mail>) -> Report {
         return Report::Message(Original::default());
     }
     let (parts, mail) = (Arc::clone(&inbound.0), Arc::clone(mail));
-    let reading =
-        tokio::task::spawn_blocking(move || (parts.read)(&mail.content, &parts.classifier.load()));
-    match reading.await {
-        Ok(report) => report,
-        // Whoever waits for us sees it as his own.
-        Err(fault) => std::panic::resume_unwind(fault.into_panic()),
+    apart(move || (parts.read)(&mail.content, &parts.classifier.load())).await
+}
+
+/// Does work that takes its time on a thread of its own. A fault of it is a fault of who waits for it.
+pub(super) async fn apart<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    let done = tokio::task::spawn_blocking(work).await;
+    match done.map_err(JoinError::try_into_panic) {
+        Ok(done) => done,
+        Err(Ok(fault)) => std::panic::resume_unwind(fault),
+        // It was never begun: the runtime ends, and we with it.
+        Err(Err(_)) => std::future::pending().await,
     }
 }
 

@@ -2,27 +2,24 @@
 //!
 //! Anybody can write to the address, and a report is not signed. It changes figures, and suppresses nobody.
 
+use super::reception::apart;
 use super::{Handled, Inbound, Trouble};
-use crate::reports::{Domains, Taken, read};
+use crate::reports::{Domains, ReportsError, Taken, read};
 use std::sync::Arc;
 
 impl Inbound {
     /// Stores what a message reports. Reading and storing have a thread of their own for it.
     pub(super) async fn reported(&self, content: &[u8]) -> Result<Handled, Trouble> {
         let (parts, content) = (Arc::clone(&self.0), content.to_vec());
-        let taking = tokio::task::spawn_blocking(move || {
+        let taking = move || {
             let report = match read(&content) {
                 Ok(report) => report,
                 Err(unreadable) => return Ok(Err(unreadable)),
             };
             parts.reports.take(&report, Domains::Ours).map(Ok)
-        });
-        let taken = match taking.await {
-            Ok(taken) => taken?,
-            // Whoever waits for us sees it as his own.
-            Err(fault) => std::panic::resume_unwind(fault.into_panic()),
         };
-        Ok(match taken {
+        let taken: Result<_, ReportsError> = apart(taking).await;
+        Ok(match taken? {
             Ok(Taken::Stored) => self.done("report"),
             Ok(Taken::Duplicate) => self.done("report-again"),
             Ok(Taken::NotOurs) => self.leave(

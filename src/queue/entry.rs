@@ -114,7 +114,7 @@ impl Entry {
         u16::try_from(others + 1).unwrap_or(u16::MAX)
     }
 
-    fn recipients(&self) -> Recipients {
+    pub(super) fn recipients(&self) -> Recipients {
         let others = self.others.iter().flat_map(|others| others.iter());
         std::iter::once(self.first).chain(others.copied()).collect()
     }

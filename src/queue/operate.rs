@@ -101,6 +101,35 @@ impl Queue {
         Taken { queue, left }
     }
 
+    /// Takes recipients of one message out of waiting, to be settled as dropped. Whoever shares an entry with them waits
+    /// on as before. What is being sent is not touched.
+    pub fn take_recipients(&self, id: MessageId, recipients: &[u16]) -> Taken {
+        let is_wanted = |recipient: u16| recipients.contains(&recipient);
+        let take_out = |inner: &mut Inner, key| {
+            let entry = inner.entries.get_mut(key)?;
+            let hold = match entry.state() {
+                State::Sending { .. } => return None,
+                State::Held { why } => Some(Arc::clone(why)),
+                State::Scheduled { .. } | State::Ready => None,
+            };
+            let whole = entry.recipients();
+            if !whole.iter().any(|recipient| is_wanted(*recipient)) {
+                return None;
+            }
+            let key = match entry.take_out(is_wanted) {
+                Some(out) => inner.entries.split(key, &out)?,
+                // All of them.
+                None => key,
+            };
+            inner.set(key, State::Sending { hold });
+            Some((id, key))
+        };
+        let mut left = Vec::new();
+        self.each(&Selector::of(id), take_out, |some| left.extend(some));
+        let queue = self.clone();
+        Taken { queue, left }
+    }
+
     /// How many of the entries that match wait for a time of their sender's choosing.
     pub fn not_before_their_time(&self, selector: &Selector) -> usize {
         let now = self.0.clock.now();

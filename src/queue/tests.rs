@@ -259,6 +259,40 @@ fn recipients_that_were_not_tried_wait_for_nobody() {
     assert_eq!(world.queue.depth(), Depth::default());
 }
 
+/// Once whoever shared a message with somebody who was to be forgotten was written to at once, before the time that the
+/// sender had chosen.
+#[test]
+fn recipients_that_are_taken_out_leave_the_others_their_time_and_their_hold() {
+    let world = World::new();
+    let mut message = stored(1, &["a@x.test", "b@x.test", "c@y.test"]);
+    let later = world.clock.now() + HOUR;
+    Arc::make_mut(&mut message.meta).send_at = Some(later);
+    let expires = later + 72 * HOUR;
+    world.queue.insert(&message, |_| expires);
+    let id = message.meta.id;
+    let taken: Vec<Job> = world.queue.take_recipients(id, &[0]).flatten().collect();
+    let of: Vec<Vec<u16>> = taken.iter().map(|job| job.recipients.to_vec()).collect();
+    assert_eq!(of, [[0]]);
+    assert_eq!(
+        world.queue.take_recipients(id, &[0]).count(),
+        0,
+        "it is gone"
+    );
+    world.queue.settle(taken[0].key, &[(0, delivered())]);
+    assert!(world.due_now().is_empty());
+    world.queue.hold(&Selector::of(id), "looks odd");
+    drop(world.queue.take_recipients(id, &[2]));
+    world.clock.advance(HOUR);
+    assert!(world.due_now().is_empty(), "held as they were");
+    world.queue.release(&Selector::of(id));
+    let mut due: Vec<Vec<u16>> = Vec::new();
+    for one in world.due_now() {
+        due.push(world.queue.begin(one.key).unwrap().recipients.to_vec());
+    }
+    due.sort();
+    assert_eq!(due, [[1], [2]]);
+}
+
 /// Every one of a million stale keys was looked at in one hold of the lock, and each retry added as many.
 #[test]
 fn a_line_that_is_out_of_date_is_gone_through_a_piece_at_a_time() {

@@ -15,6 +15,8 @@
 mod config;
 mod fetch;
 pub mod policy;
+#[cfg(test)]
+mod tests;
 
 pub use config::Config;
 pub use fetch::{FetchError, Fetcher};
@@ -161,8 +163,10 @@ impl Sts {
 
     async fn ask(&self, domain: &str) -> Answer {
         let now = self.0.clock.now();
-        let before = self.kept(domain).await;
+        // While the store is away, what was known before still holds.
+        let before = self.kept(domain).await.map(Arc::new);
         let before = before.filter(|known| now < known.expires());
+        let before = before.or_else(|| self.held(domain));
         let (id, until) = self.id(domain).await;
         let Some(id) = id else {
             return answer(before, until);
@@ -182,7 +186,7 @@ impl Sts {
                     policy,
                 };
                 self.keep(&known).await;
-                answer(Some(known), until)
+                answer(Some(Arc::new(known)), until)
             }
             Err(error) => {
                 tracing::info!(domain, %error, "the MTA-STS policy cannot be had");
@@ -239,8 +243,7 @@ impl Sts {
     }
 }
 
-fn answer(known: Option<Known>, until: Timestamp) -> Answer {
-    let known = known.map(Arc::new);
+fn answer(known: Option<Arc<Known>>, until: Timestamp) -> Answer {
     Answer { known, until }
 }
 

@@ -1,6 +1,6 @@
 //! Keys as they are published (RFC 6376 §3.6.1, RFC 8463 §4).
 
-use crate::auth::ask::{Ask, FAILURE_HOLD, NO_NAME_HOLD, askable, txt};
+use crate::auth::ask::{Ask, FAILURE_HOLD, NO_NAME_HOLD, askable};
 use crate::auth::tags::tags;
 use crate::dns::DnsFailure;
 use crate::units::Timestamp;
@@ -124,7 +124,7 @@ pub async fn find<A: Ask>(
         Err(DnsFailure::NoSuchDomain(_)) => return (KeyState::Missing, now + NO_NAME_HOLD),
         Err(failure) => return (KeyState::Unknown(failure), now + FAILURE_HOLD),
     };
-    let mut texts = records.data.iter().filter_map(txt);
+    let mut texts = records.texts();
     let state = match (texts.next(), texts.next()) {
         (None, _) => KeyState::Missing,
         (Some(_), Some(_)) => KeyState::Unusable("there are several TXT records"),

@@ -1,7 +1,7 @@
 //! The way up the tree of DNS (RFC 9989 §4.10).
 
 use super::record::{Psd, Record};
-use crate::auth::ask::{Ask, FAILURE_HOLD, NO_NAME_HOLD, askable, txt};
+use crate::auth::ask::{Ask, FAILURE_HOLD, NO_NAME_HOLD, askable};
 use crate::dns::DnsFailure;
 use crate::units::Timestamp;
 use hickory_resolver::proto::rr::RecordType;
@@ -98,7 +98,7 @@ impl Walk {
             Err(failure) => return Err(failure),
         };
         self.expires = self.expires.min(records.expires);
-        let texts = records.data.iter().filter_map(txt);
+        let texts = records.texts();
         let mut found = texts.filter_map(|text| Record::parse(&text));
         let first = found.next();
         if found.next().is_some() {

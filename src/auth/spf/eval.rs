@@ -5,8 +5,9 @@ use super::macros::{MacroString, Scene};
 use super::record::{Directive, Mechanism, Record, is_spf};
 use super::report::{Identity, Report, SpfResult};
 use super::run::Run;
-use crate::auth::ask::{Ask, a_labels, askable, txt};
+use crate::auth::ask::{Ask, a_labels, askable};
 use crate::clock::Clock;
+use crate::dns;
 use hickory_resolver::proto::rr::RecordType;
 use std::borrow::Cow;
 use std::net::IpAddr;
@@ -169,7 +170,7 @@ impl<A: Ask> CheckHost<'_, '_, A> {
     /// RFC 7208 §4.4, §4.5: the one record there may be.
     async fn record(&mut self, domain: &str) -> Result<Option<Record>, SpfError> {
         let answer = self.run.look(domain, RecordType::TXT).await?;
-        let texts = answer.data().iter().filter_map(txt);
+        let texts = answer.data().iter().filter_map(dns::text);
         let mut texts = texts.filter(|text| is_spf(text));
         let Some(text) = texts.next() else {
             return Ok(None);

@@ -3,7 +3,8 @@
 use super::eval::CheckHost;
 use super::hosts::is_at_or_below;
 use super::macros::{MacroString, Place, Scene};
-use crate::auth::ask::{Ask, askable, txt};
+use crate::auth::ask::{Ask, askable};
+use crate::dns;
 use hickory_resolver::proto::rr::RecordType;
 
 /// What `%{p}` stands for where no name is validated (RFC 7208 §7.3).
@@ -24,7 +25,7 @@ impl<A: Ask> CheckHost<'_, '_, A> {
     ) -> Option<String> {
         let name = self.name(target, domain).await;
         let answer = self.run.look(askable(&name)?, RecordType::TXT).await.ok()?;
-        let mut texts = answer.data().iter().filter_map(txt);
+        let mut texts = answer.data().iter().filter_map(dns::text);
         let text = texts.next().filter(|_| texts.next().is_none())?;
         let text = String::from_utf8(text)
             .ok()
