@@ -54,6 +54,7 @@ async fn mail_that_nobody_took_in_time_expires_then() {
         let events = mta.journal.events();
         events.iter().any(|e| e.is("expired", to))
     };
+    mta.deferral("ann@example.net").await;
     net.advance_to(at("2026-11-22T13:59:59Z"));
     mta.journal
         .nth(2, "a retry", |e| e.is("deferred", "ann@example.net"))
