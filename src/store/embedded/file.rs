@@ -16,8 +16,8 @@ use std::io::ErrorKind;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-/// What this version writes.
-const FORMAT: u64 = 1;
+/// What this version writes. Format 1 had other buckets, of before the first release.
+const FORMAT: u64 = 2;
 pub(super) const META: TableDefinition<&str, u64> = TableDefinition::new("meta");
 pub(super) const FORMAT_KEY: &str = "format";
 /// Pages in memory. The whole state of a large sender is a few tens of MiB.
@@ -71,25 +71,35 @@ impl StateFile {
             tracing::info!(file = %self.path.display(), "there was no state: begun anew");
         }
         let database = self.open()?;
-        match self.free(&database)? {
-            0..LARGE => Ok(database),
-            free => self.trim(database, free),
+        match self.free(&database) {
+            Ok(0..LARGE) => Ok(database),
+            Ok(free) => self.trim(database, free),
+            Err(error) => self.untrimmed(database, &error),
         }
+    }
+
+    /// What is there stays as it was: the file is as good as before, and as large.
+    fn untrimmed(
+        &self,
+        database: Database,
+        error: &dyn std::fmt::Display,
+    ) -> Result<Database, OpenError> {
+        let file = self.path.display();
+        tracing::warn!(%file, %error, "the file stays as large as it is");
+        drop(database);
+        self.open()
     }
 
     /// Octets of the file that hold nothing, where they are a fifth of it at least. The file grows by doubling, and a
     /// large write leaves free as much as it wrote anew.
-    fn free(&self, database: &Database) -> Result<u64, OpenError> {
-        let used = || -> Result<u64, redb::Error> {
-            // What the last commit freed is free from the next one on.
-            database.begin_write()?.commit()?;
-            let transaction = database.begin_write()?;
-            let stats = transaction.stats()?;
-            transaction.abort()?;
-            Ok(stats.allocated_pages() * stats.page_size() as u64)
-        };
-        let used = used().map_err(|error| self.damaged(&error))?;
-        let len = fs::metadata(&self.path).map_err(|error| io(&self.path, error))?;
+    fn free(&self, database: &Database) -> Result<u64, redb::Error> {
+        // What the last commit freed is free from the next one on.
+        database.begin_write()?.commit()?;
+        let transaction = database.begin_write()?;
+        let stats = transaction.stats()?;
+        transaction.abort()?;
+        let used = stats.allocated_pages() * stats.page_size() as u64;
+        let len = fs::metadata(&self.path).map_err(redb::Error::Io)?;
         let free = len.len().saturating_sub(used);
         Ok(if free > len.len() / 5 { free } else { 0 })
     }
@@ -100,12 +110,7 @@ impl StateFile {
         tracing::info!(%file, free, "giving free octets back");
         match database.compact() {
             Ok(_) => Ok(database),
-            // What is there stays as it was: the file is as good as before, and as large.
-            Err(error) => {
-                tracing::warn!(%file, %error, "the file stays as large as it is");
-                drop(database);
-                self.open()
-            }
+            Err(error) => self.untrimmed(database, &error),
         }
     }
 
@@ -115,6 +120,9 @@ impl StateFile {
         let database = opened.map_err(|error| self.refused(error))?;
         match self.format(&database)? {
             FORMAT => Ok(database),
+            1 => Err(self.damaged(
+                "its format is 1, of a version before the first release: export the list with that one, and import it anew",
+            )),
             found if found > FORMAT => Err(OpenError::Later {
                 place: self.path.display().to_string(),
                 found,

@@ -23,8 +23,8 @@ use lane::Lane;
 use parking_lot::RwLock;
 use redb::{Database, ReadableDatabase};
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 use tables::{Fault, Reading, Writing};
 
@@ -146,8 +146,9 @@ impl Embedded {
     pub(super) async fn cells(&self, asked: &[Cell]) -> Answer {
         let (answered, turn) = self.gathering.ask(asked);
         if let Some(turn) = turn {
-            let shelf = Arc::clone(&self.shelf);
-            tokio::task::spawn_blocking(move || shelf.take_turn(turn));
+            // Who is answered may drop the last store: the file is free then.
+            let shelf = Arc::downgrade(&self.shelf);
+            tokio::task::spawn_blocking(move || take_turn(&shelf, turn));
         }
         let told = answered.await;
         told.unwrap_or_else(|_| Err(self.shelf.unavailable(&"the question was given up")))
@@ -200,6 +201,18 @@ impl Embedded {
     }
 }
 
+fn take_turn(shelf: &Weak<Shelf>, mut turn: Turn) {
+    while let Some(batch) = turn.next() {
+        let Some(held) = shelf.upgrade() else { return };
+        let found = held.with(|database| {
+            let transaction = database.begin_read()?;
+            Reading::new(&transaction, held.clock.now()).cells(&batch.cells)
+        });
+        drop(held);
+        batch.answer(found);
+    }
+}
+
 impl Shelf {
     fn open(dir: &Path, clock: Clock) -> Result<Self, OpenError> {
         let (file, database) = claimed(dir)?;
@@ -227,16 +240,6 @@ impl Shelf {
         drop(state);
         self.give_up();
         Err(self.unavailable(&fault))
-    }
-
-    fn take_turn(&self, mut turn: Turn) {
-        while let Some(batch) = turn.next() {
-            let found = self.with(|database| {
-                let transaction = database.begin_read()?;
-                Reading::new(&transaction, self.clock.now()).cells(&batch.cells)
-            });
-            batch.answer(found);
-        }
     }
 
     fn reopen(&self) -> Result<(), StoreError> {

@@ -1,5 +1,4 @@
-//! Cells: many small hashes, read by plain commands in pipelines, which need no script's time on the server and are the
-//! same on a cluster, where buckets lie on all nodes.
+//! Cells: many small hashes, read by plain commands in pipelines, which need no script's time on the server.
 //!
 //! A pipeline ends with the question for the store's id. What was answered before is believed where the id is still ours
 //! then: a Redis that was emptied meanwhile gives none.

@@ -137,7 +137,7 @@ async fn a_mark_costs_at_most_twenty_octets_in_the_file_that_is_opened_again() {
         )
     };
     let marks: Vec<Change> = (0..MARKS).map(mark).collect();
-    for piece in [20_000, 1_000] {
+    for piece in [20_000, 5_000, 1_000] {
         let world = World::new();
         let store = world.open().await;
         for piece in marks.chunks(piece) {
