@@ -12,7 +12,7 @@ use crate::units::Timestamp;
 use std::collections::HashMap;
 
 /// Entries that are written together.
-const PIECE: usize = 5_000;
+const PIECE: usize = if cfg!(test) { 500 } else { 5_000 };
 
 impl Suppression {
     /// Suppresses an address; durable when it returns, and told as an event where it was not suppressed so already.
@@ -50,12 +50,12 @@ impl Suppression {
             .map(|entry| printer.mark(printer.print(&entry.address), &entry.scope))
             .collect();
         let mut there = self.there(&cells).await?;
+        let records = self.rules(None).records;
         let (now, mut new) = (self.0.clock.now(), 0);
         for (entry, cell) in entries.iter().zip(&cells) {
             let slot = there.entry(cell).or_default();
-            new += u64::from(slot.add(entry, now));
+            new += u64::from(slot.add(entry, records, now));
         }
-        let records = self.rules(None).records;
         let changed = there.iter().filter(|(_, slot)| slot.changed);
         let changes: Vec<store::Change> = changed
             .flat_map(|(cell, slot)| slot.changes(cell, records))
@@ -72,7 +72,7 @@ impl Suppression {
             false => vec![None; cells.len()],
         };
         let slots = marks.into_iter().zip(records).map(|(mark, record)| Slot {
-            mark: mark.as_deref().and_then(Mark::read),
+            mark: mark.as_deref().map(Mark::of),
             record: record.as_deref().and_then(Record::read),
             changed: false,
         });
@@ -170,10 +170,21 @@ struct Slot {
 }
 
 impl Slot {
-    /// Whether that changes anything.
-    fn add(&mut self, entry: &Entry, now: Timestamp) -> bool {
+    /// Whether the address is suppressed for longer, or for another reason. A record that was not kept before is made up
+    /// for.
+    fn add(&mut self, entry: &Entry, records: bool, now: Timestamp) -> bool {
         let holding = self.mark.filter(|mark| mark.holds(now));
-        if holding.is_some_and(|there| there.outweighs(entry)) {
+        if let Some(there) = holding.filter(|there| there.outweighs(entry)) {
+            if records && self.record.is_none() {
+                let Mark { reason, until } = there;
+                let entry = Entry {
+                    reason,
+                    until,
+                    ..entry.clone()
+                };
+                self.record = Some(Record::new(&entry, now));
+                self.changed = true;
+            }
             return false;
         }
         self.mark = Some(Mark {

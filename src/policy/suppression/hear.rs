@@ -6,7 +6,7 @@ use super::entry::{By, Entry, Reason};
 use super::mark::Failing;
 use crate::events::About;
 use crate::mail::{Address, Finding, Reply};
-use crate::store::StoreError;
+use crate::store::{self, StoreError};
 use crate::units::Timestamp;
 use std::time::Duration;
 
@@ -42,21 +42,25 @@ impl Suppression {
             by,
             note: reply.to_string().into(),
         };
-        if !finding.condemns() {
-            let Some(until) = self.count_failure(recipient, &config).await? else {
-                return Ok(());
-            };
-            (entry.reason, entry.until) = (Reason::Soft, Some(until));
+        if finding.condemns() {
+            return self.add(entry).await;
         }
-        self.add(entry).await
+        let (until, counted) = self.count_failure(recipient, &config).await?;
+        if let Some(until) = until {
+            (entry.reason, entry.until) = (Reason::Soft, Some(until));
+            self.add(entry).await?;
+        }
+        // Last: where the address could not be suppressed, it is to be when this is told again.
+        self.0.store.set_cells(&[counted]).await
     }
 
-    /// One more message failed softly; until when the address is suppressed for it, where it is.
+    /// One more message failed softly: until when the address is to be suppressed for it, where it is, and what has been
+    /// counted then.
     async fn count_failure(
         &self,
         recipient: &Address,
         config: &Config,
-    ) -> Result<Option<Timestamp>, StoreError> {
+    ) -> Result<(Option<Timestamp>, store::Change), StoreError> {
         let now = self.0.clock.now();
         let cell = self.0.printer.failing(self.0.printer.print(recipient));
         let there = self.0.store.cells(std::slice::from_ref(&cell)).await?;
@@ -70,11 +74,7 @@ impl Suppression {
             until = Some(now + span.min(LONGEST));
             failing.suppressed();
         }
-        self.0
-            .store
-            .set_cells(&[(cell, Some(failing.write()))])
-            .await?;
-        Ok(until)
+        Ok((until, (cell, Some(failing.write()))))
     }
 
     /// Mail to an address whose mail failed before has been delivered: what was counted against it counts no more.

@@ -32,7 +32,16 @@ impl Mark {
         octets
     }
 
-    pub fn read(octets: &[u8]) -> Option<Self> {
+    /// As it lies in the table. What cannot be read, perhaps because a later version has written it, suppresses: nobody is
+    /// written to by mistake.
+    pub fn of(octets: &[u8]) -> Self {
+        Self::read(octets).unwrap_or(Self {
+            reason: Reason::Manual,
+            until: None,
+        })
+    }
+
+    fn read(octets: &[u8]) -> Option<Self> {
         let (letter, rest) = octets.split_first()?;
         let reason = match letter {
             b'h' => Reason::Hard,

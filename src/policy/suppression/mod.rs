@@ -118,7 +118,7 @@ impl Suppression {
             let failing = found.next().flatten().is_some();
             let marks: Vec<Option<Vec<u8>>> = found.by_ref().take(scopes.len()).collect();
             let mut holding = scopes.into_iter().zip(marks).filter_map(|(scope, mark)| {
-                let mark = Mark::read(&mark?).filter(|mark| mark.holds(now))?;
+                let mark = Some(Mark::of(&mark?)).filter(|mark| mark.holds(now))?;
                 Some((scope, mark))
             });
             match holding.next() {
@@ -157,7 +157,7 @@ impl Suppression {
                 .zip(held)
                 .zip(scopes)
                 .filter_map(|((mark, record), scope)| {
-                    let mark = Mark::read(&mark?).filter(|mark| mark.holds(now))?;
+                    let mark = Some(Mark::of(&mark?)).filter(|mark| mark.holds(now))?;
                     let record = record.as_deref().and_then(Record::read);
                     Some(record.unwrap_or_else(|| Record::bare(scope, address, mark)))
                 });

@@ -250,6 +250,29 @@ async fn an_import_keeps_history_and_shortens_nothing(world: World) {
     assert_eq!(before, ["hard"]);
 }
 
+async fn records_are_made_up_for(world: World) {
+    let without = Config {
+        records: false,
+        ..Config::default()
+    };
+    let ann = entry("global", "ann@x.example", Reason::Hard);
+    let before = list_with(&world, without).await;
+    assert_eq!(before.add_all(std::slice::from_ref(&ann)).await.unwrap(), 1);
+    drop(before);
+    let list = list(&world).await;
+    assert!(list.list(0, 10).await.unwrap().records.is_empty());
+    let ending = Entry {
+        until: Some(world.clock.now() + DAY),
+        ..entry("global", "ann@x.example", Reason::Soft)
+    };
+    assert_eq!(list.add_all(&[ending]).await.unwrap(), 0);
+    let records = list.list(0, 10).await.unwrap().records;
+    assert_eq!(
+        (records[0].reason(), records[0].entry.until),
+        (Reason::Hard, None)
+    );
+}
+
 async fn erasure(world: World) {
     let list = list(&world).await;
     let to = labels("acme", Stream::Marketing, None);
@@ -325,5 +348,6 @@ over_every_store!(
     a_long_list,
     an_import_keeps_history_and_shortens_nothing,
     erasure,
+    records_are_made_up_for,
     a_restart,
 );
