@@ -109,6 +109,8 @@ pub struct Lease {
     /// Messages in flight.
     seats: SmallVec<[Seat; 2]>,
     begun: bool,
+    /// It goes at the pace of something that is slowed.
+    is_slowed: bool,
     /// The octets of the first transaction are charged.
     weighed: bool,
 }
@@ -152,9 +154,9 @@ impl Lease {
         true
     }
 
-    /// Others of the same message would go with it. A budget is asked for by each alone.
+    /// Others of the same message would go with it. A budget, and a pace, are asked for by each alone.
     pub fn join(&mut self, _recipients: u16) -> bool {
-        self.budget.is_none()
+        self.budget.is_none() && !self.is_slowed
     }
 
     /// So many recipients got the message, or were refused for good, or may have got it.
@@ -205,31 +207,39 @@ impl Way {
             }
             lease.taken.push(Arc::clone(limit));
         }
-        if let Some(slowed) = self.pace(flow, recipients, now) {
-            return slowed;
-        }
-        match &self.warmup {
-            None => Admission::Go(lease),
-            Some(pair) => budget(pair, lease, recipients, now),
-        }
+        let lease = match &self.warmup {
+            None => lease,
+            Some(pair) => match budget(pair, lease, recipients, now) {
+                Admission::Go(lease) => lease,
+                refused => return refused,
+            },
+        };
+        self.pace(flow, lease, recipients, now)
     }
 
-    /// Marketing mail whose reputation is on the wane keeps its distance.
-    fn pace(&self, flow: &Flow, recipients: u32, now: Timestamp) -> Option<Admission> {
-        if flow.stream == Stream::Transactional {
-            return None;
+    /// Marketing mail whose reputation is on the wane keeps its distance. Asked last: a turn that nobody uses is lost to
+    /// all who share it.
+    fn pace(&self, flow: &Flow, mut lease: Lease, recipients: u32, now: Timestamp) -> Admission {
+        if flow.stream == Stream::Transactional || !flow.reputation.is_slow() {
+            return Admission::Go(lease);
         }
-        let slices: SmallVec<[Slice; 3]> = match flow.reputation.is_slow() {
-            true => flow.slices.iter().chain([&self.pair]).cloned().collect(),
-            false => return None,
-        };
-        let (slow, until) = flow.reputation.pace(&slices, recipients, now).err()?;
-        let is_pair = slow.slice == self.pair;
-        let wait = Held::Slowed { slow, until }.into();
-        Some(match is_pair {
-            true => Admission::Marketing(wait),
-            false => Admission::Flow(wait),
-        })
+        let slices: SmallVec<[Slice; 3]> =
+            flow.slices.iter().chain([&self.pair]).cloned().collect();
+        let recipients = recipients.min(lease.left());
+        match flow.reputation.pace(&slices, recipients, now) {
+            Ok(is_slowed) => {
+                lease.is_slowed = is_slowed;
+                Admission::Go(lease)
+            }
+            Err((slow, until)) => {
+                let is_pair = slow.slice == self.pair;
+                let wait = Held::Slowed { slow, until }.into();
+                match is_pair {
+                    true => Admission::Marketing(wait),
+                    false => Admission::Flow(wait),
+                }
+            }
+        }
     }
 
     /// A connection's seats: it is one of the source, at the site and at the provider. Given back when dropped.
@@ -339,6 +349,7 @@ impl Lease {
             taken: SmallVec::new(),
             seats: SmallVec::new(),
             begun: false,
+            is_slowed: false,
             weighed: false,
         }
     }

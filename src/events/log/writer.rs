@@ -4,6 +4,7 @@ use super::archive::Archive;
 use super::file::LogFile;
 use super::waiting::{Batch, Waiting};
 use crate::units::Timestamp;
+use std::io;
 use std::time::Duration;
 
 /// Between two attempts to write where the disk refuses.
@@ -27,8 +28,11 @@ pub fn run(waiting: &Waiting, file: LogFile, archive: Archive) {
             writer.write(batch);
         }
         for erasure in work.erasures {
-            writer.set_aside(erasure.at);
-            writer.archive.erase(erasure);
+            match writer.set_aside(erasure.at) {
+                Ok(()) => writer.archive.erase(erasure),
+                // The file that is written still names it.
+                Err(error) => (erasure.done)(Err(error)),
+            }
         }
         work.flushes.into_iter().for_each(|done| done());
     }
@@ -61,21 +65,19 @@ impl Writer<'_> {
     }
 
     fn rotate_if_due(&mut self, now: Timestamp) {
-        if self.file.is_due(now) {
-            self.set_aside(now);
+        if self.file.is_due(now)
+            && let Err(error) = self.set_aside(now)
+        {
+            tracing::error!(%error, "the event log cannot be rotated; it grows on");
         }
     }
 
-    fn set_aside(&mut self, now: Timestamp) {
-        if self.file.is_empty() {
-            return;
+    fn set_aside(&mut self, now: Timestamp) -> io::Result<()> {
+        if !self.file.is_empty() {
+            let aside = self.file.rotate(now)?;
+            self.archive.add(aside, now);
         }
-        match self.file.rotate(now) {
-            Ok(aside) => self.archive.add(aside, now),
-            Err(error) => {
-                tracing::error!(%error, "the event log cannot be rotated; it grows on");
-            }
-        }
+        Ok(())
     }
 
     fn append(&mut self, lines: &[u8], at: Timestamp) {

@@ -106,23 +106,25 @@ impl Book {
         self.holds.get(slice).filter(|hold| hold.holds(now))
     }
 
-    /// Recipients of these slices ask to go now; where one is slowed and its next may not yet, which, and until when.
+    /// Recipients of these slices ask to go now: whether one is slowed; where its next may not yet, which, and until when.
     pub fn pace(
         &mut self,
         slices: &[Slice],
         recipients: u32,
         now: Timestamp,
-    ) -> Result<(), (Arc<Slow>, Timestamp)> {
+    ) -> Result<bool, (Arc<Slow>, Timestamp)> {
         let slowed = slices.iter().filter_map(|slice| self.slows.get(slice));
         if let Some(paced) = slowed.filter(|p| p.next > now).max_by_key(|p| p.next) {
             return Err((Arc::clone(&paced.slow), paced.next));
         }
+        let mut is_slowed = false;
         for slice in slices {
             if let Some(paced) = self.slows.get_mut(slice) {
                 paced.went(recipients, now);
+                is_slowed = true;
             }
         }
-        Ok(())
+        Ok(is_slowed)
     }
 
     pub fn holds(&self) -> impl Iterator<Item = &Arc<Hold>> {

@@ -2,7 +2,7 @@
 
 use super::rings::{Rings, Tally};
 use crate::units::Timestamp;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// One thing that is counted. The order is that of the numbers in [`Counts`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
@@ -92,9 +92,20 @@ impl Metric {
     }
 }
 
-/// A number for each [`Metric`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+/// A number for each [`Metric`], in its order. New metrics come last: what a version before or after has written is read as
+/// far as both know of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 pub struct Counts([u32; METRICS]);
+
+impl<'de> Deserialize<'de> for Counts {
+    fn deserialize<D: Deserializer<'de>>(written: D) -> Result<Self, D::Error> {
+        let written = Vec::<u32>::deserialize(written)?;
+        let mut counts = Self::default();
+        let both = counts.0.iter_mut().zip(written);
+        both.for_each(|(count, written)| *count = written);
+        Ok(counts)
+    }
+}
 
 impl Counts {
     pub fn get(&self, metric: Metric) -> u64 {
@@ -147,5 +158,24 @@ impl Tally for Counts {
 impl Series {
     pub fn add(&mut self, metric: Metric, n: u32, now: Timestamp) {
         self.note(now, |counts| counts.raise(metric, n));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Once a version that counted more could not read what the one before had written, and began anew.
+    #[test]
+    fn what_another_version_has_counted_is_read_as_far_as_both_know_it() {
+        let read = |n: usize| {
+            let written: Vec<usize> = (1..=n).collect();
+            let written = serde_json::to_string(&written).unwrap();
+            serde_json::from_str::<Counts>(&written).unwrap()
+        };
+        let before = read(16);
+        assert_eq!(before.get(Metric::Suppressed), 16);
+        assert_eq!(before.get(Metric::Refused), 0);
+        assert_eq!(read(METRICS + 5), read(METRICS));
     }
 }

@@ -260,7 +260,7 @@ impl Reputation {
             .cloned()
     }
 
-    /// Whether recipients of these slices may go now, as far as they are slowed; they go then.
+    /// Whether recipients of these slices may go now, as far as they are slowed; they go then. Gives whether one is.
     ///
     /// # Errors
     /// What is slowed, and when its next recipient may go.
@@ -269,7 +269,7 @@ impl Reputation {
         slices: &[Slice],
         recipients: u32,
         now: Timestamp,
-    ) -> Result<(), (Arc<Slow>, Timestamp)> {
+    ) -> Result<bool, (Arc<Slow>, Timestamp)> {
         self.0.book.lock().pace(slices, recipients, now)
     }
 

@@ -20,7 +20,7 @@ fn goes(world: &World, labels: &Labels, within: Duration) -> usize {
             .reputation
             .pace(&Reputation::concerned(labels), 1, now)
         {
-            Ok(()) => gone += 1,
+            Ok(_) => gone += 1,
             Err((_, until)) => now = until,
         }
     }
