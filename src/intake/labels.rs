@@ -132,7 +132,8 @@ fn alias(head: &HeaderSection, field: &str) -> Option<Box<str>> {
     is_name(&text).then(|| text.into())
 }
 
-fn is_name(text: &str) -> bool {
+/// Whether a text can be the name of a tenant, a campaign and such.
+pub fn is_name(text: &str) -> bool {
     // U+FFFD stands for octets that were no UTF-8.
     (1..=128).contains(&text.chars().count())
         && !text.contains(|c: char| c.is_control() || c == '\u{fffd}')

@@ -59,14 +59,13 @@ pub fn facts(message: &Message, own: &Own<'_>, handed: Handed<'_>) -> Facts {
     facts
 }
 
-/// `None` where nobody is named and nobody has a domain.
+/// `None` where nobody is named: the intake takes any domain from who has no tenant.
 fn is_ours(tenants: &Tenants, tenant: Option<&str>, domain: &str) -> Option<bool> {
     match tenant {
         Some(name) => tenants.get(name).map(|tenant| tenant.may_use(domain)),
         None => {
-            let mut all = tenants.all().peekable();
-            all.peek()?;
-            Some(all.any(|tenant| tenant.may_use(domain)))
+            let mut all = tenants.all();
+            all.any(|tenant| tenant.may_use(domain)).then_some(true)
         }
     }
 }

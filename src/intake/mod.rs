@@ -23,7 +23,7 @@ mod stamp;
 mod to_the_end;
 
 pub use config::{Config, EightBit};
-pub use labels::Said;
+pub use labels::{Said, is_name};
 
 use crate::auth::ClientInfo;
 use crate::auth::credentials::{Tenant, Tenants};

@@ -45,7 +45,8 @@ pub struct Config {
     /// What is done when a message is handed in: "off", "warn" (a field and a word in the event) or "block" (refused
     /// with 550 where a rule blocks).
     pub at_submission: AtSubmission,
-    /// From so many messages of a From domain to one provider in 24 hours on the rules for senders in bulk block.
+    /// From so many messages of a From domain to one provider in 24 hours on the rules for senders in bulk block, where that
+    /// number is known.
     pub bulk_from: u64,
     /// So much of a body is examined at submission. Up to this much memory is used for each message while it comes in.
     pub body_limit: Size,

@@ -137,16 +137,20 @@ fn a_configuration_says_what_is_signed_added_and_ours() {
         "other.eml",
         &NEWS.replace("news@acme.example", "news@other.example"),
     );
-    let (exit, linted) = json(&["--config", &config, &other]);
+    let as_acme = ["--config", &config, "--tenant", "acme", &other];
+    let (exit, linted) = json(&as_acme);
     let found = rules(&linted);
     assert_eq!(exit, Exit::Data);
     assert!(found.contains(&("block", "from-not-ours")), "{found:?}");
     assert!(found.contains(&("warn", "dkim-missing")), "{found:?}");
+    // Who has no tenant may use any domain, and is told no other thing here.
+    let (_, linted) = json(&["--config", &config, &other]);
+    assert!(!rules(&linted).contains(&("block", "from-not-ours")));
 
     let config = desk.config(
         "[lint]\nrules = { L05 = \"warn\", L02 = \"off\" }\n[lint.marketing]\nL16 = \"off\"\n",
     );
-    let (exit, linted) = json(&["--config", &config, &other]);
+    let (exit, linted) = json(&["--config", &config, "--tenant", "acme", &other]);
     let found = rules(&linted);
     assert_eq!(exit, Exit::Ok, "{found:?}");
     assert!(found.contains(&("warn", "from-not-ours")), "{found:?}");

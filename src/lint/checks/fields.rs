@@ -145,7 +145,7 @@ fn eight_bit(case: &Case<'_>, field: Field<'_>, found: &mut Found) {
             &EIGHT_BIT,
             format!("{name} has octets over 127 that are no UTF-8"),
         );
-    } else if case.facts.smtputf8 != Some(true) {
+    } else if case.facts.smtputf8 == Some(false) {
         found.add(
             &EIGHT_BIT,
             format!(

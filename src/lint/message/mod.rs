@@ -69,9 +69,15 @@ impl Message {
         let read = body.get(..LARGEST_BODY).unwrap_or(body);
         let (parts, faults) = mime::read(&head, read);
         let shown = parts.iter().find(|part| part.is_html());
+        let is_whole = head.len() as u64 + read.len() as u64 >= size;
+        // A body that was cut between CR and LF has no CR that stands alone.
+        let lines = match body.strip_suffix(b"\r") {
+            Some(cut) if (head.len() as u64 + body.len() as u64) < size => Lines::of(&head, cut),
+            _ => Lines::of(&head, body),
+        };
         Self {
-            is_whole: head.len() as u64 + read.len() as u64 >= size,
-            lines: Lines::of(&head, body),
+            is_whole,
+            lines,
             page: shown.map(|part| Page::read(&part.text)),
             authors: authors(&head),
             fault: None,

@@ -314,3 +314,20 @@ fn what_was_not_read_is_not_held_to_be_missing() {
     let cut = Message::of(head, &whole.as_bytes()[end..], 5_000_000);
     assert_eq!(names(&examine(&cut, &Facts::default())), Vec::<&str>::new());
 }
+
+/// Once a body that was cut between CR and LF was refused for a CR that stands alone.
+#[test]
+fn a_cut_between_cr_and_lf_leaves_no_bare_cr() {
+    let (head, body) = GOOD.split_once("\r\n\r\n").unwrap();
+    let head = format!("{head}\r\n");
+    let head = crate::mail::headers::HeaderSection::parse(head.into_bytes()).unwrap();
+    let cut = body.find("\r\n").unwrap() + 1;
+    let excerpt = body.as_bytes().get(..cut).unwrap();
+    let whole = (head.len() + 2 + body.len()) as u64;
+    let message = Message::of(head.clone(), excerpt, whole);
+    let found = examine(&message, &Facts::default());
+    assert!(!names(&found).contains(&"bare-control"), "{found:?}");
+    let alone = Message::of(head, b"a\rb\r", 1);
+    let found = examine(&alone, &Facts::default());
+    assert!(names(&found).contains(&"bare-control"), "{found:?}");
+}
