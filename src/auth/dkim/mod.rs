@@ -151,9 +151,12 @@ impl Signers {
         tenant: Option<&str>,
         head: &HeaderSection,
     ) -> Vec<Outlook> {
+        let signers = self.chosen(from_domain, tenant);
+        if signers.is_empty() {
+            return Vec::new();
+        }
         let covered = Covered::of(head);
-        let signers = self.chosen(from_domain, tenant).into_iter();
-        let outlooks = signers.map(|signer| Outlook {
+        let outlooks = signers.into_iter().map(|signer| Outlook {
             domain: signer.domain.clone(),
             selector: signer.selector.clone(),
             algorithm: signer.key.algorithm(),

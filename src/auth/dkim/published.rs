@@ -51,6 +51,14 @@ impl Published {
         let (Some(key), "DKIM1") = (tags.get("p"), version) else {
             return Self::Unreadable;
         };
+        // RFC 6376 §3.6.1: keys for other hashes or services are passed over.
+        let has = |tag: &str, wanted: &[&str]| {
+            tags.get(tag)
+                .is_none_or(|list| list.split(':').any(|one| wanted.contains(&one.trim())))
+        };
+        if !has("h", &["sha256"]) || !has("s", &["*", "email"]) {
+            return Self::Unreadable;
+        }
         let key: String = key.split_whitespace().collect();
         if key.is_empty() {
             return Self::Revoked;

@@ -102,8 +102,13 @@ impl Pair {
     pub fn find(book: &Book, configured: &[Config], which: &Which) -> Result<Self, Refusal> {
         let domain = plain(&which.domain);
         let known = |config: &Config| {
+            let configured = Entry::of(config, Timestamp::default());
             let entry = book.keys.iter().find(|entry| entry.is(config)).cloned();
-            entry.unwrap_or_else(|| Entry::of(config, Timestamp::default()))
+            // The file that is configured is the one that signs.
+            entry.map_or(configured.clone(), |entry| Entry {
+                key: configured.key,
+                ..entry
+            })
         };
         let all: Vec<Entry> = {
             let own = book.own(configured).cloned();
@@ -166,6 +171,12 @@ impl Pair {
         let domain = &self.active.domain;
         let key = order.dir.join(format!("{domain}.{selector}.pem"));
         let algorithm = Key::load(&self.active.key)?.public().algorithm();
+        let is_known = taken.iter().any(|config| config.key == key)
+            || book.keys.iter().any(|entry| entry.key == key);
+        if !is_known {
+            // What a crash before the book was written has left: nobody signs with it.
+            let _there_is_none = std::fs::remove_file(&key);
+        }
         let public = generate(algorithm, &key)?;
         let entry = Entry {
             selector,

@@ -1,8 +1,9 @@
 //! The DKIM-Signature field: which fields it covers, and how it is written (RFC 6376 §3.5).
 
 use super::canon::{BodyHash, relaxed_field, relaxed_value};
-use crate::mail::headers::HeaderSection;
+use crate::mail::headers::{self, HeaderSection};
 use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
+use std::collections::HashMap;
 
 /// How far a signature binds a field.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -59,10 +60,10 @@ impl Covered {
         for (name, cover) in COVERED {
             covered.add(head, name, *cover);
         }
-        for field in head.fields() {
-            let name = field.name().to_ascii_lowercase();
-            if name.starts_with(LIST_FIELDS) && !covered.names.contains(&name) {
-                covered.add(head, &name, Cover::Present);
+        for (name, fields) in further(head, &covered.names) {
+            for field in fields.into_iter().rev() {
+                relaxed_field(field, &mut covered.canonical);
+                covered.names.push(name.clone());
             }
         }
         covered
@@ -90,6 +91,30 @@ impl Covered {
             self.names.push(name.to_owned());
         }
     }
+}
+
+/// The fields of lists that are not covered yet, by name, in the order of each name's first. One pass: a stranger decides
+/// how many there are.
+fn further<'h>(
+    head: &'h HeaderSection,
+    covered: &[String],
+) -> Vec<(String, Vec<headers::Field<'h>>)> {
+    let mut groups: Vec<(String, Vec<headers::Field<'h>>)> = Vec::new();
+    let mut known: HashMap<String, usize> = HashMap::new();
+    for field in head.fields() {
+        let name = field.name().to_ascii_lowercase();
+        if !name.starts_with(LIST_FIELDS) || covered.contains(&name) {
+            continue;
+        }
+        let at = *known.entry(name).or_insert_with_key(|name| {
+            groups.push((name.clone(), Vec::new()));
+            groups.len() - 1
+        });
+        if let Some((_, fields)) = groups.get_mut(at) {
+            fields.push(field);
+        }
+    }
+    groups
 }
 
 /// The tags that differ between the signatures of a message.
