@@ -3,6 +3,7 @@
 use super::Control;
 use super::body::Body;
 use super::problem::Problem;
+use crate::intake::is_name;
 use crate::mail::{Address, Stream};
 use axum::Json;
 use axum::extract::State;
@@ -28,7 +29,7 @@ pub struct Told {
     /// The message, as the accepting reply and the events name it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<String>,
-    /// Which of its recipients, where it has several.
+    /// Which of its recipients, as it was given; wanted with `id`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub recipient: Option<Address>,
     /// In place of message and recipient: the token of a return path or of the content.
@@ -95,6 +96,17 @@ impl Told {
         if self.event.is_empty() || self.event.len() > LONGEST {
             return Err(format!("event has 1 to {LONGEST} octets"));
         }
+        let names = [
+            ("tenant", &self.part.tenant),
+            ("campaign", &self.part.campaign),
+            ("pool", &self.part.pool),
+            ("source", &self.part.source),
+            ("provider", &self.part.provider),
+        ];
+        let is_wrong = |name: &Option<Box<str>>| name.as_deref().is_some_and(|name| !is_name(name));
+        if let Some((field, _)) = names.iter().find(|(_, name)| is_wrong(name)) {
+            return Err(format!("{field}: a name has 1 to 128 printable characters"));
+        }
         let ways = [
             self.id.is_some(),
             self.token.is_some(),
@@ -104,6 +116,9 @@ impl Told {
             1 if self.recipient.is_some() && self.token.is_some() => {
                 Err("a token names the recipient: leave recipient out".to_owned())
             }
+            1 if self.id.is_some() && self.recipient.is_none() => Err(
+                "recipient: write which of the message's recipients, as it was given".to_owned(),
+            ),
             1 => Ok(()),
             0 => Err(
                 "write which mail: id, or token, or tenant, campaign, source and such".to_owned(),

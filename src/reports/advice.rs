@@ -124,7 +124,15 @@ pub fn advise(domain: &str, shown: &Shown) -> Advice {
     let failing = rows.iter().filter(|row| row.tally.failed() > 0);
     let mut hit: Vec<Hit> = failing.map(|row| hit_of(row, &total, days)).collect();
     hit.sort_by_key(|hit| std::cmp::Reverse(hit.failed));
-    let answer = |bar: &Bar| judge(bar, &hit, rows, (&total, days));
+    let answer = |bar: &Bar| {
+        let mut answer = judge(bar, &hit, rows, (&total, days));
+        if shown.more && answer.safe == Safe::Yes {
+            answer.safe = Safe::Unknown;
+            let why = "there are more senders than were looked at: ask for fewer days";
+            answer.why.push(why.to_owned());
+        }
+        answer
+    };
     Advice {
         domain: domain.to_owned(),
         policy: shown.policies.get(domain).cloned(),

@@ -108,6 +108,7 @@ impl Reports {
                 Report::Figures(figures) => taking.figures(transaction, figures),
             }
         })?;
+        *self.0.swept.lock() = Some(Day::of(now));
         for alarm in alarms.iter().take(MOST_ALARMS) {
             self.0.events.emit(&Event::Report {
                 domain: alarm.domain.as_str().into(),
@@ -127,11 +128,9 @@ impl Reports {
         settings: &Settings,
         now: u64,
     ) -> Result<(), redb::Error> {
-        let today = Some(Day::of(now));
-        let mut swept = self.0.swept.lock();
-        if *swept != today {
+        let is_swept = *self.0.swept.lock() == Some(Day::of(now));
+        if !is_swept {
             store::sweep(transaction, now.saturating_sub(settings.keep.0.as_secs()))?;
-            *swept = today;
         }
         Ok(())
     }
