@@ -195,20 +195,20 @@ mod tests {
             item.as_object_mut().unwrap().extend(more);
             read(item)
         };
-        assert!(with(json!({ "id": "x" })).is_ok());
         assert!(with(json!({ "id": "x", "recipient": "a@b.test" })).is_ok());
         assert!(with(json!({ "token": "x" })).is_ok());
         assert!(with(json!({ "source": "ip-a", "provider": "google" })).is_ok());
         for (more, said) in [
             (json!({}), "write which mail"),
+            (json!({ "id": "x" }), "recipient"),
             (json!({ "id": "x", "token": "y" }), "no two of them"),
             (
                 json!({ "token": "x", "recipient": "a@b.test" }),
                 "leave recipient out",
             ),
-            (json!({ "id": "x", "colour": "red" }), "colour"),
-            (json!({ "event": "", "id": "x" }), "octets"),
-            (json!({ "kind": "sneeze", "id": "x" }), "sneeze"),
+            (json!({ "token": "x", "colour": "red" }), "colour"),
+            (json!({ "event": "", "token": "x" }), "octets"),
+            (json!({ "kind": "sneeze", "token": "x" }), "sneeze"),
         ] {
             let error = with(more).unwrap_err();
             assert!(error.contains(said), "{error}");

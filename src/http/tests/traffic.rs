@@ -312,7 +312,7 @@ fn a_question_reads_back_as_it_was_written() {
 #[tokio::test]
 async fn feedback_is_taken_one_by_one_and_in_batches_and_each_mistake_has_its_place() {
     let world = World::new(Daemon::default(), Access::default()).await;
-    let open = |event: &str| json!({"event": event, "kind": "open", "id": "x"});
+    let open = |event: &str| json!({"event": event, "kind": "open", "id": "x", "recipient": "ann@example.net"});
     let (status, body) = world.post("/api/v1/feedback", open("e1")).await;
     assert_eq!((status, &body["counted"]), (200, &json!(1)));
     let (status, body) = world.post("/api/v1/feedback", open("gone")).await;

@@ -246,20 +246,32 @@ async fn a_file_of_something_else_is_refused_and_left_alone() {
 }
 
 #[tokio::test]
+async fn a_store_of_an_earlier_format_is_refused() {
+    let world = World::new();
+    drop(world.open().await);
+    world.tamper(|transaction| {
+        let mut meta = transaction.open_table(META).unwrap();
+        meta.insert(FORMAT_KEY, 1).unwrap();
+    });
+    let refused = world.try_open().await.err().unwrap();
+    assert!(refused.to_string().contains("export the list"), "{refused}");
+}
+
+#[tokio::test]
 async fn a_store_of_a_later_version_is_refused() {
     let world = World::new();
     drop(world.open().await);
     world.tamper(|transaction| {
         let mut meta = transaction.open_table(META).unwrap();
-        meta.insert(FORMAT_KEY, 2).unwrap();
+        meta.insert(FORMAT_KEY, 3).unwrap();
     });
     let refused = world.try_open().await.err().unwrap();
     assert!(
         matches!(
             refused,
             OpenError::Later {
-                found: 2,
-                ours: 1,
+                found: 3,
+                ours: 2,
                 ..
             }
         ),
