@@ -138,10 +138,10 @@ async fn tenants_share_a_site_by_their_weights() {
 async fn who_waits_for_a_turn_is_told_for_whom() {
     let net = Internet::new().await;
     let mta = net.mta(ONE_CONNECTION).await;
-    let slow = net.mx("a.example").on("DATA", "slow@* after=3s pass");
+    let slow = net.mx("a.example").on("DATA", "slow@* wait");
     let mx = slow.start().await;
-    mta.inject_as("", "slow@a.example").await;
-    mx.until(|totals| totals.connections == 1).await;
+    let slow = mta.inject_as("", "slow@a.example").await;
+    mta.entry(&slow, |e| e["state"] == "sending").await;
     campaign(&mta, ("acme", "large"), "large", 5).await;
     campaign(&mta, ("brand", "other"), "other", 1).await;
     let urgent = "X-Mailwright-Stream: transactional\r\n";
@@ -159,6 +159,7 @@ async fn who_waits_for_a_turn_is_told_for_whom() {
     assert_eq!(waits["campaigns"], 1, "{waits}");
     assert_eq!(waits["tenants"], 2, "{waits}");
     assert_eq!(waits["window"], 1, "{waits}");
+    mx.behave();
     mta.empty().await;
     assert_eq!(mx.order()[1], "urgent");
     net.check(&mta).await;
