@@ -38,12 +38,12 @@ async fn report(mta: &Mta) -> Value {
     mta.get("/api/v1/reputation?by=campaign&since=1h").await
 }
 
-fn delivered(mta: &Mta) -> Vec<Event> {
+/// The deliveries, once there are `count`: what has left the queue may be a moment away from the log.
+async fn delivered(mta: &Mta, count: usize) -> Vec<Event> {
+    let is_delivery = |e: &Event| e.kind() == "delivered";
+    mta.journal.nth(count, "delivery", is_delivery).await;
     let events = mta.journal.events();
-    events
-        .into_iter()
-        .filter(|e| e.kind() == "delivered")
-        .collect()
+    events.into_iter().filter(is_delivery).collect()
 }
 
 /// Books are kept where something can come back.
@@ -57,7 +57,7 @@ async fn opens_and_clicks_are_counted_once_and_each_mistake_is_told() {
     hand_in(&mta, "ann", 3).await;
     mx.came(3).await;
     mta.empty().await;
-    let sent = delivered(&mta);
+    let sent = delivered(&mta, 3).await;
     let message = |event: &str, kind: &str, at: usize| {
         json!({
             "event": event, "kind": kind, "id": sent[at].id(), "recipient": sent[at].recipient(),
