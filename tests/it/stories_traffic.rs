@@ -282,16 +282,25 @@ async fn full_window(mta: &Mta) -> Value {
     panic!("nothing waits for the window");
 }
 
+/// Waits until so many connections have been open at once since the command at `from`.
+async fn open_at_once(mx: &Mx, from: usize, connections: usize) {
+    let deadline = std::time::Instant::now() + MINUTE;
+    while mx.most_at_once(from) < connections {
+        let open = mx.most_at_once(from);
+        assert!(std::time::Instant::now() < deadline, "{open} are open");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
 #[tokio::test]
 async fn a_site_that_says_slow_down_gets_half_the_connections_and_more_by_and_by() {
     let net = Internet::new().await;
-    let mx = net
-        .mx("a.example")
-        .on("DOT", "after=100ms pass")
-        .start()
-        .await;
+    let mx = net.mx("a.example").on("DOT", "wait").start().await;
     let mta = net.mta(EIGHT).await;
     wave(&net, &mta, "one", 40).await;
+    // However long it takes to open them, none is done with its first message before.
+    open_at_once(&mx, 0, 8).await;
+    mx.behave().on("DOT", "after=100ms pass");
     mx.came(30).await;
     assert_eq!(mx.most_at_once(0), 8);
 
@@ -321,24 +330,22 @@ async fn a_site_that_says_slow_down_gets_half_the_connections_and_more_by_and_by
 #[tokio::test]
 async fn the_pace_of_a_site_survives_a_restart_and_recovers_step_by_step() {
     let net = Internet::new().await;
-    let mx = net
-        .mx("a.example")
-        .on("DOT", "after=50ms pass")
-        .start()
-        .await;
-    mx.on("RCPT", SLOW_DOWN);
+    let mx = net.mx("a.example").on("RCPT", SLOW_DOWN).start().await;
     let mta = net.mta(EIGHT).await;
     wave(&net, &mta, "one", 1).await;
     mta.deferral("one-0@a.example").await;
     let mta = mta.restart().await;
     for (round, window) in [4, 5, 6, 7, 8, 8].into_iter().enumerate() {
         let from = mx.commands().len();
+        mx.behave().on("DOT", "wait");
         wave(&net, &mta, &format!("round{round}"), 30).await;
         if window < 8 {
             let waits = full_window(&mta).await;
             assert_eq!(waits["window"], window, "{waits}");
             assert!(waits["reply"].to_string().contains("slower"), "{waits}");
         }
+        open_at_once(&mx, from, window).await;
+        mx.behave();
         mta.all("through", |e| {
             e["recipients"][0]["address"] == "one-0@a.example"
         })
