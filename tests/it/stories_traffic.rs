@@ -124,9 +124,11 @@ async fn tenants_share_a_site_by_their_weights() {
     let share = count(&order[..80], "three");
     assert!((57..=63).contains(&share), "{share} of 80 at 3 to 1");
 
-    // A reload takes effect on what is in line.
+    // A reload takes effect on what is in line, of which little goes meanwhile.
+    mx.behave().on("DOT", "wait");
     assert_eq!(mta.reload(&keys(1)).await.0, 200);
     let from = mx.totals().messages as usize + 5;
+    mx.behave().on("DOT", "after=5ms pass");
     mx.came(from as u64 + 80).await;
     let share = count(&mx.order()[from..from + 80], "three");
     assert!((37..=43).contains(&share), "{share} of 80 at 1 to 1");
