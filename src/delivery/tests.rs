@@ -171,7 +171,7 @@ async fn an_outcome_that_took_effect_after_all_is_not_recorded_for_ever() {
 
     delivery.settle_all(&mut batch, &part, settle::Via::default(), &taken);
     delivery.requeue(batch);
-    delivery.stop(Duration::from_secs(5)).await;
+    delivery.stop(Duration::from_secs(60)).await;
     assert!(delivery.0.tasks.is_empty());
 }
 

@@ -89,13 +89,19 @@ async fn a_null_mx_takes_no_mail() {
 
 #[tokio::test]
 async fn no_such_domain_is_permanent_and_a_failing_server_is_not() {
-    let w = world_with(|c| (c.timeout, c.attempts) = (Span::millis(100), 1)).await;
+    let w = world_with(|c| c.attempts = 1).await;
     w.server.fail("servfail.test", Fault::ServFail);
     w.server.fail("refused.test", Fault::Refused);
-    w.server.fail("silent.test", Fault::Silent);
     let gone = w.resolver.site("gone.test").await.unwrap_err();
     assert_eq!(gone, DnsFailure::NoSuchDomain("gone.test".into()));
-    for domain in ["servfail.test", "refused.test", "silent.test"] {
+    // A short time-out is for silence alone: a busy machine may take longer to answer.
+    let impatient = world_with(|c| (c.timeout, c.attempts) = (Span::millis(100), 1)).await;
+    impatient.server.fail("silent.test", Fault::Silent);
+    for (w, domain) in [
+        (&w, "servfail.test"),
+        (&w, "refused.test"),
+        (&impatient, "silent.test"),
+    ] {
         let failure = w.resolver.site(domain).await.unwrap_err();
         assert!(
             matches!(failure, DnsFailure::Temporary(_)),
@@ -316,7 +322,7 @@ async fn a_long_text_is_put_together_from_its_strings() {
 
 #[tokio::test]
 async fn no_record_no_name_and_no_answer_are_three_things() {
-    let w = world_with(|c| (c.timeout, c.attempts) = (Span::millis(100), 1)).await;
+    let w = world_with(|c| c.attempts = 1).await;
     w.server.add("plain.test", a(1));
     w.server.fail("dead.test", Fault::ServFail);
     let ask = |name| w.resolver.records(name, RecordType::TXT);

@@ -22,6 +22,8 @@ use std::time::Duration;
 pub enum Action {
     /// Answers as usual; the rule is there for its latency.
     Pass,
+    /// Answers as usual once the script is another: for whoever holds the sink, and decides when it goes on.
+    Wait,
     /// These octets go out as they are: a reply, or garbage.
     Say(Box<[u8]>),
     /// A reply of these octets, then the end of the connection, as RFC 5321 §3.8 wants with 421.
@@ -151,6 +153,7 @@ impl Rule {
 fn action(text: &str) -> Option<Action> {
     match text.trim_end() {
         "pass" => return Some(Action::Pass),
+        "wait" => return Some(Action::Wait),
         "close" => return Some(Action::Close),
         "silence" => return Some(Action::Silence),
         "garbage" => return Some(Action::Say(GARBAGE.into())),

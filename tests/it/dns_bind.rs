@@ -3,7 +3,7 @@
 use crate::zone::Zone;
 use mailwright::cli::Exit;
 use serde_json::Value;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -88,6 +88,14 @@ async fn bind_loads_what_generate_prints_and_its_answers_pass_the_check() {
     let named = Named::start(dir.path(), &zones);
     let server = named.address.to_string();
     let started = Instant::now();
+    // Questions that come before it listens would each wait their whole time.
+    while TcpStream::connect(named.address).is_err() {
+        assert!(
+            started.elapsed() < Duration::from_secs(60),
+            "named does not listen"
+        );
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
     let checked = loop {
         let checked = zone.check(&["--no-fetch", "--nameserver", &server]).await;
         if checked.exit == Exit::Ok {

@@ -38,12 +38,12 @@ async fn report(mta: &Mta) -> Value {
     mta.get("/api/v1/reputation?by=campaign&since=1h").await
 }
 
-fn delivered(mta: &Mta) -> Vec<Event> {
+/// The deliveries, once there are `count`: what has left the queue may be a moment away from the log.
+async fn delivered(mta: &Mta, count: usize) -> Vec<Event> {
+    let is_delivery = |e: &Event| e.kind() == "delivered";
+    mta.journal.nth(count, "delivery", is_delivery).await;
     let events = mta.journal.events();
-    events
-        .into_iter()
-        .filter(|e| e.kind() == "delivered")
-        .collect()
+    events.into_iter().filter(is_delivery).collect()
 }
 
 /// Books are kept where something can come back.
@@ -57,7 +57,7 @@ async fn opens_and_clicks_are_counted_once_and_each_mistake_is_told() {
     hand_in(&mta, "ann", 3).await;
     mx.came(3).await;
     mta.empty().await;
-    let sent = delivered(&mta);
+    let sent = delivered(&mta, 3).await;
     let message = |event: &str, kind: &str, at: usize| {
         json!({
             "event": event, "kind": kind, "id": sent[at].id(), "recipient": sent[at].recipient(),
@@ -115,7 +115,7 @@ async fn hits_of_traps_hold_a_campaign() {
     let mta = net.mta(KEYS).await;
     hand_in(&mta, "ann", 20).await;
     mx.came(20).await;
-    mta.empty().await;
+    delivered(&mta, 20).await;
     for n in 0..3 {
         let hit = json!({ "event": format!("t{n}"), "kind": "trap", "tenant": "acme", "campaign": "spring" });
         let (status, fed) = feed(&mta, &hit).await;
@@ -157,6 +157,11 @@ async fn the_report_says_what_servers_said_and_what_was_suppressed() {
     hand_in(&mta, "ann", 4).await;
     mx.came(4).await;
     mta.at_rest().await;
+    // What has left the queue counts a moment later.
+    for (kind, count) in [("deferred", 2), ("bounced", 3), ("suppression", 3)] {
+        let is_one = |e: &Event| e.kind() == kind;
+        mta.journal.nth(count, kind, is_one).await;
+    }
     let told = report(&mta).await;
     let replies = told["replies"].as_array().unwrap();
     let of = |pattern: &str| replies.iter().find(|r| r["pattern"] == pattern).unwrap();

@@ -63,7 +63,9 @@ async fn a_connection_carries_as_many_messages_as_the_provider_takes() {
         .serves("me.example", 10)
         .start()
         .await;
-    let mta = net.mta(&format!("{NO_SYNC}{ONE_CONNECTION}")).await;
+    // However long it is between two messages, the connection stays open.
+    let keys = format!("{NO_SYNC}{ONE_CONNECTION}idle = \"1h\"\n");
+    let mta = net.mta(&keys).await;
     mta.inject_all("", &people("p", 12, "me.example")).await;
     mta.empty().await;
     let mut carried = std::collections::BTreeMap::<u64, usize>::new();

@@ -139,6 +139,11 @@ async fn watched(mta: &Mta, round: usize) {
     hand_in(mta, BAD, &format!("gone{round}"), 15).await;
     hand_in(mta, BAD, &format!("ann{round}"), 385).await;
     mta.at_rest().await;
+    // What has left the queue counts a moment later, and in the minute that it is then.
+    let outcomes = 400 * round;
+    mta.journal
+        .nth(outcomes, "outcome", Event::is_terminal)
+        .await;
 }
 
 #[tokio::test]

@@ -206,7 +206,9 @@ async fn a_reply_may_ask_for_a_fresh_connection_for_the_rest() {
         )
         .start()
         .await;
-    let mta = net.mta(&format!("{NO_SYNC}{ONE_CONNECTION}")).await;
+    // However long it is between two messages, the connection stays open.
+    let keys = format!("{NO_SYNC}{ONE_CONNECTION}idle = \"1h\"\n");
+    let mta = net.mta(&keys).await;
     for to in ["one", "two", "three", "four"] {
         let to = format!("{to}@example.net");
         mta.inject_as("", &to).await;

@@ -124,9 +124,11 @@ async fn tenants_share_a_site_by_their_weights() {
     let share = count(&order[..80], "three");
     assert!((57..=63).contains(&share), "{share} of 80 at 3 to 1");
 
-    // A reload takes effect on what is in line.
+    // A reload takes effect on what is in line, of which little goes meanwhile.
+    mx.behave().on("DOT", "wait");
     assert_eq!(mta.reload(&keys(1)).await.0, 200);
     let from = mx.totals().messages as usize + 5;
+    mx.behave().on("DOT", "after=5ms pass");
     mx.came(from as u64 + 80).await;
     let share = count(&mx.order()[from..from + 80], "three");
     assert!((37..=43).contains(&share), "{share} of 80 at 1 to 1");
@@ -138,10 +140,10 @@ async fn tenants_share_a_site_by_their_weights() {
 async fn who_waits_for_a_turn_is_told_for_whom() {
     let net = Internet::new().await;
     let mta = net.mta(ONE_CONNECTION).await;
-    let slow = net.mx("a.example").on("DATA", "slow@* after=3s pass");
+    let slow = net.mx("a.example").on("DATA", "slow@* wait");
     let mx = slow.start().await;
-    mta.inject_as("", "slow@a.example").await;
-    mx.until(|totals| totals.connections == 1).await;
+    let slow = mta.inject_as("", "slow@a.example").await;
+    mta.entry(&slow, |e| e["state"] == "sending").await;
     campaign(&mta, ("acme", "large"), "large", 5).await;
     campaign(&mta, ("brand", "other"), "other", 1).await;
     let urgent = "X-Mailwright-Stream: transactional\r\n";
@@ -159,6 +161,7 @@ async fn who_waits_for_a_turn_is_told_for_whom() {
     assert_eq!(waits["campaigns"], 1, "{waits}");
     assert_eq!(waits["tenants"], 2, "{waits}");
     assert_eq!(waits["window"], 1, "{waits}");
+    mx.behave();
     mta.empty().await;
     assert_eq!(mx.order()[1], "urgent");
     net.check(&mta).await;
@@ -281,16 +284,25 @@ async fn full_window(mta: &Mta) -> Value {
     panic!("nothing waits for the window");
 }
 
+/// Waits until so many connections have been open at once since the command at `from`.
+async fn open_at_once(mx: &Mx, from: usize, connections: usize) {
+    let deadline = std::time::Instant::now() + MINUTE;
+    while mx.most_at_once(from) < connections {
+        let open = mx.most_at_once(from);
+        assert!(std::time::Instant::now() < deadline, "{open} are open");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
 #[tokio::test]
 async fn a_site_that_says_slow_down_gets_half_the_connections_and_more_by_and_by() {
     let net = Internet::new().await;
-    let mx = net
-        .mx("a.example")
-        .on("DOT", "after=100ms pass")
-        .start()
-        .await;
+    let mx = net.mx("a.example").on("DOT", "wait").start().await;
     let mta = net.mta(EIGHT).await;
     wave(&net, &mta, "one", 40).await;
+    // However long it takes to open them, none is done with its first message before.
+    open_at_once(&mx, 0, 8).await;
+    mx.behave().on("DOT", "after=100ms pass");
     mx.came(30).await;
     assert_eq!(mx.most_at_once(0), 8);
 
@@ -320,24 +332,22 @@ async fn a_site_that_says_slow_down_gets_half_the_connections_and_more_by_and_by
 #[tokio::test]
 async fn the_pace_of_a_site_survives_a_restart_and_recovers_step_by_step() {
     let net = Internet::new().await;
-    let mx = net
-        .mx("a.example")
-        .on("DOT", "after=50ms pass")
-        .start()
-        .await;
-    mx.on("RCPT", SLOW_DOWN);
+    let mx = net.mx("a.example").on("RCPT", SLOW_DOWN).start().await;
     let mta = net.mta(EIGHT).await;
     wave(&net, &mta, "one", 1).await;
     mta.deferral("one-0@a.example").await;
     let mta = mta.restart().await;
     for (round, window) in [4, 5, 6, 7, 8, 8].into_iter().enumerate() {
         let from = mx.commands().len();
+        mx.behave().on("DOT", "wait");
         wave(&net, &mta, &format!("round{round}"), 30).await;
         if window < 8 {
             let waits = full_window(&mta).await;
             assert_eq!(waits["window"], window, "{waits}");
             assert!(waits["reply"].to_string().contains("slower"), "{waits}");
         }
+        open_at_once(&mx, from, window).await;
+        mx.behave();
         mta.all("through", |e| {
             e["recipients"][0]["address"] == "one-0@a.example"
         })

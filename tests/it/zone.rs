@@ -96,7 +96,7 @@ impl Zone {
             dir: tempfile::tempdir().expect("a directory"),
         };
         let dns = format!(
-            "\n[dns]\nnameservers = [\"{}\"]\ntimeout = \"500ms\"\nattempts = 1\n",
+            "\n[dns]\nnameservers = [\"{}\"]\ntimeout = \"5s\"\nattempts = 1\n",
             zone.dns.address()
         );
         std::fs::write(zone.config(), format!("{settings}{dns}")).expect("a file");

@@ -218,6 +218,7 @@ impl Sink {
     /// Replaces the script; sessions that are open follow it from their next command on.
     pub fn set_rules(&self, rules: Vec<Arc<Rule>>) {
         self.shared.rules.store(Arc::new(rules));
+        self.shared.changed.notify_waiters();
     }
 
     /// Adds a rule behind those there are; the first that applies answers.
@@ -228,6 +229,7 @@ impl Sink {
             rules.push(rule.clone());
             rules
         });
+        self.shared.changed.notify_waiters();
     }
 
     pub fn totals(&self) -> Totals {
@@ -316,6 +318,20 @@ impl Shared {
             journal: Mutex::default(),
             transit: Mutex::default(),
             changed: Notify::new(),
+        }
+    }
+
+    /// Returns once the script is another than now.
+    async fn another_script(&self) {
+        let before = self.rules.load_full();
+        loop {
+            let changed = self.changed.notified();
+            tokio::pin!(changed);
+            changed.as_mut().enable();
+            if !Arc::ptr_eq(&before, &self.rules.load_full()) {
+                return;
+            }
+            changed.await;
         }
     }
 

@@ -258,8 +258,12 @@ impl Session {
             self.wire.flush().await?;
             tokio::time::sleep(latency).await;
         }
+        if action == Action::Wait {
+            self.wire.flush().await?;
+            self.shared.another_script().await;
+        }
         match action {
-            Action::Pass => {
+            Action::Pass | Action::Wait => {
                 let output = self.wire.output();
                 output.extend_from_slice(usual.as_bytes());
                 output.extend_from_slice(b"\r\n");

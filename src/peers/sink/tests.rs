@@ -123,6 +123,26 @@ async fn the_script_can_change_while_a_sink_runs() {
 }
 
 #[tokio::test]
+async fn an_answer_may_wait_for_another_script() {
+    let config = SinkConfig {
+        rules: vec![Arc::new("DATA wait".parse().unwrap())],
+        ..SinkConfig::default()
+    };
+    let sink = Sink::bind(config).await.unwrap();
+    let mut client = TcpStream::connect(sink.address()).await.unwrap();
+    client.write_all(ONE).await.unwrap();
+    let mut said = Vec::new();
+    while !String::from_utf8_lossy(&said).contains("recipient ok") {
+        client.read_buf(&mut said).await.unwrap();
+    }
+    assert_eq!(sink.totals().messages, 0);
+    sink.set_rules(vec![]);
+    client.read_to_end(&mut said).await.unwrap();
+    assert_eq!(codes(&String::from_utf8_lossy(&said)).len(), 7);
+    assert_eq!(sink.totals().messages, 1);
+}
+
+#[tokio::test]
 async fn dumped_messages_lie_beside_their_envelopes() {
     let dir = tempfile::tempdir().unwrap();
     for run in 1..=2 {

@@ -146,7 +146,7 @@ async fn not_believed(store: &Redis, set: &[Change]) {
 #[tokio::test]
 async fn askers_of_a_silent_server_wait_their_own_time_only() {
     let mut world = World::new().await;
-    world.operation = Duration::from_secs(2);
+    world.operation = Duration::from_secs(5);
     let store = super::outages::open_somehow(&world).await;
     world.server.freeze().unwrap();
     let since = Instant::now();
@@ -159,9 +159,9 @@ async fn askers_of_a_silent_server_wait_their_own_time_only() {
     for refused in askers.join_all().await {
         assert!(refused.contains("in time"), "{refused}");
     }
-    // Fifteen times two seconds, if they waited for each other.
+    // Fifteen times five seconds, if they waited for each other.
     assert!(
-        since.elapsed() < Duration::from_secs(15),
+        since.elapsed() < Duration::from_secs(60),
         "{:?}",
         since.elapsed()
     );
