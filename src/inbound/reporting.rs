@@ -26,6 +26,7 @@ impl Inbound {
                 "report-not-ours",
                 "it reports about domains that are none of ours; where they are, name them in [reports] domains",
             ),
+            Ok(Taken::Ahead) => self.leave("report-ahead", "it reports about days that have not been"),
             Ok(Taken::Full) => self.leave("report-no-room", "there is no room for more reports"),
             Err(unreadable) if unreadable.is_stranger() => {
                 self.leave("no-report", "it came to an address for reports, and has none in it")

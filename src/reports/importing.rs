@@ -98,6 +98,7 @@ fn why(taken: Taken, report: &Report) -> Option<String> {
         Taken::NotOurs => Some(
             "it is about domains that are none of ours: name them in [reports] domains, or say --any-domain".to_owned(),
         ),
+        Taken::Ahead => Some("it is about days that have not been".to_owned()),
         Taken::Full => Some("there is no room for more reports".to_owned()),
     }
 }

@@ -41,6 +41,8 @@ pub enum Taken {
     Duplicate,
     /// It is about nothing of ours.
     NotOurs,
+    /// It tells of days that have not been: stored, it would stand for the newest policy until they have.
+    Ahead,
     /// There is no room for more.
     Full,
 }
@@ -96,6 +98,9 @@ impl Reports {
         };
         if !taking.is_ours(report) {
             return Ok(Taken::NotOurs);
+        }
+        if taking.is_ahead(report) {
+            return Ok(Taken::Ahead);
         }
         let (taken, alarms) = self.0.store.write(|transaction| {
             self.sweep(transaction, &settings, now)?;
@@ -164,6 +169,16 @@ impl Taking<'_> {
                 figure.subject.is_some() && self.is_subject_ours(figures.provider, &figure.subject)
             }),
         }
+    }
+
+    /// Whether it ends later than a day that is today somewhere, and a clock that is a day off, allow.
+    fn is_ahead(&self, report: &Report) -> bool {
+        let newest = match report {
+            Report::Dmarc(report) => Some(report.period.day()),
+            Report::Tls(report) => Some(report.period.day()),
+            Report::Figures(figures) => figures.figures.iter().map(|figure| figure.day).max(),
+        };
+        newest.is_some_and(|day| day > Day(Day::of(self.now).0.saturating_add(2)))
     }
 
     /// An address that SNDS tells of was shown to be ours to Microsoft.

@@ -162,6 +162,26 @@ fn a_report_counts_once_and_strangers_do_not() {
 }
 
 #[test]
+fn a_report_of_days_to_come_is_not_taken() {
+    let dir = tempfile::tempdir().unwrap();
+    let world = world(dir.path());
+    let report = dmarc("1", "acme.example", 1, &[("192.0.2.1", 1, true)]);
+    let ahead = |days: u64| {
+        let mut report = report.clone();
+        if let Report::Dmarc(report) = &mut report {
+            report.period.begin += days * DAY;
+            report.period.end += days * DAY;
+        }
+        report
+    };
+    assert_eq!(world.take(&ahead(1_000)), Taken::Ahead);
+    assert_eq!(world.take(&ahead(4)), Taken::Ahead);
+    assert_eq!(world.take(&report), Taken::Stored);
+    let shown = world.shown(30);
+    assert_eq!(shown.policies["acme.example"].p.as_deref(), Some("none"));
+}
+
+#[test]
 fn what_fails_is_told_once_for_domain_source_and_day() {
     let dir = tempfile::tempdir().unwrap();
     let world = world(dir.path());
