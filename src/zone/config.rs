@@ -63,9 +63,10 @@ pub struct Config {
     pub ttl: Span,
     /// How far our domains are with DMARC: "none", "quarantine" or "reject".
     pub dmarc: Stage,
-    /// The address that receivers send DMARC reports to. Empty: none is asked for.
+    /// The address that receivers send DMARC reports to. Empty: the first of `[reports] addresses`; where there is none
+    /// either, none is asked for.
     pub dmarc_reports: String,
-    /// The address that senders report failed encryption to (TLS-RPT). Empty: none is asked for.
+    /// The address that senders report failed encryption to (TLS-RPT). Empty: as with DMARC.
     pub tls_reports: String,
     /// How far the domains that take what comes back are with MTA-STS: "off", "none", "testing" or "enforce".
     pub mta_sts: MtaSts,

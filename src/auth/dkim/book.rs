@@ -8,7 +8,7 @@ use crate::units::{Span, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, chown};
 use std::path::{Path, PathBuf};
 
 /// The life of a key.
@@ -166,6 +166,7 @@ impl Book {
         let mut dirs = fs::DirBuilder::new();
         let made = dirs.recursive(true).mode(0o700).create(Self::dir(data_dir));
         made.map_err(failed)?;
+        hand_over(&Self::dir(data_dir), data_dir).map_err(failed)?;
         let mut options = OpenOptions::new();
         let file = options
             .write(true)
@@ -174,6 +175,7 @@ impl Book {
             .mode(0o600)
             .open(&path);
         let file = file.map_err(failed)?;
+        hand_over(&path, data_dir).map_err(failed)?;
         match file.try_lock() {
             Ok(()) => Ok(Lock(file)),
             Err(fs::TryLockError::WouldBlock) => Err(BookError::Locked),
@@ -201,6 +203,7 @@ impl Book {
             .mode(0o600)
             .open(&new);
         let mut file = file.map_err(failed)?;
+        hand_over(&new, data_dir).map_err(failed)?;
         file.write_all(&text).map_err(failed)?;
         file.sync_all().map_err(failed)?;
         fs::rename(&new, &path).map_err(failed)?;
@@ -247,4 +250,12 @@ impl Book {
 
 pub(super) fn plain(domain: &str) -> String {
     ascii_domain(domain).unwrap_or_else(|_| domain.to_ascii_lowercase())
+}
+/// Gives a file to whoever owns the directory: root runs the command, and the daemon, which is not root, reads what it wrote.
+pub(super) fn hand_over(path: &Path, dir: &Path) -> io::Result<()> {
+    let (file, owner) = (fs::metadata(path)?, fs::metadata(dir)?);
+    if file.uid() == owner.uid() {
+        return Ok(());
+    }
+    chown(path, Some(owner.uid()), Some(owner.gid()))
 }

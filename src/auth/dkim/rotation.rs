@@ -9,7 +9,7 @@
 //! | published | active; the other one retiring | DNS has exactly the new key | the old one signing |
 //! | retiring | removed | nothing is in transit ([`Transit`]) | a record that is not needed |
 
-use super::book::{Book, Entry, State, plain};
+use super::book::{Book, Entry, State, hand_over, plain};
 use super::config::Config;
 use super::{Key, KeyError, PublicKey, Published, generate};
 use crate::units::{Span, Timestamp};
@@ -178,6 +178,7 @@ impl Pair {
             let _there_is_none = std::fs::remove_file(&key);
         }
         let public = generate(algorithm, &key)?;
+        hand_over(&key, &order.dir).map_err(|error| KeyError::Write(key.clone(), error))?;
         let entry = Entry {
             selector,
             key,

@@ -256,3 +256,24 @@ fn the_change_of_a_state_is_seen() {
     assert_eq!(states(&world.book, &before), ["active", "retiring"]);
     assert!(states(&world.book, &world.book).is_empty());
 }
+
+/// Where the tests run as root, as `dkim rotate` does.
+#[test]
+fn what_root_writes_belongs_to_the_owner_of_the_directory() {
+    use std::os::unix::fs::{MetadataExt, chown};
+    let mut world = World::new();
+    let data_dir = world.dir.path().to_owned();
+    if chown(&data_dir, Some(65_534), Some(65_534)).is_err() {
+        return;
+    }
+    world.begin().unwrap();
+    let lock = Book::lock(&data_dir).unwrap();
+    world.book.save(&data_dir, &lock).unwrap();
+    let keys = world.book.keys.iter().map(|entry| entry.key.clone());
+    let book = Book::dir(&data_dir);
+    let written = [book.join("lock"), book.join("rotation.json"), book];
+    for path in keys.chain(written) {
+        let owner = std::fs::metadata(&path).unwrap().uid();
+        assert_eq!(owner, 65_534, "{}", path.display());
+    }
+}

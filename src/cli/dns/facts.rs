@@ -27,7 +27,12 @@ pub fn facts(config: &Config, domain: &str) -> Result<Facts, Problems> {
     let zone = &config.zone;
     let nothing = DomainConfig::default();
     let own = zone.of(&domain).unwrap_or(&nothing);
-    let reports = own.dmarc_reports.as_ref().unwrap_or(&zone.dmarc_reports);
+    let dmarc_reports = own.dmarc_reports.as_ref().unwrap_or(&zone.dmarc_reports);
+    let taken = config.reports.addresses().into_iter().next();
+    let address = |text: &str| match text {
+        "" => taken.clone(),
+        text => text.parse().ok(),
+    };
     let mut gaps = Vec::new();
     let sources = sources(config, &mut gaps);
     let mail_from = mail_from(config, &domain);
@@ -39,8 +44,8 @@ pub fn facts(config: &Config, domain: &str) -> Result<Facts, Problems> {
         inbound: inbound(config, &mail_from),
         mail_from: mail_from.into_keys().collect(),
         dmarc: own.dmarc.unwrap_or(zone.dmarc),
-        dmarc_reports: reports.parse().ok(),
-        tls_reports: zone.tls_reports.parse().ok(),
+        dmarc_reports: address(dmarc_reports),
+        tls_reports: address(&zone.tls_reports),
         mta_sts: zone.mta_sts,
         spf_others: own
             .spf_include
@@ -157,6 +162,9 @@ fn inbound(config: &Config, mail_from: &BTreeMap<String, bool>) -> Vec<Inbound> 
     if let Ok(feedback) = config.feedback.address.parse::<Address>() {
         all.push((feedback.ascii_domain().into_owned(), Serves::Feedback));
     }
+    let reports = config.reports.addresses();
+    let reports = reports.iter().map(|address| address.ascii_domain());
+    all.extend(reports.map(|domain| (domain.into_owned(), Serves::Reports)));
     let mut seen = BTreeSet::new();
     all.retain(|(domain, _)| seen.insert(domain.clone()));
     let inbound = all.into_iter();

@@ -88,6 +88,24 @@ fn what_is_said_of_one_domain_is_said_of_it_alone() {
 }
 
 #[test]
+fn reports_come_to_where_they_are_read() {
+    let reports = "[reports]\naddresses = [\"dmarc@r.example.com\", \"tls@r.example.com\"]\n";
+    let facts = of(reports, "a.example");
+    for address in [&facts.dmarc_reports, &facts.tls_reports] {
+        assert_eq!(address.as_ref().unwrap().to_string(), "dmarc@r.example.com");
+    }
+    let inbound: Vec<_> = facts
+        .inbound
+        .iter()
+        .map(|i| (i.domain.as_str(), i.serves))
+        .collect();
+    assert_eq!(inbound, [("r.example.com", Serves::Reports)]);
+    let said = format!("[zone]\ntls_reports = \"else@b.example\"\n{reports}");
+    let facts = of(&said, "a.example");
+    assert_eq!(facts.tls_reports.unwrap().to_string(), "else@b.example");
+}
+
+#[test]
 fn what_is_no_domain_and_what_cannot_be_read_is_refused() {
     let config = Config::parse(
         "[[dkim]]\ndomain = \"a.example\"\nselector = \"s1\"\nkey = \"/nonexistent/s1.pem\"\n",
