@@ -12,6 +12,7 @@ mod recover;
 pub use control::{Daemon, lint};
 pub use live::Compiled;
 
+use crate::auth::alignment::{self, Alignment};
 use crate::auth::credentials::Gate;
 use crate::auth::token_keys;
 use crate::books::{Books, BooksError};
@@ -181,8 +182,10 @@ impl App {
             .map_err(|error| failed("http.tokens")(std::io::Error::other(error)))?;
         let ground = Ground::lay(&config, (lives, settings), clock, sinks)?;
         let certificates = Certificates::load(&config)?;
-        let intake = ground.intake(&config);
-        let delivery = ground.delivery(&config, resolver, Arc::new(intake.clone()))?;
+        let alignment = ground.alignment(resolver.clone());
+        let intake = ground.intake(&config, alignment.clone());
+        let asked = (resolver, alignment.clone());
+        let delivery = ground.delivery(&config, asked, Arc::new(intake.clone()))?;
         let inbound = ground.inbound(&config)?;
         let gate = Gate::new(
             Arc::clone(&ground.lives.tenants),
@@ -209,6 +212,7 @@ impl App {
             certificates: certificates.all(),
             delivery,
             policy: ground.policy,
+            alignment,
             books: ground.books,
             heard: ground.heard,
             reports: ground.reports,
@@ -257,8 +261,13 @@ impl App {
         let (policy, policing) = (daemon.policy.clone(), CancellationToken::new());
         let keeping = tokio::spawn({
             let (policing, heard) = (policing.clone(), daemon.heard.clone());
+            let alignment = daemon.alignment.clone();
             async move {
-                tokio::join!(policy.run(policing.clone()), heard.run(policing));
+                tokio::join!(
+                    policy.run(policing.clone()),
+                    alignment.run(policing.clone()),
+                    heard.run(policing)
+                );
             }
         });
         let delivery = daemon.delivery.clone();
@@ -368,7 +377,20 @@ impl Ground {
         })
     }
 
-    fn intake(&self, config: &Config) -> Intake {
+    fn alignment(&self, resolver: Resolver) -> Alignment {
+        Alignment::new(alignment::Parts {
+            resolver,
+            clock: self.clock.clone(),
+            settings: Arc::clone(&self.lives.alignment),
+            counts: self.metrics.counters(
+                "alignment",
+                "Messages handed in, by what SPF, DKIM and DMARC make of them and what was done about it",
+                "what",
+            ),
+        })
+    }
+
+    fn intake(&self, config: &Config, alignment: Alignment) -> Intake {
         let (queue, routing) = (self.queue.clone(), Arc::clone(&self.lives.routing));
         let schedules = Arc::clone(&routing);
         Intake::new(intake::Parts {
@@ -378,6 +400,7 @@ impl Ground {
             tenants: Arc::clone(&self.lives.tenants),
             stamps: Arc::clone(&self.lives.stamps),
             lint: Arc::clone(&self.lives.lint),
+            alignment,
             spool: self.spool.clone(),
             events: self.events.clone(),
             clock: self.clock.clone(),
@@ -422,7 +445,7 @@ impl Ground {
     fn delivery(
         &self,
         config: &Config,
-        resolver: Resolver,
+        (resolver, alignment): (Resolver, Alignment),
         intake: Arc<Intake>,
     ) -> Result<Delivery, StartError> {
         let own: Vec<IpAddr> = config
@@ -448,6 +471,7 @@ impl Ground {
             tls,
             routing: Arc::clone(&self.lives.routing),
             policy: self.policy.clone(),
+            alignment,
             store: self.store.clone(),
             notices: Arc::clone(&self.lives.bounce),
             stamps: Arc::clone(&self.lives.stamps),

@@ -7,7 +7,7 @@
 //!
 //! ```text
 //!  client ─▶ smtp::listener ─▶ Session (sans-I/O) ─▶ Intake::begin ─▶ Reception::push … finish
-//!                                                                      │  headers, DKIM
+//!                                                                      │  headers, lint, alignment, DKIM
 //!                                                                      ▼
 //!                                  250 to the client ◀── durable ── Spool::commit
 //!                                                                      │
@@ -44,7 +44,7 @@
 //! |---|---|---|
 //! | 0 values and parsers | [`units`] [`problem`] [`tables`] [`mail`] [`smtp::codec`] [`bounce`] [`lint`] [`reports::read()`] | values; lines and octets; tables for millions; what a message should be; no clock, no I/O |
 //! | 1 ground services | [`clock`] [`events`] [`store`] [`spool`] [`books`] [`reports`] [`dns`] [`tls`] [`sts`] | time, telling, one truth that survives, durable messages, what left, what others report of it, names, certificates, what domains ask |
-//! | 2 identity | [`auth`] | DKIM keys and signatures; who may send |
+//! | 2 identity | [`auth`] | DKIM keys and signatures; who may send; what receivers will make of it |
 //! | 3 policy | [`policy`] [`zone`] | from which source, whether now, and why not; what our domains need in DNS |
 //! | 4 time | [`queue`] [`smtp::client`] | when a message is tried; one SMTP conversation |
 //! | 5 the door | [`intake`] | the single way in |

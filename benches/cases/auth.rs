@@ -1,9 +1,12 @@
-//! DKIM.
+//! DKIM, and what receivers will make of a message.
 
 use super::headers::HeaderParse;
 use super::{Case, at_once, content};
+use mailwright::auth::alignment::{Bounds, Identity, Judgement, Origin, Preflight};
 use mailwright::auth::dkim::{self, Algorithm, BodyHasher, Config, Key, Order, Signers, generate};
+use mailwright::clock::Clock;
 use mailwright::mail::headers::HeaderSection;
+use mailwright::peers::world::World;
 use mailwright::units::Timestamp;
 use std::sync::{Arc, LazyLock};
 
@@ -42,6 +45,57 @@ impl Case for SignEd25519 {
     }
 }
 
+/// What acceptance pays for the preflight of a message about which everything is known: what it claims is put together, and
+/// the judgement of its source looked up. With `[alignment] action = "off"` it pays nothing.
+pub struct PreflightKnown;
+
+/// Keys that sign, a source, and the judgement of their mail.
+pub struct Judged {
+    signers: Arc<Signers>,
+    origin: Origin,
+    preflight: Preflight<Arc<World>>,
+}
+
+impl Judged {
+    fn new() -> Self {
+        let clock = Clock::manual(NOW);
+        let world = Arc::new(World::new(clock.clone()));
+        let judged = Self {
+            signers: signers(Algorithm::Ed25519),
+            origin: Origin {
+                ip: [192, 0, 2, 10].into(),
+                ehlo: "a.mail.example.com".into(),
+            },
+            preflight: Preflight::new(world, clock, Bounds::default()),
+        };
+        at_once(judged.preflight.judge(&judged.claim(), &judged.origin));
+        judged
+    }
+
+    fn claim(&self) -> Identity {
+        let from = "news.example.com";
+        Identity {
+            from: from.into(),
+            return_path: Some("bounces.example.com".into()),
+            signatures: self.signers.expected(from, None),
+        }
+    }
+}
+
+impl Case for PreflightKnown {
+    type Input = &'static Judged;
+    type Output = Option<Arc<Judgement>>;
+
+    fn input() -> Self::Input {
+        static JUDGED: LazyLock<Judged> = LazyLock::new(Judged::new);
+        &JUDGED
+    }
+
+    fn run(judged: Self::Input) -> Self::Output {
+        judged.preflight.known(&judged.claim(), &judged.origin)
+    }
+}
+
 /// A newsletter that is to be signed.
 pub struct Unsigned {
     pub signers: Arc<Signers>,
@@ -64,10 +118,12 @@ impl Unsigned {
             tenant: None,
             head: &self.head,
             body: &self.body,
-            now: Timestamp::from_millis(1_795_426_200_000),
+            now: NOW,
         }
     }
 }
+
+const NOW: Timestamp = Timestamp::from_millis(1_795_426_200_000);
 
 /// One fresh key for example.com.
 pub fn signers(algorithm: Algorithm) -> Arc<Signers> {

@@ -45,6 +45,7 @@ macro_rules! every_case {
             dkim_body_1k: $crate::cases::auth::BodyHash<1>,
             dkim_body_10k: $crate::cases::auth::BodyHash<10>,
             dkim_sign_ed25519: $crate::cases::auth::SignEd25519,
+            preflight_known: $crate::cases::auth::PreflightKnown,
             token_seal: $crate::cases::tokens::Seal,
             spool_accept_1k: $crate::cases::spool::Accept<1>,
             spool_accept_10k: $crate::cases::spool::Accept<10>,

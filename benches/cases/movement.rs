@@ -6,6 +6,7 @@ use super::telling::labels;
 use super::tokens::keys;
 use super::{Case, at_once, first_step};
 use arc_swap::ArcSwap;
+use mailwright::auth::alignment::{self, Alignment};
 use mailwright::auth::{credentials::Tenants, dkim::Signers};
 use mailwright::books::Books;
 use mailwright::bounce::{self, stamps::Stamps};
@@ -13,7 +14,7 @@ use mailwright::clock::Clock;
 use mailwright::delivery::line::{Admit, FlowKey, Share, Taken, Waiter};
 use mailwright::delivery::{Collaborators, Config, Delivery, Parts, RouteConfig, Routing, line};
 use mailwright::dns::{self, Resolver};
-use mailwright::events::Events;
+use mailwright::events::{Events, Metrics};
 use mailwright::intake::{self, Intake};
 use mailwright::mail::{Disposition, Labels, MessageId, Reply};
 use mailwright::policy::providers::Provider;
@@ -95,6 +96,7 @@ impl Case for RouteAndSource {
             last: None,
             avoid: None,
             families: Families::ANY,
+            spf: None,
         };
         (routes.policy.choose(&ask, NOW), labels)
     }
@@ -281,6 +283,18 @@ async fn delivery(dir: &Path, queue: Queue) -> Delivery {
     let stamps = live(Stamps::none(keys()));
     let books = dir.join("books");
     let books = Books::open(&books, clock.clone(), Box::new(|| Duration::ZERO));
+    let resolver = Resolver::new(&dns::Config::default(), clock.clone()).expect("a resolver");
+    let alignment = Alignment::new(alignment::Parts {
+        resolver: resolver.clone(),
+        clock: clock.clone(),
+        settings: live(alignment::Settings::new(
+            &alignment::Config {
+                action: alignment::Action::Off,
+            },
+            [],
+        )),
+        counts: Metrics::new().counters("alignment", "Of tests", "what"),
+    });
     let intake = Intake::new(intake::Parts {
         policy: policy.clone(),
         config: live(intake::Config::default()),
@@ -289,13 +303,13 @@ async fn delivery(dir: &Path, queue: Queue) -> Delivery {
         tenants: Arc::clone(&tenants),
         stamps: Arc::clone(&stamps),
         lint: live(mailwright::lint::Settings::default()),
+        alignment: alignment.clone(),
         spool: spool.clone(),
         events: events.clone(),
         clock: clock.clone(),
         given_up: Box::new(|_, begins| begins + Duration::from_secs(3 * 86_400)),
         handoff: Box::new(|_| {}),
     });
-    let resolver = Resolver::new(&dns::Config::default(), clock.clone()).expect("a resolver");
     let tls = ClientTls::new(&client::Config::default()).expect("a TLS client");
     let to_ask = (resolver.clone(), tls.clone());
     Delivery::new(Collaborators {
@@ -304,6 +318,7 @@ async fn delivery(dir: &Path, queue: Queue) -> Delivery {
         tls,
         routing: live(routing()),
         policy,
+        alignment,
         store,
         notices: live(bounce::Config::default()),
         stamps,

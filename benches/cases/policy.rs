@@ -196,6 +196,7 @@ impl Choosing {
             last: None,
             avoid: None,
             families: Families::ANY,
+            spf: None,
         };
         self.world.policy.choose(&ask, NOW)
     }

@@ -1,6 +1,7 @@
 //! The running daemon as operators reach it: by HTTP, by signal.
 
 mod advice;
+mod alignment;
 mod feedback;
 mod holds;
 pub mod lint;
@@ -12,6 +13,7 @@ mod verdict;
 
 use super::heard::Heard;
 use super::live::{Compiled, Lives};
+use crate::auth::alignment::Alignment;
 use crate::auth::dkim::Book;
 use crate::auth::token_keys;
 use crate::books::Books;
@@ -58,6 +60,7 @@ pub struct Daemon {
     pub(super) certificates: Vec<Arc<ServerTls>>,
     pub(super) delivery: Delivery,
     pub(super) policy: Policy,
+    pub(super) alignment: Alignment,
     pub(super) books: Books,
     pub(super) heard: Heard,
     pub(super) reports: Reports,

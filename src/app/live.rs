@@ -1,5 +1,6 @@
 //! What a reload swaps: built whole from a configuration, or not at all.
 
+use crate::auth::alignment;
 use crate::auth::credentials::Tenants;
 use crate::auth::dkim::{Book, Signers};
 use crate::auth::token_keys;
@@ -28,6 +29,7 @@ pub struct Compiled {
     tenants: Tenants,
     intake: intake::Config,
     lint: lint::Settings,
+    alignment: alignment::Settings,
     bounce: bounce::Config,
     stamps: Stamps,
     classifier: Classifier,
@@ -46,6 +48,7 @@ pub struct Lives {
     pub tenants: Live<Tenants>,
     pub intake: Live<intake::Config>,
     pub lint: Live<lint::Settings>,
+    pub alignment: Live<alignment::Settings>,
     pub bounce: Live<bounce::Config>,
     pub stamps: Live<Stamps>,
     pub classifier: Live<Classifier>,
@@ -93,6 +96,7 @@ impl Compiled {
             tenants,
             intake: config.intake.clone(),
             lint: config.lint(),
+            alignment: config.alignment(),
             bounce: config.bounce.clone(),
             stamps: config.stamps(keys),
             classifier,
@@ -120,6 +124,7 @@ impl Lives {
             tenants: live(compiled.tenants),
             intake: live(compiled.intake),
             lint: live(compiled.lint),
+            alignment: live(compiled.alignment),
             bounce: live(compiled.bounce),
             stamps: live(compiled.stamps),
             classifier: live(compiled.classifier),
@@ -138,6 +143,7 @@ impl Lives {
         self.tenants.store(Arc::new(compiled.tenants));
         self.intake.store(Arc::new(compiled.intake));
         self.lint.store(Arc::new(compiled.lint));
+        self.alignment.store(Arc::new(compiled.alignment));
         self.bounce.store(Arc::new(compiled.bounce));
         self.stamps.store(Arc::new(compiled.stamps));
         self.classifier.store(Arc::new(compiled.classifier));

@@ -57,6 +57,8 @@ pub struct Config {
     pub intake: intake::Config,
     /// What mailbox providers ask of mail, and what is done about mail that is not so.
     pub lint: lint::Config,
+    /// What is done with mail that its receivers will not take for its domain's own.
+    pub alignment: auth::alignment::Config,
     /// Limits of what comes back, at listeners with role = "inbound".
     pub inbound: inbound::Config,
     /// The keys that sign, one entry each.
@@ -120,6 +122,7 @@ impl Default for Config {
             auth: auth::credentials::Limits::default(),
             intake: intake::Config::default(),
             lint: lint::Config::default(),
+            alignment: auth::alignment::Config::default(),
             inbound: inbound::Config::default(),
             dkim: Vec::new(),
             source: Vec::new(),
@@ -185,6 +188,7 @@ impl Config {
         providers::validate(&self.provider, &self.rule, problems);
         self.validate_shares(problems);
         self.validate_pools_named(problems);
+        self.validate_alignment(problems);
         each(&self.route, "route", |r, at| r.validate(at, problems));
         self.delivery.validate("delivery", problems);
         self.retry.validate("retry", problems);
@@ -237,6 +241,28 @@ impl Config {
         }
     }
 
+    /// Only what leaves from an address that is known can be judged.
+    fn validate_alignment(&self, problems: &mut Problems) {
+        if !self.source.is_empty() {
+            return;
+        }
+        let of_tenants = self.tenant.iter().enumerate().map(|(i, tenant)| {
+            let action = tenant.alignment.action.unwrap_or_default();
+            (format!("tenant[{i}].alignment.action"), action)
+        });
+        let of_all = ("alignment.action".to_owned(), self.alignment.action);
+        for (key, _) in std::iter::once(of_all)
+            .chain(of_tenants)
+            .filter(|(_, action)| action.interferes())
+        {
+            problems.add(
+                key,
+                "nobody can tell what SPF says of mail that leaves from an address that is not known",
+                "write a [[source]] with the address, or \"report\" or \"off\" here",
+            );
+        }
+    }
+
     /// A tenant that wants links needs a place that they lead to.
     fn validate_unsubscribing(&self, problems: &mut Problems) {
         let wanting = self.tenant.iter().enumerate();
@@ -275,6 +301,15 @@ impl Config {
         lint::Settings::new(
             &self.lint,
             tenants.map(|tenant| (tenant.name.as_str(), &tenant.lint)),
+        )
+    }
+
+    /// What is done with mail that is not aligned, by tenant.
+    pub fn alignment(&self) -> auth::alignment::Settings {
+        let tenants = self.tenant.iter();
+        auth::alignment::Settings::new(
+            &self.alignment,
+            tenants.map(|tenant| (tenant.name.as_str(), &tenant.alignment)),
         )
     }
 

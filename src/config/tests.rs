@@ -5,6 +5,30 @@ fn refusal(text: &str) -> Refused {
 }
 
 #[test]
+fn what_cannot_be_judged_is_not_refused_or_held_for_it() {
+    let text = "[alignment]\naction = \"warn\"\n[[tenant]]\nname = \"a\"\ndomains = [\"a.test\"]\n\
+                [tenant.alignment]\naction = \"reject\"\n";
+    let told = refusal(text).to_string();
+    for key in ["alignment.action", "tenant[0].alignment.action"] {
+        assert!(told.contains(&format!("{key}: nobody can tell")), "{told}");
+    }
+    let source = "[[source]]\nname = \"ip-a\"\naddress = \"192.0.2.1\"\nehlo = \"a.test\"\n";
+    let text = format!("{text}{source}");
+    let config = Config::parse(&text, Path::new("mailwright.toml")).unwrap();
+    let action = |tenant| config.alignment().action(tenant);
+    use auth::alignment::Action;
+    assert_eq!(
+        (action(Some("a")), action(Some("b")), action(None)),
+        (Action::Reject, Action::Warn, Action::Warn)
+    );
+    let told = refusal("[alignment]\naction = \"refuse\"\n").to_string();
+    assert!(
+        told.contains("alignment.action") && told.contains("reject"),
+        "{told}"
+    );
+}
+
+#[test]
 fn the_shipped_file_is_the_built_in_defaults() {
     let text = include_str!("../../config/default.toml");
     let shipped = Config::parse(text, Path::new("default.toml")).unwrap_or_else(|e| panic!("{e}"));

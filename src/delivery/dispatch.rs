@@ -65,6 +65,7 @@ impl Target {
             last: due.last.as_ref().map(|place| &*place.source),
             avoid: None,
             families: self.families,
+            spf: None,
         }
     }
 }
@@ -179,7 +180,11 @@ impl Delivery {
     fn line_up(&self, due: &Due, target: &Target, route: &Route, routing: &Routing) {
         let now = self.0.with.clock.now();
         let policy = &self.0.with.policy;
-        let ask = target.ask(due);
+        let return_path = self.return_identity(&due.labels, due.sender.as_deref());
+        let ask = Ask {
+            spf: self.spf(return_path.as_ref()),
+            ..target.ask(due)
+        };
         let source = match policy.choose(&ask, now) {
             Choice::Source(source) => source,
             Choice::Nowhere(why) => return self.wait(due, why),

@@ -19,6 +19,8 @@ pub struct Subject {
     /// Decides in which order sources are tried.
     pub id: MessageId,
     pub domain: Arc<str>,
+    /// The domain of its return path as it is handed in; `None` is the null sender.
+    pub sender: Option<Arc<str>>,
     pub labels: Arc<Labels>,
     /// The source of the attempt before.
     pub last: Option<Arc<str>>,
@@ -50,6 +52,7 @@ impl From<&View> for Subject {
         Self {
             id: view.id,
             domain: Arc::clone(&view.domain),
+            sender: view.sender.clone(),
             labels: Arc::clone(&view.labels),
             last: last.map(|place| Arc::clone(&place.source)),
         }
@@ -77,7 +80,12 @@ impl Delivery {
         };
         let terms = self.terms(route, target.provider.tls, &subject.domain);
         let now = self.0.with.clock.now();
-        let mut explanation = self.0.with.policy.explain(&target.ask_for(subject), now);
+        let return_path = self.return_identity(&subject.labels, subject.sender.as_deref());
+        let ask = Ask {
+            spf: self.spf(return_path.as_ref()),
+            ..target.ask_for(subject)
+        };
+        let mut explanation = self.0.with.policy.explain(&ask, now);
         self.add_lines(&mut explanation);
         let waits = held_by(&explanation);
         Ok(Verdict {
@@ -129,6 +137,7 @@ impl Target {
             last: subject.last.as_deref(),
             avoid: None,
             families: self.families,
+            spf: None,
         }
     }
 }

@@ -6,7 +6,7 @@ use super::line::Waiter;
 use super::pace::{Bounds, Saved};
 use super::routing::Routing;
 use super::{Config, Delivery};
-use crate::policy::{Choice, Families, Held, Way};
+use crate::policy::{Ask, Choice, Families, Held, Way};
 use crate::queue::Place;
 use crate::store::{Store, StoreError};
 use std::collections::HashMap;
@@ -107,7 +107,12 @@ impl Delivery {
             provider: Arc::clone(&way.provider),
             families: Families::ANY,
         });
-        let choice = with.policy.choose(&target.ask(&due), with.clock.now());
+        let return_path = self.return_identity(&due.labels, due.sender.as_deref());
+        let ask = Ask {
+            spf: self.spf(return_path.as_ref()),
+            ..target.ask(&due)
+        };
+        let choice = with.policy.choose(&ask, with.clock.now());
         matches!(&choice, Choice::Source(source) if source.name == lane.place.source)
     }
 

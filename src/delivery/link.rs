@@ -253,6 +253,9 @@ impl Delivery {
             return false;
         };
         let way = lane.way();
+        let sender = batch.stored.meta.envelope.sender.as_ref();
+        let sender = sender.map(|sender| sender.ascii_domain());
+        let return_path = self.return_identity(&job.labels, sender.as_deref());
         let goes = |families| {
             let ask = Ask {
                 id: job.id,
@@ -262,6 +265,7 @@ impl Delivery {
                 last: None,
                 avoid: None,
                 families,
+                spf: self.spf(return_path.as_ref()),
             };
             let choice = self.0.with.policy.choose(&ask, self.0.with.clock.now());
             matches!(choice, Choice::Source(other) if other.name != way.source.name)

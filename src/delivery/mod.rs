@@ -31,6 +31,7 @@ pub use operate::Action;
 pub use pace::{Bounds, Pace};
 pub use routing::{NextHop, Parts, Route, Routing, Terms};
 
+use crate::auth::alignment::Alignment;
 use crate::auth::credentials::Tenants;
 use crate::books::Books;
 use crate::bounce;
@@ -79,6 +80,7 @@ pub struct Collaborators {
     pub sts: Sts,
     pub routing: Live<Routing>,
     pub policy: Policy,
+    pub alignment: Alignment,
     pub store: Store,
     pub notices: Live<bounce::Config>,
     pub stamps: Live<Stamps>,

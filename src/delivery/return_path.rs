@@ -2,9 +2,10 @@
 
 use super::settle::{Part, Record};
 use super::{Batch, Delivery};
+use crate::auth::alignment::{Action, Alignment, Identity};
 use crate::books::{Entry, Sent};
 use crate::bounce::stamps::Stamps;
-use crate::mail::{Address, Disposition};
+use crate::mail::{Address, Disposition, Labels};
 use crate::spool::Meta;
 use std::sync::Arc;
 
@@ -31,6 +32,28 @@ impl Batch {
 }
 
 impl Delivery {
+    /// The return path as SPF knows it, of mail that was handed in with one at `sender`. `None` where there is none, or
+    /// where a tenant's mail is not judged.
+    pub(super) fn return_identity(
+        &self,
+        labels: &Labels,
+        sender: Option<&str>,
+    ) -> Option<Identity> {
+        let (with, tenant) = (&self.0.with, labels.tenant.as_deref());
+        let sender = sender.filter(|_| with.alignment.action(tenant) != Action::Off)?;
+        let stamps = with.stamps.load();
+        let domain = stamps.return_domain(tenant).unwrap_or(sender);
+        Some(Identity::of_return_path(domain))
+    }
+
+    /// Who knows which sources may send for it.
+    pub(super) fn spf<'a>(
+        &'a self,
+        return_path: Option<&'a Identity>,
+    ) -> Option<(&'a Alignment, &'a Identity)> {
+        Some((&self.0.with.alignment, return_path?))
+    }
+
     /// Writes down what was delivered, where something may come back about it.
     pub(super) fn keep_books(&self, record: &Record) {
         let with = &self.0.with;

@@ -1,8 +1,9 @@
 //! Faults of our own, told by what queue and spool hold afterwards.
 
 use super::*;
-use crate::auth::{credentials::Tenants, dkim::Signers};
+use crate::auth::{alignment, credentials::Tenants, dkim::Signers};
 use crate::bounce::token::Keys;
+use crate::events::Metrics;
 use crate::mail::{BodyType, Envelope, Recipient, Reply};
 use crate::policy::reputation::Reputation;
 use crate::queue::{Depth, Selector};
@@ -50,6 +51,18 @@ async fn delivery(dir: &std::path::Path) -> Delivery {
         clock.clone(),
         Box::new(|| Duration::ZERO),
     );
+    let resolver = Resolver::new(&dns::Config::default(), clock.clone()).unwrap();
+    let alignment = Alignment::new(alignment::Parts {
+        resolver: resolver.clone(),
+        clock: clock.clone(),
+        settings: live(alignment::Settings::new(
+            &alignment::Config {
+                action: alignment::Action::Off,
+            },
+            [],
+        )),
+        counts: Metrics::new().counters("alignment", "Of tests", "what"),
+    });
     let intake = Intake::new(intake::Parts {
         policy: policy.clone(),
         config: live(intake::Config::default()),
@@ -58,13 +71,13 @@ async fn delivery(dir: &std::path::Path) -> Delivery {
         tenants: live(Tenants::load(&[], dir).unwrap()),
         stamps: Arc::clone(&stamps),
         lint: live(crate::lint::Settings::default()),
+        alignment: alignment.clone(),
         spool: spool.clone(),
         events: events.clone(),
         clock: clock.clone(),
         given_up: Box::new(|_, begins| begins + Duration::from_secs(3 * 86_400)),
         handoff: Box::new(|_| {}),
     });
-    let resolver = Resolver::new(&dns::Config::default(), clock.clone()).unwrap();
     let tls = ClientTls::new(&tls::client::Config::default()).unwrap();
     let sts = sts::Config {
         enabled: false,
@@ -82,6 +95,7 @@ async fn delivery(dir: &std::path::Path) -> Delivery {
         tls,
         routing: live(routing()),
         policy,
+        alignment,
         store,
         notices: live(bounce::Config::default()),
         stamps,

@@ -6,6 +6,7 @@ use crate::policy::Held;
 use crate::units::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 /// The query of `GET /api/v1/explain`: a message that nobody sends.
@@ -58,6 +59,9 @@ pub struct Verdict {
     /// Why its recipient is not written to: `suppressed (tenant/acme): its reader complained`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub suppressed: Option<String>,
+    /// What receivers would make of it, at each source that may carry it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub alignment: Vec<Aligned>,
     /// The hours that it is held to.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub windows: Vec<Window>,
@@ -68,6 +72,23 @@ pub struct Verdict {
     /// What else is worth knowing.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
+}
+
+/// SPF, DKIM and DMARC as a receiver finds them of mail from one source; results as RFC 8601 names them.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Aligned {
+    pub source: Arc<str>,
+    pub address: IpAddr,
+    /// `pass for bounces.acme.example, aligned`
+    pub spf: String,
+    /// Of each key that signs: `s1._domainkey.acme.example: ours, aligned`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub dkim: Vec<String>,
+    /// `pass, p=reject at acme.example`
+    pub dmarc: String,
+    /// What is to be said of it, the worst first: `L08 … (what to do)`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub findings: Vec<String>,
 }
 
 /// Hours in which mail goes.

@@ -52,7 +52,7 @@ pub use access::{Access, TokenError};
 pub(crate) use api::{MORE, TOTAL};
 pub use config::Config;
 pub use entry::{Listed, QueueEntry, QueueRecipient};
-pub use explain::{Advice, Keys, Question, Verdict, Window};
+pub use explain::{Advice, Aligned, Keys, Question, Verdict, Window};
 pub use feedback::{Fed, Kind, Part as FedPart, Told, Unfed};
 pub use lint::{LintQuestion, Linted};
 pub use problem::Refusal;

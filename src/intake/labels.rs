@@ -26,7 +26,7 @@ const KNOWN: [&str; 9] = [
 ];
 
 /// What another node of ours has put in: it says nothing, and is stripped.
-const OURS: [&str; 2] = ["Ref", "Lint"];
+const OURS: [&str; 3] = ["Ref", "Lint", "Alignment"];
 
 /// Everything the fields say.
 #[derive(Debug, Default, PartialEq, Eq)]

@@ -1,14 +1,22 @@
 //! The compliance lint at the door: what we know ourselves of a message, and what becomes of it for what is found.
 
+use super::alignment::Claim;
 use super::{Parts, refuse};
+use crate::auth::alignment::{Judgement, KeyReport, KeyState};
 use crate::auth::credentials::Tenants;
 use crate::auth::dkim::{Outlook, Signers};
+use crate::auth::dmarc::{DmarcResult, Policy as Asked, Stance};
+use crate::auth::spf;
 use crate::bounce::stamps::{Stamped, Stamps};
-use crate::lint::facts::{Domain, KeyKind, Signature, Signing};
+use crate::lint::facts::{
+    Dmarc, DmarcPolicy, DmarcRecord, Domain, KeyKind, Published, Reverse, Signature, Signing,
+    Source, Spf, SpfResult,
+};
 use crate::lint::{AtSubmission, Facts, Finding, Level, Message, blocks, examine};
 use crate::mail::headers::{HeaderSection, folded};
 use crate::mail::{Address, EnhancedCode, Envelope, MessageId, Reply, Stream};
 use crate::spool::Meta;
+use std::net::IpAddr;
 
 /// What is found, for who reads the message: ids and names of the rules.
 pub(super) const FIELD: &str = "X-Mailwright-Lint";
@@ -99,6 +107,124 @@ impl From<Outlook> for Signature {
     }
 }
 
+/// A source of which nothing more is known.
+pub fn as_source(name: &str, address: IpAddr) -> Source {
+    Source {
+        name: name.to_owned(),
+        address,
+        spf: None,
+        reverse: None,
+    }
+}
+
+/// What the preflight found at one of the sources that may carry the message.
+pub fn add_judgement(facts: &mut Facts, (source, ehlo): (Source, &str), judgement: &Judgement) {
+    let reverse = judgement.reverse.as_ref().map(|names| Reverse {
+        name: names.name.as_deref().map(str::to_owned),
+        is_confirmed: names.is_confirmed,
+        ehlo: ehlo.to_owned(),
+        ehlo_resolves: names.ehlo_resolves,
+    });
+    let spf = Some(of_spf(judgement));
+    facts.sources.push(Source {
+        spf,
+        reverse,
+        ..source
+    });
+    if let Some(Signing::Signed(signatures)) = &mut facts.signing {
+        for key in &judgement.keys {
+            let is_of =
+                |s: &&mut Signature| *s.domain == *key.domain && *s.selector == *key.selector;
+            signatures
+                .iter_mut()
+                .filter(is_of)
+                .for_each(|signature| signature.learn(key));
+        }
+    }
+    // Of several sources, one that carries it well is enough.
+    let fresh = of_dmarc(judgement);
+    let passed = facts.dmarc.take().filter(|d| d.passes == Some(true));
+    facts.dmarc = passed.or(fresh);
+}
+
+fn of_spf(judgement: &Judgement) -> Spf {
+    let report = &judgement.spf.report;
+    let by = report.mechanism.as_ref();
+    let by = by.map_or_else(String::new, |by| format!(", by {by}"));
+    Spf {
+        result: match report.result {
+            spf::SpfResult::Pass => SpfResult::Pass,
+            spf::SpfResult::Fail => SpfResult::Fail,
+            spf::SpfResult::SoftFail => SpfResult::SoftFail,
+            spf::SpfResult::Neutral => SpfResult::Neutral,
+            spf::SpfResult::None => SpfResult::None,
+            spf::SpfResult::TempError => SpfResult::TempError,
+            spf::SpfResult::PermError => SpfResult::PermError,
+        },
+        // Where nobody knows, nothing is said against it.
+        aligned: judgement.spf.aligned != Some(false),
+        lookups: report.lookups.into(),
+        void_lookups: report.voids.into(),
+        detail: format!("{}{by}", report.domain),
+    }
+}
+
+impl Signature {
+    fn learn(&mut self, key: &KeyReport) {
+        self.aligned = key.aligned;
+        self.published = match &key.state {
+            KeyState::Ours(published) => {
+                if let Some(bits) = published.rsa_bits() {
+                    self.key = KeyKind::Rsa { bits };
+                }
+                Some(Published::Ours)
+            }
+            KeyState::Other(_) => Some(Published::Other),
+            KeyState::Missing => Some(Published::Nothing),
+            KeyState::Revoked => Some(Published::Unreadable("it is revoked".to_owned())),
+            KeyState::Unusable(why) => Some(Published::Unreadable((*why).to_owned())),
+            KeyState::Unknown(_) => None,
+        };
+    }
+}
+
+/// `None` where name servers failed.
+fn of_dmarc(judgement: &Judgement) -> Option<Dmarc> {
+    let policy = &judgement.policy;
+    if policy.failed.is_some() {
+        return None;
+    }
+    let mut walked = policy.walk.found.iter();
+    let is_void = walked.any(|(_, record)| record.stance == Stance::Void);
+    let (record, at) = match &policy.applied {
+        Some(applied) => {
+            let record = DmarcRecord::Found {
+                policy: match applied.effective {
+                    Asked::None => DmarcPolicy::None,
+                    Asked::Quarantine => DmarcPolicy::Quarantine,
+                    Asked::Reject => DmarcPolicy::Reject,
+                },
+                has_reports: !applied.record.rua.is_empty(),
+            };
+            (record, &applied.at)
+        }
+        None if is_void => {
+            let why = "it asks for nothing".to_owned();
+            (DmarcRecord::Invalid(why), &policy.domain)
+        }
+        None => (DmarcRecord::Missing, &policy.domain),
+    };
+    Some(Dmarc {
+        record,
+        passes: match judgement.result {
+            DmarcResult::Pass => Some(true),
+            DmarcResult::Fail => Some(false),
+            DmarcResult::None | DmarcResult::TempError => None,
+        },
+        detail: format!("_dmarc.{at}"),
+    })
+}
+
 /// What the intake puts in before it signs.
 fn add_stamps(stamps: &Stamps, tenant: Option<&str>, facts: &mut Facts) {
     let message = Stamped {
@@ -155,7 +281,7 @@ impl Parts {
         &self,
         head: &mut HeaderSection,
         meta: &Meta,
-        body: &Excerpt,
+        (body, claim): (&Excerpt, &Claim),
     ) -> Result<Option<String>, Reply> {
         let settings = self.lint.load();
         let labels = &meta.labels;
@@ -172,7 +298,7 @@ impl Parts {
             stamps: None,
             bulk_from: settings.config.bulk_from,
         };
-        let facts = Facts {
+        let mut facts = Facts {
             traced: Some(self.stamps.load().return_domain(tenant).is_some()),
             ..facts(
                 &message,
@@ -180,6 +306,12 @@ impl Parts {
                 handed(tenant, labels.stream, &meta.envelope),
             )
         };
+        for (source, judgement) in self.judged(claim) {
+            if let Some(address) = source.address {
+                let named = as_source(&source.name, address);
+                add_judgement(&mut facts, (named, &source.ehlo), &judgement);
+            }
+        }
         let found = settings.judge(examine(&message, &facts), tenant, labels.stream);
         if at == AtSubmission::Block && blocks(&found) {
             return Err(refusal(&found));

@@ -6,13 +6,14 @@
 //!
 //! 1. `DKIM-Signature`, one a key;
 //! 2. `Received`, ours, not signed;
-//! 3. `Message-ID` and `Date` where they were missing, what the lint says (see `lint`), and what leads answers back to
-//!    the message (see `stamp`);
+//! 3. `Message-ID` and `Date` where they were missing, what the lint says (see `lint`) and what the preflight of SPF, DKIM
+//!    and DMARC found (see `alignment`), and what leads answers back to the message (see `stamp`);
 //! 4. the fields as they came, octet for octet, without `Bcc`, `Return-Path` and `X-Mailwright-*`;
 //! 5. the body as it came (but see `eight_bit`).
 //!
 //! Nothing changes after signing. A reception that is dropped leaves nothing.
 
+mod alignment;
 mod body;
 mod compose;
 mod config;
@@ -26,6 +27,7 @@ pub use config::{Config, EightBit};
 pub use labels::{Said, is_name};
 
 use crate::auth::ClientInfo;
+use crate::auth::alignment::Alignment;
 use crate::auth::credentials::{Tenant, Tenants};
 use crate::auth::dkim::{Order, Signers};
 use crate::bounce::stamps::Stamps;
@@ -59,6 +61,7 @@ pub struct Parts {
     pub tenants: Live<Tenants>,
     pub stamps: Live<Stamps>,
     pub lint: Live<Settings>,
+    pub alignment: Alignment,
     pub spool: Spool,
     pub events: Events,
     pub clock: Clock,
@@ -237,9 +240,13 @@ impl Reception {
         let stamps = (!is_ours).then(|| parts.stamps.load());
         let token = stamps.and_then(|stamps| stamp::stamp(&mut head, &stamps, &meta));
         // Mail of our own making is not held to what platforms are.
-        let why = match is_ours {
-            true => None,
-            false => parts.lint(&mut head, &meta, &body.excerpt)?,
+        let found = match is_ours {
+            true => Found::default(),
+            false => {
+                let claim = parts.claim(&meta, &author, &self.signers);
+                let found = parts.align(&mut head, &claim).await?;
+                found.and(parts.lint(&mut head, &meta, (&body.excerpt, &claim))?)
+            }
         };
         let arrival = compose::Arrival {
             hostname: &parts.hostname,
@@ -272,7 +279,7 @@ impl Reception {
             body: body.draft,
         };
         let peer = self.client.peer;
-        ToTheEnd::new(async move { parts.take(peer, why, commit).await }).await
+        ToTheEnd::new(async move { parts.take(peer, found, commit).await }).await
     }
 }
 
@@ -401,7 +408,7 @@ impl Parts {
     async fn take(
         &self,
         peer: Option<IpAddr>,
-        why: Option<String>,
+        found: Found,
         commit: Commit,
     ) -> Result<MessageId, Reply> {
         let size = commit.head.len() as u64 + commit.body.len();
@@ -411,6 +418,7 @@ impl Parts {
             .commit(commit)
             .await
             .map_err(|error| not_now(&error))?;
+        let Found { why, held } = found;
         for recipient in &meta.envelope.recipients {
             let about = About {
                 id,
@@ -422,14 +430,52 @@ impl Parts {
             let why = why.clone();
             self.events.emit(&Event::Accepted { about, peer, why });
         }
+        if let Some(why) = &held {
+            self.hold(&meta, size, why).await;
+        }
         let progress = vec![Progress::default(); meta.envelope.recipients.len()];
         (self.handoff)(Stored {
             meta,
             size,
             progress,
-            held: None,
+            held,
         });
         Ok(id)
+    }
+
+    /// Writes down that a message is held. A kill before that leaves it like any other; its sender has had no 250 then.
+    async fn hold(&self, meta: &Meta, size: u64, why: &str) {
+        if let Err(error) = self.spool.hold(meta.id, Some(why)).await {
+            tracing::error!(id = %meta.id, %error, "a hold that lasts only until a restart");
+        }
+        let about = About {
+            id: meta.id,
+            labels: Arc::clone(&meta.labels),
+            sender: meta.envelope.sender.clone(),
+            recipient: None,
+            size,
+        };
+        let why = why.to_owned();
+        self.events.emit(&Event::Held { about, why });
+    }
+}
+
+/// What was found in a message, and what is done about that.
+#[derive(Debug, Default)]
+struct Found {
+    /// For the event.
+    why: Option<String>,
+    /// Why it is held.
+    held: Option<Arc<str>>,
+}
+
+impl Found {
+    fn and(self, more: Option<String>) -> Self {
+        let all: Vec<String> = more.into_iter().chain(self.why).collect();
+        Self {
+            why: (!all.is_empty()).then(|| all.join("; ")),
+            held: self.held,
+        }
     }
 }
 

@@ -1,9 +1,12 @@
 //! Stories: a message comes in, and what the spool, the events and the queue then hold.
 
 use super::*;
+use crate::auth::alignment as preflight;
 use crate::auth::credentials;
 use crate::auth::dkim::{self, Algorithm, Key, generate};
 use crate::bounce::token::Keys;
+use crate::dns::{self, Resolver};
+use crate::events::Metrics;
 use crate::mail::{BodyType, Recipient};
 use crate::policy::Settings;
 use crate::policy::reputation::Reputation;
@@ -66,7 +69,19 @@ impl World {
         let lint = Arc::new(ArcSwap::from_pointee(crate::lint::Settings::default()));
         let config: Live<Config> = Arc::new(ArcSwap::from_pointee(Config::default()));
         let events = Events::new(clock.clone(), vec![Box::new(Recorder(Arc::clone(&seen)))]);
+        let alignment = Alignment::new(preflight::Parts {
+            resolver: Resolver::new(&dns::Config::default(), clock.clone()).unwrap(),
+            clock: clock.clone(),
+            settings: Arc::new(ArcSwap::from_pointee(preflight::Settings::new(
+                &preflight::Config {
+                    action: preflight::Action::Off,
+                },
+                [],
+            ))),
+            counts: Metrics::new().counters("alignment", "Of tests", "what"),
+        });
         let intake = Intake::new(Parts {
+            alignment,
             policy: policy(clock.clone(), events.clone()).await,
             config: Arc::clone(&config),
             hostname: "mta.test".into(),

@@ -6,6 +6,7 @@ use super::sources::{Order, Pool, Source};
 use super::verdict::Held;
 use super::warmup::{Look, Overflow};
 use super::{Policy, Settings};
+use crate::auth::alignment::{Alignment, Identity, Judgement};
 use crate::mail::{Labels, MessageId};
 use crate::units::Timestamp;
 use std::ops::ControlFlow;
@@ -24,6 +25,8 @@ pub struct Ask<'a> {
     pub avoid: Option<&'a str>,
     /// What addresses the site has.
     pub families: Families,
+    /// Who knows which sources SPF lets send for its return path; `None`: that is not asked.
+    pub spf: Option<(&'a Alignment, &'a Identity)>,
 }
 
 /// The answer.
@@ -65,6 +68,7 @@ impl Policy {
         let Some(pool) = settings.sources.pool(ask.labels) else {
             return no_such_pool(ask.labels, &settings);
         };
+        let ask = &ask.heeding_spf(pool);
         if let Some(faithful) = self.faithful(&settings, pool, ask, now) {
             return Choice::Source(faithful);
         }
@@ -177,6 +181,10 @@ impl Policy {
             let then = Then::Last;
             return Err(Stop { why, then });
         }
+        if let Some(why) = ask.spf_refusal(source) {
+            let then = Then::Skip;
+            return Err(Stop { why, then });
+        }
         if let Some(suspension) = self.suspensions().until(name, site, provider, now) {
             let (why, then) = (Held::Suspended(suspension), Then::Next);
             return Err(Stop { why, then });
@@ -194,6 +202,38 @@ impl Policy {
         };
         let why = Held::Warmup(waiting);
         Err(Stop { why, then })
+    }
+}
+
+impl Ask<'_> {
+    /// SPF counts where it lets another source of the pool send: one that it fails for is better than none.
+    pub(super) fn heeding_spf(&self, pool: &Pool) -> Self {
+        let may_send = |source: &Arc<Source>| {
+            let reaches = source.is_present() && self.families.suit(source.address);
+            reaches && self.judged(source).is_some_and(|j| j.lets_send())
+        };
+        let has_choice = self.spf.is_some() && pool.sources().nth(1).is_some();
+        let heeds = has_choice && pool.sources().any(may_send);
+        Self {
+            spf: self.spf.filter(|_| heeds),
+            ..*self
+        }
+    }
+
+    /// Why the source may not send for the return path, as far as that is known.
+    fn spf_refusal(&self, source: &Source) -> Option<Held> {
+        let judgement = self.judged(source)?;
+        let finding = judgement.forbids()?;
+        Some(Held::Spf {
+            source: Arc::clone(&source.name),
+            why: finding.text.as_str().into(),
+            remedy: finding.remedy.as_str().into(),
+        })
+    }
+
+    fn judged(&self, source: &Source) -> Option<Arc<Judgement>> {
+        let (alignment, return_path) = self.spf?;
+        alignment.of_source(return_path, source.origin.as_ref()?)
     }
 }
 

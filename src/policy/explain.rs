@@ -94,7 +94,8 @@ impl Policy {
             return told;
         };
         told.pool = Arc::clone(&pool.name);
-        self.walk(&settings, pool, ask, now, |source, pool, standing| {
+        let heeding = ask.heeding_spf(pool);
+        self.walk(&settings, pool, &heeding, now, |source, pool, standing| {
             let candidate = self.candidate(source, pool, ask, standing, now);
             told.candidates.push(candidate);
             ControlFlow::Continue(())

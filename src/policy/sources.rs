@@ -1,5 +1,6 @@
 //! Our addresses, the pools they form, and in which order a message would leave from them.
 
+use crate::auth::alignment::Origin;
 use crate::mail::{Labels, MessageId};
 use std::collections::HashMap;
 use std::io;
@@ -18,6 +19,8 @@ pub struct Source {
     /// `None`: the kernel chooses.
     pub address: Option<IpAddr>,
     pub ehlo: Box<str>,
+    /// The two as receivers see them, where the address is known.
+    pub origin: Option<Arc<Origin>>,
     /// Its address is one of this machine.
     present: AtomicBool,
     /// Recipients in the lines of its lanes.
@@ -52,16 +55,22 @@ impl Source {
             name: "default".into(),
             address: None,
             ehlo: hostname.into(),
+            origin: None,
             present: AtomicBool::new(true),
             waiting: AtomicU64::new(0),
         }
     }
 
     fn new(config: &SourceConfig) -> Self {
+        let origin = Origin {
+            ip: config.address,
+            ehlo: config.ehlo.as_str().into(),
+        };
         Self {
             name: config.name.as_str().into(),
             address: Some(config.address),
             ehlo: config.ehlo.as_str().into(),
+            origin: Some(Arc::new(origin)),
             present: AtomicBool::new(true),
             waiting: AtomicU64::new(0),
         }

@@ -71,6 +71,12 @@ pub enum Held {
         /// Where the window stands in the configuration.
         key: Arc<str>,
     },
+    /// SPF of its return path does not let this source send, and another of the pool may.
+    Spf {
+        source: Arc<str>,
+        why: Arc<str>,
+        remedy: Arc<str>,
+    },
     /// No source can take it.
     NoSource { pool: Arc<str>, why: Arc<str> },
     /// What the decision rests on cannot be read.
@@ -156,6 +162,7 @@ impl fmt::Display for Held {
             } => {
                 write!(f, "the send window of {of}, {window} ({key})")
             }
+            Self::Spf { why, remedy, .. } => write!(f, "another source: {why}; {remedy}"),
             Self::NoSource { pool, why } => write!(f, "a source: pool {pool}: {why}"),
             Self::State { why, .. } => write!(f, "the store: {why}"),
             Self::SendAt => f.write_str("the time the sender chose"),

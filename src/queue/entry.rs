@@ -41,6 +41,8 @@ pub(super) struct Entry {
     pub attempts: u16,
     serial: u32,
     pub domain: Name<str>,
+    /// The domain of MAIL FROM as it was handed in; `None` is the null sender.
+    sender: Option<Name<str>>,
     pub labels: Name<Labels>,
     /// The ready queue it is or was last in.
     place: Option<Name<Place>>,
@@ -50,6 +52,7 @@ pub(super) struct Entry {
 pub(super) struct New<'a> {
     pub id: MessageId,
     pub group: &'a Group,
+    pub sender: Option<&'a Arc<str>>,
     pub labels: &'a Arc<Labels>,
     pub state: State,
 }
@@ -91,6 +94,8 @@ pub struct View {
     pub key: Key,
     pub id: MessageId,
     pub domain: Arc<str>,
+    /// As in [`Due`].
+    pub sender: Option<Arc<str>>,
     pub labels: Arc<Labels>,
     pub recipients: Recipients,
     pub attempts: u16,
@@ -213,6 +218,7 @@ impl Entries {
             attempts: new.group.attempts,
             serial: self.inserted,
             domain: self.domains.share(&new.group.domain),
+            sender: new.sender.map(|domain| self.domains.share(domain)),
             labels: self.labels.share(new.labels),
             place: None,
         };
@@ -233,9 +239,11 @@ impl Entries {
             until: Timestamp::default(),
             expires: entry.expires,
         };
+        let sender = self.sender(entry);
         let new = New {
             id: entry.id,
             group: &group,
+            sender: sender.as_ref(),
             labels: &self.labels(entry)?,
             state: State::Ready,
         };
@@ -279,6 +287,9 @@ impl Entries {
         let entry = self.slots.remove(key.slot)?;
         *self.depth.of(&entry.state) -= 1;
         self.domains.release(entry.domain);
+        if let Some(sender) = entry.sender {
+            self.domains.release(sender);
+        }
         self.labels.release(entry.labels);
         if let Some(place) = entry.place {
             self.places.release(place);
@@ -312,6 +323,7 @@ impl Entries {
             key,
             id: entry.id,
             domain: self.domain(entry)?,
+            sender: self.sender(entry),
             labels: self.labels(entry)?,
             recipients: entry.count(),
             last: self.place(entry).filter(|_| entry.attempts > 0).cloned(),
@@ -344,6 +356,7 @@ impl Entries {
             key,
             id: entry.id,
             domain: self.domain(entry)?,
+            sender: self.sender(entry),
             labels: self.labels(entry)?,
             recipients: entry.recipients(),
             attempts: entry.attempts,
@@ -361,6 +374,10 @@ impl Entries {
 
     fn domain(&self, entry: &Entry) -> Option<Arc<str>> {
         self.domains.get(entry.domain).cloned()
+    }
+
+    fn sender(&self, entry: &Entry) -> Option<Arc<str>> {
+        self.domains.get(entry.sender?).cloned()
     }
 
     fn labels(&self, entry: &Entry) -> Option<Arc<Labels>> {

@@ -53,6 +53,8 @@ pub struct Due {
     pub key: Key,
     pub id: MessageId,
     pub domain: Arc<str>,
+    /// The domain of MAIL FROM as it was handed in, in A-labels; `None` is the null sender.
+    pub sender: Option<Arc<str>>,
     pub labels: Arc<Labels>,
     pub recipients: u16,
     /// Where the attempt before went; `None` before the first.
@@ -118,11 +120,14 @@ impl Queue {
         let held = stored.held.as_ref().map(|why| Held::Operator {
             why: why.to_string(),
         });
+        let sender = stored.meta.envelope.sender.as_ref();
+        let sender = sender.map(|sender| Arc::from(sender.ascii_domain()));
         let mut inner = self.0.inner.lock();
         let held = held.map(|why| inner.reason(why));
         for group in &groups {
             let key = inner.entries.insert(New {
                 id: stored.meta.id,
+                sender: sender.as_ref(),
                 labels: &stored.meta.labels,
                 state: State::Ready,
                 group,

@@ -19,6 +19,7 @@ mod layers;
 mod mta;
 mod rfc7208;
 mod settings;
+mod stories_alignment;
 mod stories_breaker;
 mod stories_delivery;
 mod stories_dns;

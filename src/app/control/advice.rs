@@ -72,6 +72,7 @@ fn keys(held: &Held, matter: &Matter<'_>, config: &Config) -> Vec<String> {
         Held::State { .. } => plain(&["state.url"]),
         Held::Routing { .. } => plain(&["dns.nameservers"]),
         Held::Spool { .. } => plain(&["data_dir"]),
+        Held::Spf { .. } => plain(&["alignment.action"]),
         Held::SendAt | Held::Sending { .. } | Held::Operator { .. } => Vec::new(),
     }
 }

@@ -1,8 +1,9 @@
 //! The lint as operators and platforms ask for it: with what the daemon knows beside the message.
 
 use super::Daemon;
+use crate::auth::alignment::{Action, Identity, Origin};
 use crate::http::{LintQuestion, Linted, Refusal};
-use crate::intake::lint::{Handed, Own, facts};
+use crate::intake::lint::{Handed, Own, add_judgement, as_source, facts};
 use crate::intake::read_labels;
 use crate::lint::facts::{Rate, RateKind, Source};
 use crate::lint::{Facts, Message, Settings, blocks, examine, network_lines, unchecked};
@@ -12,6 +13,7 @@ use crate::policy::suppression::{Answer, Ask};
 use crate::units::Timestamp;
 use axum::body::Bytes;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 impl Daemon {
     pub(super) async fn lint_message(
@@ -26,6 +28,8 @@ impl Daemon {
             .map_err(|error| Refusal::Unavailable(format!("the message was not read: {error}")))?;
         let labels = labels(&message, question, self.clock.now());
         let mut facts = self.own_facts(&message, question, &labels);
+        self.add_judgements(&mut facts, &message, (question, &labels))
+            .await;
         facts.rates = self.rates(labels.tenant.as_deref());
         facts.suppressed = self.suppressed_of(&facts.recipients, &labels).await?;
         Ok(self.judged(&message, &facts, &labels, question.verbose))
@@ -45,13 +49,83 @@ impl Daemon {
             recipients: question.to.iter().cloned().collect(),
             smtputf8: None,
         };
-        let mut facts = facts(message, &own, handed);
-        if let Some(address) = question.source {
-            let sources = &self.config.lock().source;
-            let named = sources.iter().map(|source| (&*source.name, source.address));
-            facts.sources.push(source(address, named));
+        facts(message, &own, handed)
+    }
+
+    /// What receivers would find of it in DNS, at the source that is asked about or else at those of its pool. Answers that
+    /// are late are left out.
+    async fn add_judgements(
+        &self,
+        facts: &mut Facts,
+        message: &Message,
+        (question, labels): (&LintQuestion, &Labels),
+    ) {
+        let sources = self.sources_of(question, labels);
+        let identity = self.identity(message, question, labels);
+        let origins: Vec<_> = sources
+            .iter()
+            .filter_map(|(_, origin)| origin.clone())
+            .collect();
+        if let Some(identity) = &identity {
+            self.alignment.judge(identity, &origins).await;
         }
-        facts
+        for (source, origin) in sources {
+            let judged = identity.as_ref().zip(origin.as_ref());
+            let judged =
+                judged.and_then(|(identity, origin)| self.alignment.judged(identity, origin));
+            match judged {
+                Some(judgement) => {
+                    let ehlo = origin.as_ref().map_or("", |origin| &*origin.ehlo);
+                    add_judgement(facts, (source, ehlo), &judgement);
+                }
+                None if question.source.is_some() => facts.sources.push(source),
+                None => {}
+            }
+        }
+    }
+
+    fn sources_of(
+        &self,
+        question: &LintQuestion,
+        labels: &Labels,
+    ) -> Vec<(Source, Option<Arc<Origin>>)> {
+        let settings = self.policy.settings();
+        if let Some(address) = question.source {
+            let all = settings.sources.all();
+            let ours = all.filter_map(|ours| Some((&*ours.name, ours.address?)));
+            let mut all = settings.sources.all();
+            let origin = all
+                .find(|ours| ours.address == Some(address))
+                .and_then(|ours| ours.origin.clone());
+            return vec![(source(address, ours), origin)];
+        }
+        let pool = settings.sources.pool(labels);
+        let sources = pool.into_iter().flat_map(|pool| pool.sources());
+        let known = sources.filter_map(|source| {
+            let named = as_source(&source.name, source.address?);
+            Some((named, source.origin.clone()))
+        });
+        known.collect()
+    }
+
+    /// `None` where a tenant's mail is not judged, and where nobody knows what it says of itself.
+    fn identity(
+        &self,
+        message: &Message,
+        question: &LintQuestion,
+        labels: &Labels,
+    ) -> Option<Identity> {
+        let tenant = labels.tenant.as_deref();
+        let from = message.from_domain();
+        let from = from.filter(|_| self.alignment.action(tenant) != Action::Off)?;
+        let sender = match &question.from {
+            Some(path) => path.as_ref().map(|path| path.domain().to_owned()),
+            None => {
+                let stamps = self.lives.stamps.load();
+                Some(stamps.return_domain(tenant)?.to_owned())
+            }
+        };
+        Some(self.speaking_for(&from, sender.as_deref(), tenant))
     }
 
     fn judged(&self, message: &Message, facts: &Facts, labels: &Labels, verbose: bool) -> Linted {
@@ -114,14 +188,8 @@ impl Daemon {
 /// A source by its address; without a name where none of ours has it.
 pub fn source<'s>(address: IpAddr, mut named: impl Iterator<Item = (&'s str, IpAddr)>) -> Source {
     let name = named.find(|(_, own)| *own == address);
-    Source {
-        name: name
-            .map_or("an unknown source", |(name, _)| name)
-            .to_owned(),
-        address,
-        spf: None,
-        reverse: None,
-    }
+    let name = name.map_or("an unknown source", |(name, _)| name);
+    as_source(name, address)
 }
 
 /// What the question says, and where it says nothing the message.

@@ -24,6 +24,10 @@ impl Daemon {
         let subject = Subject {
             id: stand_in(question),
             domain: question.to.domain().into(),
+            sender: question
+                .from
+                .as_ref()
+                .map(|from| from.ascii_domain().into()),
             labels: Arc::new(self.labels_of(question)),
             last: None,
         };
@@ -47,6 +51,7 @@ impl Daemon {
             ));
         }
         verdict.summary = summary(&verdict.explained, verdict.refused.as_ref());
+        verdict.alignment = self.aligned(question, &verdict.explained).await;
         self.add_suppression(&mut verdict, &question.to, &subject.labels)
             .await;
         if let Some(door) = self.at_the_door(question) {
@@ -99,6 +104,7 @@ impl Daemon {
             summary: summary(&explained, None),
             refused: None,
             suppressed: None,
+            alignment: Vec::new(),
             windows,
             advice: everything(&explained, &matter, &config),
             keys: keys(&explained, &subject.labels, &config),

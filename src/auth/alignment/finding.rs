@@ -125,6 +125,11 @@ pub const LEAST_BITS: usize = 1024;
 pub const GOOD_BITS: usize = 2048;
 
 impl Finding {
+    /// Receivers will not take the mail for the domain's own, and no name server that failed is to blame.
+    pub fn is_fault(&self) -> bool {
+        self.weight == Weight::Broken && !self.kind.is_temporary()
+    }
+
     /// The reply of one who refuses the message for it: 550 5.7.x, or 451 4.7.x where waiting may help.
     pub fn reply(&self) -> Reply {
         let (code, class) = match self.kind.is_temporary() {

@@ -10,8 +10,19 @@ pub struct Identity {
     pub from: Box<str>,
     /// The domain of the return path; `None` for notices, which have none.
     pub return_path: Option<Box<str>>,
-    /// The signatures that will be made, shared by all messages of a domain.
-    pub signatures: Arc<[Signature]>,
+    /// The signatures that will be made; each is shared by all messages that its key signs.
+    pub signatures: Box<[Arc<Signature>]>,
+}
+
+impl Identity {
+    /// A return path by itself: what SPF makes of it at a source is the same whoever the author is.
+    pub fn of_return_path(domain: &str) -> Self {
+        Self {
+            from: domain.into(),
+            return_path: Some(domain.into()),
+            signatures: Box::default(),
+        }
+    }
 }
 
 /// A DKIM signature that will be made.

@@ -4,6 +4,7 @@ use super::finding::{Finding, GOOD_BITS, Kind};
 use super::identity::{Identity, Origin, Signature};
 use super::published::{KeyState, find};
 use super::remedy::About;
+use super::reverse::{self, Reverse};
 use crate::auth::ask::{Ask, a_labels};
 use crate::auth::dmarc::{
     Discovery, DmarcResult, Mode, Organization, Stance, discover, organizational,
@@ -20,6 +21,8 @@ pub struct Judgement {
     pub keys: Vec<KeyReport>,
     pub policy: Discovery,
     pub result: DmarcResult,
+    /// The names of the source; `None` where nobody knows now.
+    pub reverse: Option<Reverse>,
     /// The worst first.
     pub findings: Vec<Finding>,
     /// Until then the answers it rests on are good.
@@ -67,7 +70,12 @@ pub async fn judge<A: Ask>(
     for signature in identity.signatures.iter() {
         keys.push(alignment.key(signature).await);
     }
-    let expires = alignment.expires;
+    let reverse = reverse::find(ask, now, origin).await;
+    let mut expires = alignment.expires;
+    let reverse = reverse.map(|(reverse, until)| {
+        expires = expires.min(until);
+        reverse
+    });
     let spf_passes = (spf.report.passes(), spf.aligned);
     let identifiers = keys
         .iter()
@@ -79,6 +87,7 @@ pub async fn judge<A: Ask>(
         keys,
         policy,
         result,
+        reverse,
         findings: Vec::new(),
         expires,
     };
@@ -170,6 +179,29 @@ impl KeyReport {
 }
 
 impl Judgement {
+    /// What is wrong for sure, the worst first.
+    pub fn faults(&self) -> impl Iterator<Item = &Finding> {
+        self.findings.iter().filter(|finding| finding.is_fault())
+    }
+
+    /// Whether SPF lets the source send for the return path.
+    pub fn lets_send(&self) -> bool {
+        self.spf.report.result == SpfResult::Pass
+    }
+
+    /// Why the source may not send for the return path; `None` where it may, or where nobody knows now.
+    pub fn forbids(&self) -> Option<&Finding> {
+        match self.spf.report.result {
+            SpfResult::Pass | SpfResult::TempError => None,
+            _ => {
+                let is_of_spf = |kind: &Kind| matches!(kind, Kind::Spf(_) | Kind::SpfError(_));
+                self.findings
+                    .iter()
+                    .find(|finding| is_of_spf(&finding.kind))
+            }
+        }
+    }
+
     fn find(&self, identity: &Identity, origin: &Origin) -> Vec<Finding> {
         let mut findings = Vec::new();
         let mut note = |domain: &str, kinds: Vec<Kind>| {

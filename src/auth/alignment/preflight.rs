@@ -103,6 +103,21 @@ impl<A: Ask> Preflight<A> {
         judged.judgement.clone()
     }
 
+    /// Whether nobody makes the judgement yet; who is told so is to make it, and others are not told so any more.
+    pub fn claim(&self, identity: &Identity, origin: &Origin) -> bool {
+        let oldest = |judged: &Judged| judged.expires + self.bounds.grace;
+        let now = self.clock.now();
+        let kept = self.kept.lock();
+        let entry = kept.get(&KeyRef(identity, origin));
+        let judged = entry.map(|entry| entry.judged.get().is_none_or(|j| oldest(j) > now));
+        drop(kept);
+        let is_free = !judged.unwrap_or_default();
+        if is_free {
+            self.cell(identity, origin);
+        }
+        is_free
+    }
+
     /// Judgements kept, and under way.
     pub fn len(&self) -> usize {
         self.kept.lock().len()

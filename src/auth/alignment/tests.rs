@@ -2,9 +2,9 @@ use super::published::Published;
 use super::*;
 use crate::auth::dkim::{Algorithm, generate};
 use crate::auth::dmarc::{DmarcResult, Policy};
-use crate::auth::spf::SpfResult;
+use crate::auth::spf::{SpfResult, pointer};
 use crate::clock::Clock;
-use crate::peers::world::World;
+use crate::peers::world::{World, ptr};
 use crate::units::Timestamp;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -35,12 +35,12 @@ fn identity() -> Identity {
     Identity {
         from: "acme.example".into(),
         return_path: Some("bounces.acme.example".into()),
-        signatures: [Signature {
+        signatures: [Arc::new(Signature {
             domain: "acme.example".into(),
             selector: "s1".into(),
             record: ED25519.into(),
             covers: covers.map(Into::into).into(),
-        }]
+        })]
         .into(),
     }
 }
@@ -211,11 +211,11 @@ async fn domains_of_others_do_not_speak_for_ours() {
         .txt("k._domainkey.esp.example", ED25519);
     let mut borrowed = identity();
     borrowed.return_path = Some("esp.example".into());
-    borrowed.signatures = [Signature {
+    borrowed.signatures = [Arc::new(Signature {
         domain: "esp.example".into(),
         selector: "k".into(),
-        ..borrowed.signatures[0].clone()
-    }]
+        ..Signature::clone(&borrowed.signatures[0])
+    })]
     .into();
     let found = judge(&world, &clock, &borrowed, &origin()).await;
     assert_eq!(found.spf.report.result, SpfResult::Pass);
@@ -294,10 +294,10 @@ async fn a_signature_that_leaves_fields_open_is_told() {
     let covers = ["FROM", "Subject", "Date", "Message-Id"]
         .map(Into::into)
         .into();
-    open.signatures = [Signature {
+    open.signatures = [Arc::new(Signature {
         covers,
-        ..open.signatures[0].clone()
-    }]
+        ..Signature::clone(&open.signatures[0])
+    })]
     .into();
     let found = judge(&world, &clock, &open, &origin()).await;
     assert_eq!(kinds(&found), [Kind::NotCovered("To")]);
@@ -344,6 +344,60 @@ async fn a_judgement_at_hand_asks_nobody() {
     assert!(preflight.known(&identity(), &origin()).is_some());
     preflight.judge(&identity(), &origin()).await;
     assert_eq!(world.asked().len(), asked);
+}
+
+#[tokio::test]
+async fn a_judgement_is_claimed_once_and_again_when_it_is_too_old() {
+    let (clock, _world, preflight) = preflight();
+    assert!(preflight.claim(&identity(), &origin()));
+    assert!(!preflight.claim(&identity(), &origin()), "it is under way");
+    preflight.judge(&identity(), &origin()).await;
+    assert!(!preflight.claim(&identity(), &origin()), "it is at hand");
+    clock.advance(Duration::from_secs(300 + 121));
+    assert!(preflight.claim(&identity(), &origin()));
+}
+
+#[tokio::test]
+async fn what_failed_for_want_of_an_answer_is_no_fault() {
+    let (clock, world) = acme();
+    world
+        .remove("bounces.acme.example")
+        .fail("bounces.acme.example");
+    world
+        .remove("s1._domainkey.acme.example")
+        .fail("s1._domainkey.acme.example");
+    let found = judged(&world, &clock).await;
+    assert_eq!((found.findings.len(), found.faults().count()), (2, 0));
+    assert!(!found.lets_send() && found.forbids().is_none());
+    let of_path = Identity::of_return_path("acme.example");
+    let elsewhere = Origin {
+        ip: IpAddr::from([192, 0, 2, 11]),
+        ..origin()
+    };
+    let found = judge(&world, &clock, &of_path, &elsewhere).await;
+    assert_eq!(found.forbids().unwrap().kind, Kind::Spf(SpfResult::Fail));
+}
+
+#[tokio::test]
+async fn the_names_of_a_source_are_those_that_lead_back_to_it() {
+    let (clock, world) = acme();
+    let ip = origin().ip;
+    let names = async || judged(&world, &clock).await.reverse;
+    let reverse = |name: Option<&str>, is_confirmed, ehlo_resolves| {
+        Some(Reverse {
+            name: name.map(Into::into),
+            is_confirmed,
+            ehlo_resolves,
+        })
+    };
+    assert_eq!(names().await, reverse(None, false, false));
+    let name = "a.mail.acme.example";
+    world.add(&pointer(ip), ptr(name));
+    assert_eq!(names().await, reverse(Some(name), false, false));
+    world.address(name, ip);
+    assert_eq!(names().await, reverse(Some(name), true, true));
+    world.remove(name).fail(name);
+    assert_eq!(names().await, None);
 }
 
 #[tokio::test]

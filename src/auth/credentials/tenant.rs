@@ -1,5 +1,6 @@
 //! `[[tenant]]`: a platform, a brand, a stream; its domains, its users.
 
+use crate::auth::alignment;
 use crate::bounce::Notices;
 use crate::bounce::return_path::validate_domain;
 use crate::lint;
@@ -56,6 +57,9 @@ pub struct Config {
     /// How bad rules of the lint are for its mail, and what is done at submission, in place of `[lint]`.
     #[serde(skip_serializing_if = "lint::TenantConfig::is_default")]
     pub lint: lint::TenantConfig,
+    /// What is done with its mail where SPF, DKIM or DMARC fails for it, in place of `[alignment]`.
+    #[serde(skip_serializing_if = "alignment::TenantConfig::is_default")]
+    pub alignment: alignment::TenantConfig,
 }
 
 impl Default for Config {
@@ -75,6 +79,7 @@ impl Default for Config {
             reputation: reputation::TenantConfig::default(),
             suppression: suppression::TenantConfig::default(),
             lint: lint::TenantConfig::default(),
+            alignment: alignment::TenantConfig::default(),
         }
     }
 }

@@ -19,6 +19,7 @@ pub use key::{Algorithm, Key, KeyError, PublicKey, generate};
 pub use published::Published;
 pub use rotation::{Begin, CHANGE_SLACK, Pair, RECEIVERS_DELAY, Refusal, Transit, Which};
 
+use crate::auth::alignment;
 use crate::mail::headers::HeaderSection;
 use crate::problem::Problems;
 use crate::units::{Span, Timestamp};
@@ -43,6 +44,8 @@ struct Signer {
     tenant: Option<Box<str>>,
     expires: Option<Span>,
     key: Arc<Key>,
+    /// What receivers are to find of it.
+    expected: Arc<alignment::Signature>,
 }
 
 /// What is signed.
@@ -119,7 +122,14 @@ impl Signers {
         let domain = config::ascii_domain(&entry.domain)
             .unwrap_or_else(|_| entry.domain.to_ascii_lowercase())
             .into_boxed_str();
+        let expected = alignment::Signature {
+            domain: domain.clone(),
+            selector: entry.selector.as_str().into(),
+            record: key.public().text().into(),
+            covers: Covered::always().map(Into::into).collect(),
+        };
         let signer = Signer {
+            expected: Arc::new(expected),
             domain: domain.clone(),
             selector: entry.selector.as_str().into(),
             tenant: entry.tenant.as_deref().map(Into::into),
@@ -163,6 +173,16 @@ impl Signers {
             covers: covered.names().to_vec(),
         });
         outlooks.collect()
+    }
+
+    /// The same for any message that is complete, as its receivers check it: nothing of the message is looked at.
+    pub fn expected(
+        &self,
+        from_domain: &str,
+        tenant: Option<&str>,
+    ) -> Box<[Arc<alignment::Signature>]> {
+        let signers = self.chosen(from_domain, tenant).into_iter();
+        signers.map(|signer| Arc::clone(&signer.expected)).collect()
     }
 
     /// Whether mail from this domain is signed for any tenant: the hash of its body will be asked for.

@@ -37,6 +37,7 @@ const COVERED: &[(&str, Cover)] = &[
     // Ours: the client's are stripped, so there is at most one.
     ("x-mailwright-ref", Cover::SealedIfPresent),
     ("x-mailwright-lint", Cover::SealedIfPresent),
+    ("x-mailwright-alignment", Cover::SealedIfPresent),
     ("feedback-id", Cover::Present),
     ("cfbl-address", Cover::Present),
     ("cfbl-feedback-id", Cover::Present),
@@ -67,6 +68,16 @@ impl Covered {
             }
         }
         covered
+    }
+
+    /// What the h= tag has of a message with Date and Message-ID, whatever else it has: the intake puts in what is
+    /// missing of these.
+    pub(super) fn always() -> impl Iterator<Item = &'static str> {
+        let is_there = |name: &str| matches!(name, "date" | "message-id");
+        let covered = COVERED.iter();
+        let covered =
+            covered.filter(move |(name, cover)| matches!(cover, Cover::Sealed) || is_there(name));
+        covered.map(|(name, _)| *name)
     }
 
     /// As the h= tag has them.

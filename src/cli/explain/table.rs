@@ -3,7 +3,7 @@
 use super::pace;
 use crate::events::Breaker;
 use crate::http::explain::{text, until};
-use crate::http::{Verdict, Window};
+use crate::http::{Aligned, Verdict, Window};
 use crate::policy::Held;
 use crate::policy::explain::{Candidate, LineView};
 use crate::policy::limits::{Fill, Kind};
@@ -30,6 +30,7 @@ pub fn verdict(verdict: &Verdict, said: Said<'_>) -> fmt::Result {
 pub fn grounds(verdict: &Verdict, said: Said<'_>) -> fmt::Result {
     way(verdict, said)?;
     sources(verdict, said)?;
+    alignment(&verdict.alignment, said)?;
     limits_of_labels(verdict, said)?;
     windows(&verdict.windows, said)
 }
@@ -190,6 +191,33 @@ fn of_line(
         }
         _ => Ok(()),
     }
+}
+
+/// Absent where it is not asked.
+fn alignment(aligned: &[Aligned], said: Said<'_>) -> fmt::Result {
+    if aligned.is_empty() {
+        return Ok(());
+    }
+    writeln!(said, "\nas its receivers will see it (alignment.action)")?;
+    aligned.iter().try_for_each(|at| {
+        writeln!(said, "  from {} {}", at.source, at.address)?;
+        writeln!(said, "    spf      {}", at.spf)?;
+        for key in &at.dkim {
+            writeln!(said, "    dkim     {key}")?;
+        }
+        writeln!(said, "    dmarc    {}", at.dmarc)?;
+        for finding in &at.findings {
+            match said.contains(finding) {
+                true => writeln!(said, "    finding  {}, as said above", rule(finding))?,
+                false => writeln!(said, "    finding  {finding}")?,
+            }
+        }
+        Ok(())
+    })
+}
+
+fn rule(finding: &str) -> &str {
+    finding.split(' ').next().unwrap_or_default()
 }
 
 fn limits_of_labels(verdict: &Verdict, said: Said<'_>) -> fmt::Result {

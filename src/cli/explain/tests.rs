@@ -1,7 +1,7 @@
 use crate::cli::Exit;
 use crate::cli::tests::{asked_of, mailwright};
 use crate::http::tests::sample;
-use crate::http::{Question, Verdict, Window};
+use crate::http::{Aligned, Question, Verdict, Window};
 use crate::mail::Stream;
 use crate::policy::Held;
 
@@ -90,6 +90,38 @@ fn a_reason_is_said_once() {
         "{text}"
     );
     assert!(text.contains("    next in order, not needed\n"), "{text}");
+}
+
+#[test]
+fn what_receivers_will_see_is_told_for_each_source_and_a_finding_in_full_once() {
+    let mut verdict = sample::verdict();
+    let finding = "L10 acme.example has no DMARC record (publish one)";
+    let at = |source: &str, last: u8, spf: &str| Aligned {
+        source: source.into(),
+        address: [192, 0, 2, last].into(),
+        spf: format!("{spf} for acme.example, aligned"),
+        dkim: vec!["s1._domainkey.acme.example: ours, aligned".into()],
+        dmarc: "none, no record for acme.example".into(),
+        findings: vec![finding.into()],
+    };
+    verdict.alignment = vec![at("ip-a", 10, "pass"), at("ip-b", 11, "fail")];
+    let expected = format!(
+        "
+as its receivers will see it (alignment.action)
+  from ip-a 192.0.2.10
+    spf      pass for acme.example, aligned
+    dkim     s1._domainkey.acme.example: ours, aligned
+    dmarc    none, no record for acme.example
+    finding  {finding}
+  from ip-b 192.0.2.11
+    spf      fail for acme.example, aligned
+    dkim     s1._domainkey.acme.example: ours, aligned
+    dmarc    none, no record for acme.example
+    finding  L10, as said above
+"
+    );
+    let text = printed(&verdict);
+    assert!(text.contains(&expected), "{text}");
 }
 
 #[test]

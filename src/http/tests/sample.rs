@@ -116,6 +116,7 @@ pub(crate) fn verdict() -> Verdict {
         explained,
         refused: None,
         suppressed: None,
+        alignment: Vec::new(),
         windows: vec![Window {
             of: "tenant acme".into(),
             window: "08:00-22:00 UTC".into(),
