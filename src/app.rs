@@ -7,6 +7,7 @@ mod control;
 mod doors;
 mod heard;
 mod live;
+mod outside;
 mod recover;
 
 pub use control::{Daemon, lint};
@@ -182,6 +183,7 @@ impl App {
         let ground = Ground::lay(&config, (lives, settings), clock, sinks)?;
         let certificates = Certificates::load(&config)?;
         let intake = ground.intake(&config);
+        let outside = ground.outside(&config, resolver.clone(), certificates.all())?;
         let delivery = ground.delivery(&config, resolver, Arc::new(intake.clone()))?;
         let inbound = ground.inbound(&config)?;
         let gate = Gate::new(
@@ -212,6 +214,7 @@ impl App {
             books: ground.books,
             heard: ground.heard,
             reports: ground.reports,
+            outside,
             store: ground.store,
             spool: ground.spool,
             events: ground.events,
@@ -256,9 +259,14 @@ impl App {
         faces.spawn(api);
         let (policy, policing) = (daemon.policy.clone(), CancellationToken::new());
         let keeping = tokio::spawn({
-            let (policing, heard) = (policing.clone(), daemon.heard.clone());
+            let policing = policing.clone();
+            let (heard, outside) = (daemon.heard.clone(), daemon.outside.clone());
             async move {
-                tokio::join!(policy.run(policing.clone()), heard.run(policing));
+                tokio::join!(
+                    policy.run(policing.clone()),
+                    heard.run(policing.clone()),
+                    outside.run(policing)
+                );
             }
         });
         let delivery = daemon.delivery.clone();

@@ -46,10 +46,17 @@ impl Daemon {
             smtputf8: None,
         };
         let mut facts = facts(message, &own, handed);
+        for domain in message.domains() {
+            if let Some(listed) = self.outside.known().listed(&domain) {
+                facts.domains.entry(domain).or_default().listed = Some(listed);
+            }
+        }
         if let Some(address) = question.source {
             let sources = &self.config.lock().source;
             let named = sources.iter().map(|source| (&*source.name, source.address));
-            facts.sources.push(source(address, named));
+            let mut source = source(address, named);
+            source.reverse = self.outside.known().reverse(&source.name);
+            facts.sources.push(source);
         }
         facts
     }
