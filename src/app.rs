@@ -7,6 +7,7 @@ mod control;
 mod doors;
 mod heard;
 mod live;
+mod outside;
 mod recover;
 
 pub use control::{Daemon, lint};
@@ -184,6 +185,7 @@ impl App {
         let certificates = Certificates::load(&config)?;
         let alignment = ground.alignment(resolver.clone());
         let intake = ground.intake(&config, alignment.clone());
+        let outside = ground.outside(&config, resolver.clone(), certificates.all())?;
         let asked = (resolver, alignment.clone());
         let delivery = ground.delivery(&config, asked, Arc::new(intake.clone()))?;
         let inbound = ground.inbound(&config)?;
@@ -216,6 +218,7 @@ impl App {
             books: ground.books,
             heard: ground.heard,
             reports: ground.reports,
+            outside,
             store: ground.store,
             spool: ground.spool,
             events: ground.events,
@@ -260,13 +263,15 @@ impl App {
         faces.spawn(api);
         let (policy, policing) = (daemon.policy.clone(), CancellationToken::new());
         let keeping = tokio::spawn({
-            let (policing, heard) = (policing.clone(), daemon.heard.clone());
+            let policing = policing.clone();
+            let (heard, outside) = (daemon.heard.clone(), daemon.outside.clone());
             let alignment = daemon.alignment.clone();
             async move {
                 tokio::join!(
                     policy.run(policing.clone()),
                     alignment.run(policing.clone()),
-                    heard.run(policing)
+                    heard.run(policing.clone()),
+                    outside.run(policing)
                 );
             }
         });

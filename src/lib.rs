@@ -45,7 +45,7 @@
 //! | 0 values and parsers | [`units`] [`problem`] [`tables`] [`mail`] [`smtp::codec`] [`bounce`] [`lint`] [`reports::read()`] | values; lines and octets; tables for millions; what a message should be; no clock, no I/O |
 //! | 1 ground services | [`clock`] [`events`] [`store`] [`spool`] [`books`] [`reports`] [`dns`] [`tls`] [`sts`] | time, telling, one truth that survives, durable messages, what left, what others report of it, names, certificates, what domains ask |
 //! | 2 identity | [`auth`] | DKIM keys and signatures; who may send; what receivers will make of it |
-//! | 3 policy | [`policy`] [`zone`] | from which source, whether now, and why not; what our domains need in DNS |
+//! | 3 policy | [`policy`] [`zone`] [`outside`] | from which source, whether now, and why not; what our domains need in DNS; how others see us |
 //! | 4 time | [`queue`] [`smtp::client`] | when a message is tried; one SMTP conversation |
 //! | 5 the door | [`intake`] | the single way in |
 //! | 6 movement | [`delivery`] | how many connections go where, and what each attempt came to |
@@ -70,6 +70,7 @@ pub mod inbound;
 pub mod intake;
 pub mod lint;
 pub mod mail;
+pub mod outside;
 pub mod peers;
 pub mod policy;
 pub mod problem;

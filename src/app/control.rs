@@ -29,6 +29,7 @@ use crate::http::{
     WhichReputation, WhichSuppressed, WhichWarmup,
 };
 use crate::mail::MessageId;
+use crate::outside::Outside;
 use crate::policy::suppression::Record;
 use crate::policy::warmup::Position;
 use crate::policy::{Held, Policy};
@@ -64,6 +65,7 @@ pub struct Daemon {
     pub(super) books: Books,
     pub(super) heard: Heard,
     pub(super) reports: Reports,
+    pub(super) outside: Outside,
     pub(super) store: Store,
     pub(super) spool: Spool,
     pub(super) events: Events,

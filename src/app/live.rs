@@ -12,6 +12,7 @@ use crate::delivery::{Parts, Routing};
 use crate::inbound::{self, Addresses};
 use crate::intake;
 use crate::lint;
+use crate::outside;
 use crate::policy;
 use crate::problem::Problems;
 use crate::reports;
@@ -38,6 +39,7 @@ pub struct Compiled {
     inbound_limits: Limits,
     addresses: Addresses,
     reported: reports::Settings,
+    outside: outside::Settings,
 }
 
 /// The same parts as the running daemon shares them.
@@ -57,6 +59,7 @@ pub struct Lives {
     pub inbound_limits: Live<Limits>,
     pub addresses: Live<Addresses>,
     pub reported: Live<reports::Settings>,
+    pub outside: Live<outside::Settings>,
 }
 
 impl Compiled {
@@ -72,17 +75,19 @@ impl Compiled {
         let settings = config.policy();
         let keys = token_keys::load(&config.return_path, &config.data_dir, base);
         let classifier = Classifier::with(&config.bounce_rule);
-        let (signers, tenants, settings, keys, classifier) =
-            match (signers, tenants, settings, keys, classifier) {
-                (Ok(signers), Ok(tenants), Ok(settings), Ok(keys), Ok(classifier)) => {
-                    (signers, tenants, settings, keys, classifier)
+        let outside = config.outside();
+        let (signers, tenants, settings, keys, classifier, outside) =
+            match (signers, tenants, settings, keys, classifier, outside) {
+                (Ok(signers), Ok(tenants), Ok(settings), Ok(keys), Ok(classifier), Ok(outside)) => {
+                    (signers, tenants, settings, keys, classifier, outside)
                 }
-                (signers, tenants, settings, keys, classifier) => {
+                (signers, tenants, settings, keys, classifier, outside) => {
                     let mut problems = signers.err().unwrap_or_default();
                     problems.0.extend(tenants.err().unwrap_or_default().0);
                     problems.0.extend(classifier.err().unwrap_or_default().0);
                     problems.0.extend(settings.err().unwrap_or_default().0);
                     problems.0.extend(keys.err().unwrap_or_default().0);
+                    problems.0.extend(outside.err().unwrap_or_default().0);
                     return Err(problems);
                 }
             };
@@ -108,6 +113,7 @@ impl Compiled {
             inbound_limits: inbound_limits(config),
             addresses: config.addresses(),
             reported: config.reported(),
+            outside,
         };
         Ok((compiled, settings))
     }
@@ -133,6 +139,7 @@ impl Lives {
             inbound_limits: live(compiled.inbound_limits),
             addresses: live(compiled.addresses),
             reported: live(compiled.reported),
+            outside: live(compiled.outside),
         }
     }
 
@@ -152,6 +159,7 @@ impl Lives {
         self.inbound_limits.store(Arc::new(compiled.inbound_limits));
         self.addresses.store(Arc::new(compiled.addresses));
         self.reported.store(Arc::new(compiled.reported));
+        self.outside.store(Arc::new(compiled.outside));
     }
 }
 

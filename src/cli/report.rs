@@ -1,8 +1,10 @@
-//! `report`: rates with what they were made from, what was done about them, what servers said, and what was suppressed.
+//! `report`: rates with what they were made from, what was done about them, what servers said, what was suppressed, and
+//! how others see us.
 
 mod csv;
 mod html;
 mod said;
+mod seen;
 
 use super::Outcome;
 use super::daemon::{Format, Options};
@@ -51,10 +53,12 @@ enum Section {
     Replies,
     /// What was suppressed, and why.
     Suppressed,
+    /// What others see wrong with our sources and domains.
+    Outside,
 }
 
 impl Section {
-    const ALL: [Self; 3] = [Self::Slices, Self::Replies, Self::Suppressed];
+    const ALL: [Self; 4] = [Self::Slices, Self::Replies, Self::Suppressed, Self::Outside];
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -103,6 +107,7 @@ fn lines(report: &Report, sections: &[Section], out: &mut dyn Write) -> io::Resu
             Section::Slices => ("slices", json!(report.slices)),
             Section::Replies => ("replies", json!(report.replies)),
             Section::Suppressed => ("suppressed", json!(report.suppressed)),
+            Section::Outside => ("outside", json!(report.outside.faults)),
         };
         for mut one in all.as_array().cloned().unwrap_or_default() {
             if let Some(fields) = one.as_object_mut() {
@@ -123,6 +128,7 @@ fn table(report: &Report, sections: &[Section], out: &mut dyn Write) -> io::Resu
             Section::Slices => slices(&report.slices, report.since.name(), out)?,
             Section::Replies => said::replies(report, out)?,
             Section::Suppressed => said::suppressed(report, out)?,
+            Section::Outside => seen::outside(report, out)?,
         }
     }
     Ok(())

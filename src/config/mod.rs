@@ -19,9 +19,10 @@ use crate::bounce::token::{Keys, LEAST_SECRET};
 use crate::policy::{self, limits, providers, reputation, sources, suppression, warmup};
 use crate::problem::Problems;
 use crate::smtp::{listener, session};
+use crate::zone::facts::SourceFact;
 use crate::{
-    auth, bounce, delivery, dns, events, http, inbound, intake, lint, queue, reports, spool, store,
-    sts, tls, zone,
+    auth, bounce, delivery, dns, events, http, inbound, intake, lint, outside, queue, reports,
+    spool, store, sts, tls, zone,
 };
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -77,6 +78,8 @@ pub struct Config {
     pub warmup: warmup::Config,
     /// From which rates of bounces, complaints and blocks on mail is watched, and held.
     pub reputation: reputation::Config,
+    /// How others see our addresses, domains and certificates.
+    pub outside: outside::Config,
     /// Who is not written to any more.
     pub suppression: suppression::Config,
     /// What overrides DNS and `[delivery]` for some domains. The most specific entry wins.
@@ -132,6 +135,7 @@ impl Default for Config {
             limits: limits::Defaults::default(),
             warmup: warmup::Config::default(),
             reputation: reputation::Config::default(),
+            outside: outside::Config::default(),
             suppression: suppression::Config::default(),
             route: Vec::new(),
             delivery: delivery::Config::default(),
@@ -184,6 +188,7 @@ impl Config {
         self.limits.validate("limits", problems);
         self.warmup.validate("warmup", problems);
         self.reputation.validate("reputation", problems);
+        self.outside.validate("outside", problems);
         self.suppression.validate("suppression", problems);
         providers::validate(&self.provider, &self.rule, problems);
         self.validate_shares(problems);
@@ -325,6 +330,26 @@ impl Config {
         self.reports.settings(domains, sources)
     }
 
+    /// What is looked at from outside: our sources as receivers see them, and every domain that we send from.
+    ///
+    /// # Errors
+    /// A key of a list that cannot be read.
+    pub fn outside(&self) -> Result<outside::Settings, Problems> {
+        let sources = self.sources_seen();
+        self.outside.settings(sources, self.reported().domains)
+    }
+
+    /// Our sources with the addresses that receivers see.
+    pub fn sources_seen(&self) -> Vec<SourceFact> {
+        let public = &self.zone.public_addresses;
+        let sources = self.source.iter().map(|source| SourceFact {
+            name: source.name.clone(),
+            address: *public.get(&source.address).unwrap_or(&source.address),
+            ehlo: plain(&source.ehlo),
+        });
+        sources.collect()
+    }
+
     /// Where reports are.
     pub fn reports_dir(&self) -> PathBuf {
         self.data_dir.join("reports")
@@ -434,6 +459,12 @@ impl Config {
     pub fn schema() -> serde_json::Value {
         schemars::schema_for!(Config).to_value()
     }
+}
+
+/// A-labels, lower case, no final dot; what the configuration's own check has let pass.
+pub fn plain(name: &str) -> String {
+    auth::dkim::ascii_domain(name)
+        .unwrap_or_else(|_| name.trim_end_matches('.').to_ascii_lowercase())
 }
 
 fn tenant_rules(tenant: &auth::credentials::Config) -> policy::TenantRules<'_> {

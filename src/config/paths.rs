@@ -23,6 +23,7 @@ const REFERENCES: &[&str] = &[
     "tenant[].credentials",
     "return_path.keys[]",
     "suppression.hash_key",
+    "outside.zone[].key",
 ];
 
 /// Joins the relative paths of `document` with `base`.

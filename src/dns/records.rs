@@ -45,6 +45,19 @@ impl Resolver {
         cache.get(&key, || self.find_records(&name, kind)).await
     }
 
+    /// As [`Resolver::records`], asked now whatever is remembered; nothing of it is kept.
+    ///
+    /// # Errors
+    /// As [`Resolver::records`].
+    pub async fn records_now(
+        &self,
+        name: &str,
+        kind: RecordType,
+    ) -> Result<Arc<Records>, DnsFailure> {
+        let name = a_labels(name)?;
+        self.find_records(&name, kind).await.result
+    }
+
     /// As [`Resolver::records`], where that needs no question.
     pub fn known_records(
         &self,

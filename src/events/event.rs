@@ -200,6 +200,22 @@ pub enum Event {
         state: &'static str,
         why: String,
     },
+    /// What others see of an address, a domain or a certificate of ours has changed.
+    Outside {
+        /// `listed`, `delisted`, `ptr-lost`, `ptr-regained`, `ehlo-mismatch`, `ehlo-matches`, `check-failed`,
+        /// `check-works`, `certificate-expires` or `certificate-renewed`.
+        action: &'static str,
+        source: Option<Arc<str>>,
+        /// Of the source, as others see it.
+        peer: Option<std::net::IpAddr>,
+        domain: Option<Box<str>>,
+        /// The blocklist.
+        zone: Option<Box<str>>,
+        /// A person should look at it now.
+        page: bool,
+        /// What was found, and what to do.
+        why: String,
+    },
     /// A configuration was loaded, or refused.
     Config {
         ok: bool,
@@ -235,6 +251,7 @@ impl Event {
             Self::Reputation { .. } => "reputation",
             Self::Report { .. } => "report",
             Self::Dkim { .. } => "dkim",
+            Self::Outside { .. } => "outside",
             Self::Config { .. } => "config",
         }
     }

@@ -186,6 +186,24 @@ impl Serialize for Line<'_> {
                 why: Some(why.clone()),
                 ..Fields::default()
             },
+            Event::Outside {
+                action,
+                source,
+                peer,
+                domain,
+                zone,
+                page,
+                why,
+            } => Fields {
+                source: source.as_deref(),
+                peer: *peer,
+                domain: domain.as_deref(),
+                zone: zone.as_deref(),
+                reason: Some(action),
+                page: page.then_some(true),
+                why: Some(why.clone()),
+                ..Fields::default()
+            },
             Event::Config { ok, why } => Fields {
                 ok: Some(*ok),
                 why: Some(why.clone()),
@@ -216,6 +234,7 @@ struct Fields<'a> {
     reason: Option<&'a str>,
     slice: Option<&'a str>,
     scope: Option<&'a str>,
+    zone: Option<&'a str>,
     state: Option<&'a str>,
     failures: Option<u32>,
     tenant: Option<&'a str>,
@@ -232,6 +251,7 @@ struct Fields<'a> {
     finding: Option<Finding>,
     until: Option<Timestamp>,
     ok: Option<bool>,
+    page: Option<bool>,
     peer: Option<IpAddr>,
     why: Option<String>,
 }
@@ -275,6 +295,7 @@ impl<'a> Fields<'a> {
         self.write_message(map)?;
         self.write_outcome(map)?;
         optional(map, "peer", self.peer.as_ref())?;
+        optional(map, "page", self.page.as_ref())?;
         optional(map, "ok", self.ok.as_ref())?;
         optional(map, "why", self.why.as_ref())
     }
@@ -315,6 +336,7 @@ impl<'a> Fields<'a> {
         let finding = self.finding;
         optional(map, "slice", self.slice.as_ref())?;
         optional(map, "scope", self.scope.as_ref())?;
+        optional(map, "zone", self.zone.as_ref())?;
         optional(map, "state", self.state.as_ref())?;
         optional(map, "failures", self.failures.as_ref())?;
         optional(map, "reason", self.reason.as_ref())?;

@@ -245,6 +245,7 @@ impl Sink for Metrics {
             | Event::Reputation { .. }
             | Event::Report { .. }
             | Event::Dkim { .. }
+            | Event::Outside { .. }
             | Event::Config { .. } => shared.count(event, None, None),
         }
     }

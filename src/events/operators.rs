@@ -45,6 +45,26 @@ impl Sink for Operators {
                 state,
                 why,
             } => tracing::info!(%domain, %selector, %state, %why, "DKIM key"),
+            Event::Outside {
+                action,
+                source,
+                domain,
+                zone,
+                page,
+                why,
+                ..
+            } => {
+                let (source, domain) = (source.as_deref(), domain.as_deref());
+                let zone = zone.as_deref();
+                match page {
+                    true => {
+                        tracing::error!(%action, ?source, ?domain, ?zone, %why, "seen from outside")
+                    }
+                    false => {
+                        tracing::warn!(%action, ?source, ?domain, ?zone, %why, "seen from outside")
+                    }
+                }
+            }
             mail if tracing::enabled!(tracing::Level::DEBUG) => {
                 let line = Line { at, event: mail }.to_json();
                 let text = String::from_utf8_lossy(&line);

@@ -19,7 +19,7 @@
 //! | `GET /api/v1/suppressions/check` | [`IsSuppressed`] → a list of records |
 //! | `POST /api/v1/suppressions/{add,remove}` | [`Additions`] or [`Removal`] → [`Changed`] |
 //! | `POST /api/v1/suppressions/erase` | [`Erasure`] → [`Erased`] |
-//! | `GET /api/v1/reputation`     | rates by slice, replies, suppressions: [`WhichReputation`] → [`Report`] |
+//! | `GET /api/v1/reputation`     | rates by slice, replies, suppressions, how others see us: [`WhichReputation`] → [`Report`] |
 //! | `POST /api/v1/reputation/release` | a slice that is held may send again: [`Release`] → [`Released`] |
 //! | `POST /api/v1/feedback`      | opens, clicks, hits of traps: [`Told`] or a batch of them → [`Fed`] |
 //! | `GET /api/v1/reports`        | what others report about our mail: [`WhichReports`] → [`Shown`] |

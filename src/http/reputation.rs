@@ -1,6 +1,7 @@
 //! Reputations as the API tells of them.
 
 use crate::bounce::replies::ReplyPattern;
+use crate::outside::Book;
 use crate::policy::reputation::{Hold, Row, Slow, Stopped, Window};
 use crate::units::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -39,6 +40,9 @@ pub struct Report {
     pub replies: Vec<ReplyPattern>,
     /// What the suppression list took in and stopped, that which stopped most first.
     pub suppressed: Vec<Stopped>,
+    /// What others see wrong with our sources and domains, and when certificates expire.
+    #[serde(default)]
+    pub outside: Book,
 }
 
 /// The body of `POST /api/v1/reputation/release`: a slice that is held may send again, and is counted anew.

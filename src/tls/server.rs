@@ -1,5 +1,6 @@
 //! TLS as a server: the certificate we show, swapped while running.
 
+use crate::units::Timestamp;
 use arc_swap::ArcSwap;
 use rustls::ServerConfig;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
@@ -82,6 +83,22 @@ impl ServerTls {
             shown: Arc::clone(&self.shown),
             fresh: read(&self.identity, &self.provider)?,
         })
+    }
+
+    /// The file of the certificate.
+    pub fn file(&self) -> &Path {
+        &self.identity.certificate
+    }
+
+    /// When the certificate that is shown expires (notAfter, RFC 5280 §4.1.2.5); `None` where it does not say so in
+    /// a way that can be read.
+    pub fn expires(&self) -> Option<Timestamp> {
+        let shown = self.shown.0.load();
+        let (_, certificate) = x509_parser::parse_x509_certificate(shown.cert.first()?).ok()?;
+        let end = certificate.validity().not_after.timestamp();
+        // Before 1970 is over too.
+        let seconds = u64::try_from(end).unwrap_or_default();
+        Some(Timestamp::from_millis(seconds.saturating_mul(1000)))
     }
 
     pub fn acceptor(&self) -> &TlsAcceptor {

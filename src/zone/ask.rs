@@ -3,11 +3,15 @@
 use super::record::{Data, Record, reverse};
 use crate::dns::{DnsFailure, Resolver};
 use hickory_resolver::proto::rr::{Name, RData, RecordType};
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 /// Asks DNS.
 #[derive(Clone)]
-pub struct Ask(Resolver);
+pub struct Ask {
+    resolver: Resolver,
+    /// What is remembered does not count.
+    is_afresh: bool,
+}
 
 /// What a name holds of one type.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,7 +29,18 @@ pub type Asked<T> = Result<Answer<T>, Unknown>;
 
 impl Ask {
     pub fn new(resolver: Resolver) -> Self {
-        Self(resolver)
+        Self {
+            resolver,
+            is_afresh: false,
+        }
+    }
+
+    /// Asks anew each time: for one who looks again and again for what has changed.
+    pub fn afresh(resolver: Resolver) -> Self {
+        Self {
+            resolver,
+            is_afresh: true,
+        }
     }
 
     /// TXT records, the strings of each put together.
@@ -49,6 +64,15 @@ impl Ask {
         let mut answer = self.ask(name, RecordType::MX, of).await?;
         answer.data.sort();
         Ok(answer)
+    }
+
+    /// A alone: what blocklists answer with (RFC 5782 §2.1).
+    pub async fn v4_addresses(&self, name: &str) -> Asked<Ipv4Addr> {
+        self.ask(name, RecordType::A, |data| match data {
+            RData::A(address) => Some(address.0),
+            _ => None,
+        })
+        .await
     }
 
     /// A and AAAA.
@@ -77,7 +101,11 @@ impl Ask {
         kind: RecordType,
         of: impl Fn(&RData) -> Option<T>,
     ) -> Asked<T> {
-        match self.0.records(name, kind).await {
+        let records = match self.is_afresh {
+            true => self.resolver.records_now(name, kind).await,
+            false => self.resolver.records(name, kind).await,
+        };
+        match records {
             Ok(records) => Ok(Answer {
                 data: records.data.iter().filter_map(of).collect(),
                 exists: true,

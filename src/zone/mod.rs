@@ -7,6 +7,7 @@ pub mod ask;
 pub mod check;
 mod config;
 pub mod facts;
+pub mod look;
 mod plan;
 mod print;
 mod record;

@@ -54,7 +54,7 @@ const LAYERS: &[(usize, &[&str])] = &[
     // Identity.
     (2, &["auth"]),
     // Policy.
-    (3, &["policy", "zone"]),
+    (3, &["policy", "zone", "outside"]),
     // Time.
     (4, &["queue", "smtp::client"]),
     // The door.

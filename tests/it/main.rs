@@ -31,6 +31,7 @@ mod stories_limits;
 mod stories_lint;
 mod stories_mta_sts;
 mod stories_operator;
+mod stories_outside;
 mod stories_process;
 mod stories_providers;
 mod stories_reports;

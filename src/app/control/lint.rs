@@ -49,7 +49,13 @@ impl Daemon {
             recipients: question.to.iter().cloned().collect(),
             smtputf8: None,
         };
-        facts(message, &own, handed)
+        let mut facts = facts(message, &own, handed);
+        for domain in message.domains() {
+            if let Some(listed) = self.outside.known().listed(&domain) {
+                facts.domains.entry(domain).or_default().listed = Some(listed);
+            }
+        }
+        facts
     }
 
     /// What receivers would find of it in DNS, at the source that is asked about or else at those of its pool. Answers that

@@ -34,6 +34,7 @@ impl Daemon {
             slices: reputation.report(&by, since, at),
             replies: self.heard.replies().within(since, which.replies, at),
             suppressed: reputation.suppressed(since, at),
+            outside: self.outside.known().book(),
         })
     }
 

@@ -1,7 +1,7 @@
 //! What the configuration says of a domain, for [`crate::zone`].
 
 use crate::auth::dkim::{Book, Config as DkimConfig, Key, ascii_domain};
-use crate::config::Config;
+use crate::config::{Config, plain};
 use crate::mail::Address;
 use crate::problem::Problems;
 use crate::smtp::listener::Role;
@@ -98,16 +98,7 @@ fn keys(config: &Config, domain: &str, problems: &mut Problems) -> Vec<KeyFact> 
 
 /// As receivers see them.
 fn sources(config: &Config, gaps: &mut Vec<String>) -> Vec<SourceFact> {
-    let public = &config.zone.public_addresses;
-    let sources: Vec<SourceFact> = config
-        .source
-        .iter()
-        .map(|source| SourceFact {
-            name: source.name.clone(),
-            address: *public.get(&source.address).unwrap_or(&source.address),
-            ehlo: plain(&source.ehlo),
-        })
-        .collect();
+    let sources = config.sources_seen();
     for source in sources.iter().filter(|source| !is_public(source.address)) {
         let SourceFact { name, address, .. } = source;
         gaps.push(format!(
@@ -204,9 +195,4 @@ fn host(config: &Config, sources: &[SourceFact]) -> Host {
         name,
         addresses: first.next().unwrap_or_default().into_iter().collect(),
     }
-}
-
-/// A-labels, lower case, no final dot; what the configuration's own check has let pass.
-fn plain(name: &str) -> String {
-    ascii_domain(name).unwrap_or_else(|_| name.trim_end_matches('.').to_ascii_lowercase())
 }

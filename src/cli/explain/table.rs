@@ -291,6 +291,11 @@ fn brief(position: &Position, said: &str) -> String {
         Some(because) => text.push_str(&format!("; {because}")),
         None => {}
     }
+    if let Some(hindered) = &position.hindered
+        && !text.contains(hindered)
+    {
+        text.push_str(&format!("; no next stage: {hindered}"));
+    }
     if let Some(until) = position.until.map(|until| format!("until {until}"))
         && !text.contains(&until)
     {

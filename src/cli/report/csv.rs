@@ -1,7 +1,7 @@
 //! A part of the report as a table for programs.
 
 use super::said::subject;
-use super::{Section, action};
+use super::{Section, action, seen};
 use crate::cli::{Exit, Failure, Outcome};
 use crate::http::Report;
 use crate::policy::reputation::{Metric, Rate, Rated, Row, Stopped};
@@ -15,8 +15,7 @@ pub fn write(report: &Report, sections: &[Section], out: &mut dyn Write) -> Outc
         [] => Section::Slices,
         [one] => *one,
         _ => {
-            let why =
-                "CSV has one part of the report: write --section slices, replies or suppressed";
+            let why = "CSV has one part of the report: write --section slices, replies, suppressed or outside";
             return Err(Failure::new(Exit::Usage, why));
         }
     };
@@ -25,6 +24,7 @@ pub fn write(report: &Report, sections: &[Section], out: &mut dyn Write) -> Outc
         Section::Slices => slices(&report.slices, &mut writer),
         Section::Replies => replies(report, &mut writer),
         Section::Suppressed => suppressed(report, &mut writer),
+        Section::Outside => outside(report, &mut writer),
     };
     written.map_err(unwritten)?;
     Ok(writer.flush()?)
@@ -107,6 +107,14 @@ fn suppressed(report: &Report, writer: &mut Writer<'_>) -> Result<(), csv::Error
         let counts = [listed, listed_before, unlisted, refused, dropped].map(u64::to_string);
         let names = [&*stopped.reason, &stopped.scope, report.since.name()];
         writer.write_record(names.into_iter().chain(counts.iter().map(String::as_str)))?;
+    }
+    Ok(())
+}
+
+fn outside(report: &Report, writer: &mut Writer<'_>) -> Result<(), csv::Error> {
+    writer.write_record(["what", "subject", "address", "zone", "since", "detail"])?;
+    for fault in &report.outside.faults {
+        writer.write_record(seen::cells(fault))?;
     }
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! The report as a page of its own: no scripts, nothing fetched.
 
 use super::said::{self, REPLY_HEADINGS, STOPPED_HEADINGS};
-use super::{HEADINGS, Section, cells, done, sentence};
+use super::{HEADINGS, Section, cells, done, seen, sentence};
 use crate::http::Report;
 use crate::policy::reputation::{Row, Standing};
 use std::io::{self, Write};
@@ -37,6 +37,7 @@ pub fn page(report: &Report, sections: &[Section], out: &mut dyn Write) -> io::R
             Section::Slices => slices(&report.slices, out)?,
             Section::Replies => replies(report, out)?,
             Section::Suppressed => suppressed(report, out)?,
+            Section::Outside => outside(report, out)?,
         }
     }
     writeln!(out, "</html>")
@@ -88,6 +89,17 @@ fn suppressed(report: &Report, out: &mut dyn Write) -> io::Result<()> {
         lines.map(|stopped| ("", said::stopped_cells(stopped))),
         out,
     )
+}
+
+fn outside(report: &Report, out: &mut dyn Write) -> io::Result<()> {
+    writeln!(out, "<h2>As others see us</h2>")?;
+    let lines = report.outside.faults.iter();
+    table(
+        &seen::HEADINGS,
+        lines.map(|fault| ("act", seen::cells(fault))),
+        out,
+    )?;
+    list(&seen::notes(&report.outside), out)
 }
 
 fn table<const N: usize>(

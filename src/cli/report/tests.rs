@@ -1,6 +1,7 @@
 use super::*;
 use crate::bounce::replies::ReplyPattern;
-use crate::mail::{BounceClass, Subject};
+use crate::mail::BounceClass;
+use crate::outside::{Book, Certificate, Fault, Subject, What};
 use crate::policy::reputation::{Slice, Stopped, Window};
 use crate::units::Timestamp;
 use std::collections::BTreeMap;
@@ -37,6 +38,29 @@ fn row(slice: &str, hard: u64, delivered: u64) -> Row {
     }
 }
 
+fn outside() -> Book {
+    let subject = Subject {
+        what: What::Listed,
+        name: "ip-a".into(),
+        address: "192.0.2.10".parse().ok(),
+        zone: Some("bl.test".into()),
+    };
+    Book {
+        checked: Some(Timestamp::default()),
+        faults: vec![Fault {
+            subject,
+            since: Timestamp::default(),
+            rounds: 2,
+            detail: "127.0.0.2: see <https://bl.test>".into(),
+        }],
+        certificates: vec![Certificate {
+            file: "tls/a.pem".into(),
+            expires: Timestamp::default(),
+            told: None,
+        }],
+    }
+}
+
 fn report(slice: &str, hard: u64, delivered: u64) -> Report {
     Report {
         since: Window::Day,
@@ -51,11 +75,12 @@ fn report(slice: &str, hard: u64, delivered: u64) -> Report {
             last: Timestamp::default(),
             example: "550 5.7.1 blocked, see https://example.net/<a>".into(),
             class: BounceClass::Block,
-            subject: Some(Subject::SourceIp),
+            subject: Some(crate::mail::Subject::SourceIp),
             matched: true,
             rule: Some("listed".into()),
             help: "ask to be taken off".into(),
         }],
+        outside: outside(),
         suppressed: vec![Stopped {
             reason: "hard".into(),
             scope: "tenant/acme".into(),
@@ -84,6 +109,9 @@ fn a_line_has_counts_rates_with_what_they_are_of_and_what_to_do() {
         "550 5.7.1 blocked, see {url}\n  such as: 550 5.7.1 blocked, see https://example.net/<a>\n  ask to be taken off (rule listed)",
         "3 addresses listed, 0 taken off; 12 recipients refused at submission, 2 dropped",
         "3 ↑",
+        "listed  ip-a     192.0.2.10  bl.test",
+        "how others see us; looked at 1970-01-01T00:00:00.000Z",
+        "tls/a.pem expires 1970-01-01T00:00:00.000Z",
     ] {
         assert!(text.contains(said), "{said} is not in {text}");
     }
@@ -101,7 +129,11 @@ fn json_has_a_line_for_each_and_says_of_which_part_it_is() {
         .iter()
         .map(|l| l["section"].as_str().unwrap())
         .collect();
-    assert_eq!(parts, ["slices", "replies", "suppressed"]);
+    assert_eq!(parts, ["slices", "replies", "suppressed", "outside"]);
+    assert_eq!(
+        (&lines[3]["what"], &lines[3]["zone"]),
+        (&"listed".into(), &"bl.test".into())
+    );
     assert_eq!(lines[1]["count"], 7);
 }
 

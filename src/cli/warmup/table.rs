@@ -59,10 +59,22 @@ fn row(position: &Position, with_released: bool) -> Vec<String> {
         budget(|budget| budget.used),
         budget(|budget| budget.remaining),
         until.unwrap_or_else(|| "-".to_owned()),
-        position.because.clone().unwrap_or_default(),
+        because(position),
     ];
     let released = with_released.then(|| budget(|budget| budget.released));
     before.into_iter().chain(released).chain(after).collect()
+}
+
+/// The last decision, and what speaks against the next stage.
+fn because(position: &Position) -> String {
+    let because = position.because.clone().unwrap_or_default();
+    match position.hindered.as_deref() {
+        // The decision rests on it.
+        Some(hindered) if because.contains(hindered) => because,
+        Some(hindered) if because.is_empty() => format!("no next stage: {hindered}"),
+        Some(hindered) => format!("{because}; no next stage: {hindered}"),
+        None => because,
+    }
 }
 
 const RATES: [&str; 7] = [

@@ -198,6 +198,7 @@ impl Control for Daemon {
                 slices: Vec::new(),
                 replies: vec![sample::reply(true)],
                 suppressed: Vec::new(),
+                outside: crate::outside::Book::default(),
             }),
             by => Err(Refusal::Unknown(format!("there is no report by {by}"))),
         }

@@ -26,6 +26,7 @@ pub(crate) fn position(provider: &str) -> Position {
         source: "ip-a".into(),
         provider: provider.into(),
         condition: Condition::Held,
+        hindered: None,
         because: Some("held at stage 3: deferrals 15 of 135 (11.11 %)".into()),
         until: None,
         schedule: "standard".into(),

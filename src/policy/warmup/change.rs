@@ -37,6 +37,7 @@ impl State {
             day: counted.day,
             window: counted.window,
             was_paused: day.blocked,
+            hindrance: counted.hindrance.as_deref(),
         };
         let judgement = judge(&evidence, &terms.rules.gate);
         let decided = self.decide(stage, judgement.verdict, date, terms);

@@ -11,7 +11,7 @@ use crate::policy::share::{Share, in_percent};
 
 /// What a sending day is judged by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Evidence {
+pub struct Evidence<'a> {
     /// The unit is all the mail of a source. One provider's block is that provider's matter: for the source as a
     /// whole only the rate of blocks counts.
     pub is_whole_source: bool,
@@ -26,6 +26,8 @@ pub struct Evidence {
     pub window: Tally,
     /// A block paused the unit on that day.
     pub was_paused: bool,
+    /// What speaks against the source itself when the day is judged: a blocklist has it, its PTR does not lead back.
+    pub hindrance: Option<&'a str>,
 }
 
 /// What becomes of the stage.
@@ -45,7 +47,7 @@ pub struct Judgement {
 }
 
 /// Judges a day on which something was sent.
-pub fn judge(evidence: &Evidence, gate: &Gate) -> Judgement {
+pub fn judge(evidence: &Evidence<'_>, gate: &Gate) -> Judgement {
     let wanted = samples_wanted(evidence.cap, gate);
     let bad = bad(evidence, gate, wanted);
     if !bad.is_empty() {
@@ -75,7 +77,7 @@ fn samples_wanted(cap: u64, gate: &Gate) -> u64 {
 }
 
 /// What asks for the stage before.
-fn bad(evidence: &Evidence, gate: &Gate, wanted: u64) -> Vec<String> {
+fn bad(evidence: &Evidence<'_>, gate: &Gate, wanted: u64) -> Vec<String> {
     let (window, at) = (&evidence.window, &gate.roll_back);
     let rates = [
         ("complaints", window.complaints(), at.complaints),
@@ -91,7 +93,7 @@ fn bad(evidence: &Evidence, gate: &Gate, wanted: u64) -> Vec<String> {
 }
 
 /// What is missing for the next stage.
-fn missing(evidence: &Evidence, gate: &Gate, wanted: u64) -> Vec<String> {
+fn missing(evidence: &Evidence<'_>, gate: &Gate, wanted: u64) -> Vec<String> {
     let Evidence {
         cap, used, window, ..
     } = evidence;
@@ -107,6 +109,7 @@ fn missing(evidence: &Evidence, gate: &Gate, wanted: u64) -> Vec<String> {
         ));
     }
     missing.extend(blocked(evidence, gate));
+    missing.extend(evidence.hindrance.map(str::to_owned));
     let at = &gate.hold;
     for (what, ratio, limit) in [
         ("bounces", window.bounces(), at.bounces),
@@ -124,7 +127,7 @@ fn missing(evidence: &Evidence, gate: &Gate, wanted: u64) -> Vec<String> {
     missing
 }
 
-fn blocked(evidence: &Evidence, gate: &Gate) -> Option<String> {
+fn blocked(evidence: &Evidence<'_>, gate: &Gate) -> Option<String> {
     if evidence.is_whole_source {
         return None;
     }
@@ -142,7 +145,7 @@ fn is_over(ratio: Ratio, limit: Share, gate: &Gate) -> bool {
     ratio.part >= gate.min_events.max(1) && limit.is_reached(ratio.part, ratio.whole)
 }
 
-fn numbers(evidence: &Evidence) -> String {
+fn numbers(evidence: &Evidence<'_>) -> String {
     let Evidence {
         cap, used, window, ..
     } = evidence;

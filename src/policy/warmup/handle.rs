@@ -98,6 +98,7 @@ impl Warmup {
             freed: Default::default(),
             free: Default::default(),
             urgent: Default::default(),
+            hindrances: Default::default(),
         };
         let warmup = Self {
             base: Arc::new(base),
@@ -119,6 +120,12 @@ impl Warmup {
             };
             unit.tell(free);
         }
+    }
+
+    /// By source, what speaks against it as others see it. Until that is taken back, days that went well leave it at its
+    /// stage; caps and what waits stay as they are.
+    pub fn hinder(&self, hindrances: BTreeMap<Arc<str>, Arc<str>>) {
+        self.base.hindrances.store(Arc::new(hindrances));
     }
 
     /// Where budget for mail of `source` to `provider` is reserved. `None`: the source does not warm. Worth keeping

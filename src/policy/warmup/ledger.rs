@@ -246,6 +246,7 @@ impl Unit {
         let (used, tallies) = counts.split_first().unwrap_or((&0, &[]));
         let mut counted = Counted {
             used: *used,
+            hindrance: self.hindrance(),
             ..Counted::default()
         };
         for (date, counts) in dates.iter().zip(tallies.chunks(Outcome::ALL.len())) {

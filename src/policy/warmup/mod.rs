@@ -35,6 +35,9 @@
 //! and back again has at worst judged a day early. Counters are kept for 90 days: a node whose clock is further behind
 //! the store's than that is not to be helped.
 //!
+//! While others see something wrong with a source itself, such as a blocklist that has it, a day that went well leaves
+//! all its units where they are ([`Warmup::hinder`]): what counts is what is known when the day is judged.
+//!
 //! # Where a message of the cap is
 //!
 //! | it is       | counted in the store | in memory   | after a kill |

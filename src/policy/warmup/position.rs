@@ -23,6 +23,10 @@ pub struct Position {
     /// Why it is held or paused; else the last decision.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub because: Option<String>,
+    /// What keeps it from the next stage, however well its mail does: the source is on a blocklist, or its PTR does not
+    /// lead back to it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hindered: Option<String>,
     /// When something can be sent again, where nothing can now and that is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<Timestamp>,
@@ -103,6 +107,7 @@ impl Unit {
             provider: self.name.provider.as_deref().unwrap_or(WHOLE).to_owned(),
             condition,
             because,
+            hindered: self.hindered(state.stage),
             until,
             schedule: source.ramp.name.to_string(),
             stage: state.stage,
@@ -114,6 +119,12 @@ impl Unit {
             window: desk.seen.window,
             rates: Rates::of(&desk.seen.window),
         })
+    }
+
+    /// Of a unit that has a next stage.
+    fn hindered(&self, stage: Stage) -> Option<String> {
+        let hindrance = self.hindrance().filter(|_| stage != Stage::Warm);
+        hindrance.map(|hindrance| hindrance.to_string())
     }
 
     fn budget(

@@ -8,6 +8,7 @@ use super::tally::Tally;
 use crate::units::Timestamp;
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
 /// The value at `warmup/unit/SOURCE/PROVIDER`. It is written whole, where nobody else wrote meanwhile.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -99,11 +100,13 @@ pub(super) struct Terms<'a> {
 }
 
 /// What was read for the judgement of a day.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Counted {
     pub used: u64,
     pub day: Tally,
     pub window: Tally,
+    /// What speaks against the source now.
+    pub hindrance: Option<Arc<str>>,
 }
 
 /// Something that was decided, to be told once it is written.

@@ -13,7 +13,7 @@ use crate::store::{Store, StoreError};
 use crate::units::Timestamp;
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Notify;
@@ -29,6 +29,8 @@ pub(super) struct Base {
     pub free: Notify,
     /// There is something to tell the store without delay.
     pub urgent: Notify,
+    /// By source, what speaks against its next stage.
+    pub hindrances: ArcSwap<BTreeMap<Arc<str>, Arc<str>>>,
 }
 
 /// Which mail it is.
@@ -225,6 +227,12 @@ impl Unit {
             until,
             why,
         })
+    }
+
+    /// What speaks against the source, whatever its mail came to.
+    pub fn hindrance(&self) -> Option<Arc<str>> {
+        let hindrances = self.base.hindrances.load();
+        hindrances.get(&self.name.source).cloned()
     }
 
     pub fn emit(&self, Change { why, until }: Change) {

@@ -3,6 +3,7 @@
 use super::{Checker, Finding, Topic, Weight};
 use crate::zone::ask::Asked;
 use crate::zone::facts::{SourceFact, is_public};
+use crate::zone::look::Looked;
 use crate::zone::record::{Data, Record, reverse};
 use crate::zone::template::Kind;
 use std::net::IpAddr;
@@ -15,18 +16,18 @@ impl Checker<'_> {
                 findings.push(hidden(source));
                 continue;
             }
-            let forward = self.ask.addresses(&source.ehlo).await;
-            findings.push(self.pointer(source, &forward).await);
-            findings.push(self.ehlo(source, &forward));
+            let looked = Looked::at(&self.ask, source).await;
+            findings.push(self.pointer(source, &looked));
+            findings.push(self.ehlo(source, &looked.forward));
         }
         findings
     }
 
-    async fn pointer(&self, source: &SourceFact, forward: &Asked<IpAddr>) -> Finding {
+    fn pointer(&self, source: &SourceFact, looked: &Looked) -> Finding {
         let name = reverse(source.address);
-        let answer = match self.ask.pointers(source.address).await {
+        let answer = match &looked.names {
             Ok(answer) => answer,
-            Err(unknown) => return Finding::unknown(Topic::Ptr, &name, unknown),
+            Err(unknown) => return Finding::unknown(Topic::Ptr, &name, unknown.clone()),
         };
         let SourceFact {
             name: called,
@@ -48,27 +49,24 @@ impl Checker<'_> {
         if answer.data.contains(ehlo) {
             // Whether the name leads back is the EHLO name's own finding.
             let message = format!("the PTR of source {called} is its EHLO name");
-            return match forward {
+            return match &looked.forward {
                 Err(unknown) => Finding::unknown(Topic::Ptr, &name, unknown.clone()),
                 Ok(_) => Finding::good(Topic::Ptr, &name, message),
             };
         }
-        for pointed in &answer.data {
-            match self.ask.addresses(pointed).await {
-                Err(unknown) => return Finding::unknown(Topic::Ptr, pointed, unknown),
-                Ok(back) if back.data.contains(address) => {
-                    let message = format!("the PTR of source {called} is not its EHLO name {ehlo}");
-                    return wrong(Weight::Should, message);
-                }
-                Ok(_) => {}
+        match &looked.back {
+            Err((pointed, unknown)) => Finding::unknown(Topic::Ptr, pointed, unknown.clone()),
+            Ok(Some(_)) => {
+                let message = format!("the PTR of source {called} is not its EHLO name {ehlo}");
+                wrong(Weight::Should, message)
             }
-        }
-        wrong(
-            Weight::Must,
-            format!(
-                "the PTR of source {called} does not lead back to {address}, and is not its EHLO name {ehlo}"
+            Ok(None) => wrong(
+                Weight::Must,
+                format!(
+                    "the PTR of source {called} does not lead back to {address}, and is not its EHLO name {ehlo}"
+                ),
             ),
-        )
+        }
     }
 
     fn ehlo(&self, source: &SourceFact, forward: &Asked<IpAddr>) -> Finding {

@@ -2,7 +2,7 @@ use super::*;
 use Verdict::{Advance, Hold, RollBack};
 
 /// A day of 1,000 that was well used and went well.
-fn good() -> Evidence {
+fn good() -> Evidence<'static> {
     let tally = Tally {
         delivered: 1_000,
         ..Tally::default()
@@ -15,20 +15,21 @@ fn good() -> Evidence {
         day: tally,
         window: tally,
         was_paused: false,
+        hindrance: None,
     }
 }
 
-fn window(change: impl FnOnce(&mut Tally)) -> Evidence {
+fn window(change: impl FnOnce(&mut Tally)) -> Evidence<'static> {
     let mut evidence = good();
     change(&mut evidence.window);
     evidence
 }
 
-fn verdict(evidence: &Evidence) -> Verdict {
+fn verdict(evidence: &Evidence<'_>) -> Verdict {
     judge(evidence, &Gate::default()).verdict
 }
 
-fn why(evidence: &Evidence) -> String {
+fn why(evidence: &Evidence<'_>) -> String {
     judge(evidence, &Gate::default()).why
 }
 
@@ -176,4 +177,18 @@ fn deferrals_alone_are_enough_of_a_sample_for_deferrals() {
         why(&evidence),
         "deferrals 40 of 40 (100 %), 20 % is the limit"
     );
+}
+
+#[test]
+fn what_speaks_against_the_source_holds_a_good_day_and_saves_no_bad_one() {
+    let listed = Some("listed at bl.test (127.0.0.2)");
+    let held = Evidence {
+        hindrance: listed,
+        ..good()
+    };
+    assert_eq!(verdict(&held), Hold);
+    assert_eq!(why(&held), "listed at bl.test (127.0.0.2)");
+    let mut bad = window(|window| window.bounced = 500);
+    bad.hindrance = listed;
+    assert_eq!(verdict(&bad), RollBack);
 }

@@ -67,6 +67,7 @@ fn good(used: u64) -> Counted {
         used,
         day: tally,
         window: tally,
+        hindrance: None,
     }
 }
 
