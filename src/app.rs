@@ -518,6 +518,11 @@ impl Ground {
             "Outbound connections, open or opening",
             delivery.open_connections(),
         );
+        self.metrics.gauge(
+            "failures_unlisted",
+            "Failures that wait for the suppression list to be written before they are told",
+            delivery.unlisted(),
+        );
         let books = self.books.clone();
         self.metrics.gauge(
             "books_dropped",

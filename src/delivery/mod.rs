@@ -107,6 +107,8 @@ struct Shared {
     waiting: Waiting,
     /// Messages that are given up at a time: each is read, and may become a notice.
     expiring: Semaphore,
+    /// Held by each failure that waits for the suppression list to be written.
+    unlisted: Arc<()>,
     room: Room,
     /// Held by an operator's command until the spool has been told: two that come at a time must not reach queue and
     /// spool in different orders.
@@ -175,6 +177,7 @@ impl Delivery {
             paces: Mutex::default(),
             waiting: Waiting::default(),
             expiring: Semaphore::new(EXPIRING),
+            unlisted: Arc::default(),
             command: tokio::sync::Mutex::default(),
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),

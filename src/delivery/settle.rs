@@ -1,8 +1,9 @@
 //! What an attempt came to: a disposition a recipient, recorded once in every book.
 //!
-//! Order matters. A failure notice is accepted before the failure is marked, so that a crash between the two repeats
-//! the notice rather than losing it; the mark is durable before the event is told, so that an event is never taken
-//! back. The books that let what comes back find its message are noted before the event, for who reads it may ask.
+//! Order matters. The suppression list is told of a failure, and its notice accepted, before the failure is marked, so
+//! that a crash between repeats them rather than losing them, while the store is away too; the mark is durable before
+//! the event is told, so that an event is never taken back. The books that let what comes back find its message are
+//! noted before the event, for who reads it may ask.
 
 use super::heed::Heard;
 use super::notify::Notice;
@@ -306,7 +307,7 @@ impl Delivery {
     }
 
     async fn write(&self, record: Record) {
-        if self.notify(&record).await == Notice::NotNow {
+        if !self.hear_failures(&record).await || self.notify(&record).await == Notice::NotNow {
             return;
         }
         let mark = Mark {
@@ -329,7 +330,7 @@ impl Delivery {
             }
         }
         self.keep_books(&record);
-        self.hear(&record, &progress).await;
+        self.hear_deliveries(&record).await;
         record
             .events(&progress)
             .for_each(|event| self.0.with.events.emit(&event));

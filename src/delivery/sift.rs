@@ -8,7 +8,6 @@ use crate::mail::{BounceClass, Disposition, EnhancedCode, Finding, Reply, Stream
 use crate::policy::Held;
 use crate::policy::reputation::Metric;
 use crate::policy::suppression::{Answer, Ask, By, Unchecked};
-use crate::spool::Progress;
 use crate::store::StoreError;
 use std::sync::Arc;
 use std::time::Duration;
@@ -106,27 +105,63 @@ impl Delivery {
         }
     }
 
-    /// Tells the list what became of mail: addresses that are bad, that fail, that work again.
-    pub(super) async fn hear(&self, record: &Record, progress: &[Progress]) {
+    /// Tells the list of the addresses that are bad or fail. It is told before the spool is: what the list has not taken
+    /// when the daemon ends, however it ends, is not in the spool's books either, and found again after the next start.
+    /// `false`: we stop before it could be written, and the record is to be left.
+    pub(super) async fn hear_failures(&self, record: &Record) -> bool {
         for (position, _, disposition) in &record.outcomes {
-            let last = progress.get(usize::from(*position));
-            let last = || Some(self.found_of(record, last?.last.as_ref()?));
-            let Some(told) = Told::of(record, *position, disposition, last) else {
+            let refused = refused(disposition, || self.last_finding(record, *position));
+            let Some(about) = record.about(*position).filter(|_| refused.is_some()) else {
                 continue;
             };
+            let told = Told { about, refused };
             if let Err(error) = self.tell_list(&told).await {
-                tracing::warn!(id = %told.about.id, %error, "the suppression list cannot be written; trying again");
+                let _waiting = Arc::clone(&self.0.unlisted);
+                if !self.tell_again(&told, error).await {
+                    return false;
+                }
+            }
+        }
+        true
+    }
+
+    /// Tells the list of addresses that work again, after the spool: a delivery waits for nobody. One that the list does
+    /// not hear of leaves failures counted that end with their window.
+    pub(super) async fn hear_deliveries(&self, record: &Record) {
+        for (position, _, disposition) in &record.outcomes {
+            if !matches!(disposition, Disposition::Delivered(_))
+                || !record.failing.contains(position)
+            {
+                continue;
+            }
+            let Some(about) = record.about(*position) else {
+                continue;
+            };
+            let told = Told {
+                about,
+                refused: None,
+            };
+            if let Err(error) = self.tell_list(&told).await {
                 let delivery = self.clone();
-                self.spawn(async move { delivery.tell_again(told).await });
+                self.spawn(async move {
+                    delivery.tell_again(&told, error).await;
+                });
             }
         }
     }
 
-    /// What a refusal of an earlier attempt meant.
-    fn found_of(&self, record: &Record, reply: &Reply) -> Finding {
-        let classifier = self.0.with.classifier.load();
-        let said = Said::of(reply, record.via.provider.as_deref());
-        classifier.judge(&said)
+    /// Failures that are in no book yet because the list cannot be written, as a gauge; it holds nothing of the delivery.
+    pub fn unlisted(&self) -> impl Fn() -> f64 + Send + Sync + 'static {
+        let unlisted = Arc::downgrade(&self.0.unlisted);
+        move || unlisted.strong_count().saturating_sub(1) as f64
+    }
+
+    /// What the refusal of the last attempt at a recipient meant.
+    fn last_finding(&self, record: &Record, position: u16) -> Option<Finding> {
+        let progress = self.0.with.spool.progress(record.stored.meta.id);
+        let last = progress.get(usize::from(position))?.last.as_ref()?;
+        let said = Said::of(last, record.via.provider.as_deref());
+        Some(self.0.with.classifier.load().judge(&said))
     }
 
     async fn tell_list(&self, told: &Told) -> Result<(), StoreError> {
@@ -138,14 +173,17 @@ impl Delivery {
         }
     }
 
-    async fn tell_again(self, told: Told) {
+    /// Tries until it is written. `false`: we stop before.
+    async fn tell_again(&self, told: &Told, mut error: StoreError) -> bool {
         loop {
+            tracing::warn!(id = %told.about.id, %error, "the suppression list cannot be written; trying again");
             tokio::select! {
-                () = self.0.stop.cancelled() => return,
+                () = self.0.stop.cancelled() => return false,
                 () = self.0.with.clock.sleep(AGAIN) => {}
             }
-            if self.tell_list(&told).await.is_ok() {
-                return;
+            match self.tell_list(told).await {
+                Ok(()) => return true,
+                Err(again) => error = again,
             }
         }
     }
@@ -158,29 +196,18 @@ struct Told {
     refused: Option<(Finding, Reply)>,
 }
 
-impl Told {
-    fn of(
-        record: &Record,
-        position: u16,
-        disposition: &Disposition,
-        last: impl FnOnce() -> Option<Finding>,
-    ) -> Option<Self> {
-        let refused = match disposition {
-            Disposition::Delivered(_) if record.failing.contains(&position) => None,
-            Disposition::Delivered(_) | Disposition::Deferred { .. } => return None,
-            Disposition::Bounced { finding, why } if finding.class == BounceClass::Expired => {
-                // What it was put off for again and again.
-                let found = last()?;
-                found.counts_against().then(|| Some((found, why.clone())))?
-            }
-            Disposition::Bounced { finding, why } => {
-                let counts = finding.condemns() || finding.counts_against();
-                counts.then(|| Some((*finding, why.clone())))?
-            }
-        };
-        Some(Self {
-            about: record.about(position)?,
-            refused,
-        })
-    }
+/// What a failure says of the recipient, where it says anything. `last`: what it was put off for last.
+fn refused(
+    disposition: &Disposition,
+    last: impl FnOnce() -> Option<Finding>,
+) -> Option<(Finding, Reply)> {
+    let Disposition::Bounced { finding, why } = disposition else {
+        return None;
+    };
+    let (finding, counts) = match finding.class {
+        // What it was put off for again and again.
+        BounceClass::Expired => last().map(|found| (found, found.counts_against()))?,
+        _ => (*finding, finding.condemns() || finding.counts_against()),
+    };
+    counts.then(|| (finding, why.clone()))
 }

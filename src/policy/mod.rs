@@ -274,9 +274,10 @@ impl Policy {
         }
     }
 
-    /// Keeps budgets filled and days counted, until `stop`.
+    /// Keeps budgets filled, days counted, and the suppression list swept, until `stop`.
     pub async fn run(&self, stop: CancellationToken) {
-        tokio::join!(self.0.warmup.run(stop.clone()), self.watch(stop));
+        let warmup = self.0.warmup.run(stop.clone());
+        tokio::join!(warmup, self.suppression().run(stop.clone()), self.watch(stop));
     }
 
     /// Gives back what was taken in advance, and writes down what has not been.

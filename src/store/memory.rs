@@ -1,6 +1,6 @@
 //! The store that forgets.
 
-use super::{Cell, Change, Fields, StoreError, Taken, Versioned, Written, raised};
+use super::{Cell, Change, Fields, Seen, StoreError, Taken, Versioned, Written, raised};
 use crate::units::Timestamp;
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
@@ -109,6 +109,18 @@ impl Memory {
             };
         }
         Ok(())
+    }
+
+    pub(super) async fn remove_cells(&self, seen: &[Seen]) -> Result<u64, StoreError> {
+        let mut held = self.0.lock();
+        let mut removed = 0;
+        for (cell, value) in seen {
+            if held.cells.get(cell) == Some(value) {
+                held.cells.remove(cell);
+                removed += 1;
+            }
+        }
+        Ok(removed)
     }
 
     pub(super) async fn buckets(

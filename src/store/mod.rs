@@ -82,6 +82,9 @@ impl Cell {
 /// What a cell is to hold; `None`: nothing.
 pub type Change = (Cell, Option<Vec<u8>>);
 
+/// A cell, and what was seen in it.
+pub type Seen = (Cell, Vec<u8>);
+
 /// Fields with their values.
 pub type Fields = Vec<(Vec<u8>, Vec<u8>)>;
 
@@ -273,6 +276,18 @@ impl Store {
             });
         }
         each!(self, store => store.set_cells(cells).await)
+    }
+
+    /// Takes away those cells that still hold what was seen in them, in one step whoever else writes; what was written
+    /// since stays. Returns how many went; durable when it returns.
+    ///
+    /// # Errors
+    /// The store does not answer, and they may be gone.
+    pub async fn remove_cells(&self, seen: &[Seen]) -> Result<u64, StoreError> {
+        if seen.is_empty() {
+            return Ok(0);
+        }
+        each!(self, store => store.remove_cells(seen).await)
     }
 
     /// Everything that lies in `count` buckets of a table from `first` on, in order of buckets and of the fields' octets;

@@ -291,6 +291,19 @@ impl Mta {
         }
     }
 
+    /// Waits until `/metrics` has this line.
+    pub async fn until_metric(&self, line: &str) {
+        let started = Instant::now();
+        loop {
+            let (_, metrics) = self.request("GET", "/metrics", &Value::Null).await;
+            if metrics.lines().any(|l| l == line) {
+                return;
+            }
+            assert!(started.elapsed() < PATIENCE, "no {line} in {metrics}");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
     pub async fn get(&self, path: &str) -> Value {
         let (status, body) = self.request("GET", path, &Value::Null).await;
         assert_eq!(status, 200, "{path}: {body}");

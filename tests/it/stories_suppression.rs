@@ -204,6 +204,34 @@ async fn while_redis_is_down_marketing_waits_and_receipts_go_where_that_is_chose
     net.check(&mta).await;
 }
 
+/// Once a bounce that was heard while the store was away was lost with the daemon.
+#[tokio::test]
+async fn a_failure_that_the_list_could_not_take_is_found_again_after_a_start() {
+    let net = Internet::new().await;
+    let _mx = site(&net).await;
+    let mut redis = RedisServer::start().await.expect("a redis-server");
+    let keys = format!(
+        "[state]\nurl = \"{}\"\n[suppression]\ntransactional_unchecked = \"send\"\n",
+        redis.url()
+    );
+    let mta = net.mta(&keys).await;
+    redis.kill();
+    mta.inject_as(RECEIPT, "gone@a.example").await;
+    mta.until_metric("mailwright_failures_unlisted 1").await;
+    // Nothing is told that is in no book.
+    let is_bounce = |e: &crate::journal::Event| e.is("bounced", "gone@a.example");
+    assert!(!mta.journal.events().iter().any(is_bounce));
+    let dir = mta.dir.clone();
+    mta.stop().await;
+
+    redis.restart().await.expect("it comes back");
+    let mta = Mta::start(net.world(), dir, &keys).await;
+    assert_eq!(mta.outcome("gone@a.example").await.kind(), "bounced");
+    let refused = mta.refused("gone@a.example").await;
+    assert!(refused.contains("the address is bad"), "{refused}");
+    net.check(&mta).await;
+}
+
 #[tokio::test]
 async fn a_tenant_that_would_rather_not_be_refused_has_its_mail_dropped() {
     let net = Internet::new().await;

@@ -62,6 +62,11 @@ impl Mark {
         Some(Self { reason, until })
     }
 
+    /// When what lies in the table ends, where it is a mark that does.
+    pub fn end(octets: &[u8]) -> Option<Timestamp> {
+        Self::read(octets)?.until
+    }
+
     pub fn holds(self, now: Timestamp) -> bool {
         self.until.is_none_or(|until| now < until)
     }

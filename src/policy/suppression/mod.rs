@@ -8,7 +8,11 @@
 //!
 //! An address is asked for once when it is given at RCPT and once more before its mail leaves, since the list changes
 //! while mail waits; all its scopes lie in one bucket, so each is one question. Two nodes that count a failure of one
-//! address in the same moment may count it once.
+//! address in the same moment may count it once. Marks that have ended are swept away.
+//!
+//! Nothing that is heard is lost while the store is away, for nobody takes it over before it is written: what comes in by
+//! mail is answered with 451, and a recipient that was refused in a session stays undone in the spool, to be tried anew
+//! after a restart.
 
 mod change;
 pub mod config;
@@ -19,6 +23,7 @@ mod print;
 mod record;
 mod rules;
 mod setup;
+mod sweep;
 #[cfg(test)]
 mod tests;
 

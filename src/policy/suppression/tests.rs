@@ -324,6 +324,89 @@ async fn a_restart(world: World) {
     assert!(is_free(&list, "bob@x.example", &Labels::default()).await);
 }
 
+/// Once marks that had ended stayed in the table for ever.
+async fn ended_marks_are_swept_and_renewed_ones_stay(world: World) {
+    let config = Config {
+        size: 4,
+        ..Config::default()
+    };
+    let list = list_with(&world, config).await;
+    let to = Labels::default();
+    let ending = |who: &str, after: Duration| Entry {
+        until: Some(world.clock.now() + after),
+        ..entry("global", who, Reason::Soft)
+    };
+    list.add_all(&[
+        ending("ann@x.example", DAY),
+        ending("bob@x.example", DAY),
+        entry("global", "cid@x.example", Reason::Hard),
+    ])
+    .await
+    .unwrap();
+    fails(&list, "dan@x.example", BounceClass::Soft).await;
+    let marks = async || {
+        let buckets = list.0.store.buckets(print::MARKS, 0, 16).await.unwrap();
+        buckets
+            .iter()
+            .map(|(_, fields)| fields.len())
+            .sum::<usize>()
+    };
+    assert_eq!(marks().await, 4);
+    // Another node's clock may be behind.
+    world.clock.advance(DAY + DAY / 2);
+    assert_eq!(list.sweep(0, 16).await.unwrap(), 0);
+    list.add(ending("bob@x.example", DAY)).await.unwrap();
+    world.clock.advance(DAY);
+    assert_eq!(list.sweep(0, 16).await.unwrap(), 1);
+    assert_eq!(marks().await, 3);
+    assert!(is_free(&list, "ann@x.example", &to).await);
+    let failing = Answer::Free { failing: true };
+    assert_eq!(answer(&list, "dan@x.example", &to).await, failing);
+    assert!(!is_free(&list, "cid@x.example", &to).await);
+    // What was, is still told when it is suppressed anew.
+    list.add(entry("global", "ann@x.example", Reason::Hard))
+        .await
+        .unwrap();
+    let ann = address("ann@x.example");
+    let records = list.records_of(&ann, &[Scope::Global]).await.unwrap();
+    assert_eq!(&*records[0].history[0].what, "soft");
+}
+
+/// The daemon sweeps by itself, and in a week has been everywhere.
+#[tokio::test]
+async fn the_sweep_comes_by_everywhere() {
+    let world = World::embedded().await;
+    let config = Config {
+        size: 4,
+        ..Config::default()
+    };
+    let list = list_with(&world, config).await;
+    let until = Some(world.clock.now() + DAY);
+    let ending = |n: u32| Entry {
+        until,
+        ..entry("global", &format!("u{n}@x.example"), Reason::Soft)
+    };
+    let entries: Vec<Entry> = (0..40).map(ending).collect();
+    list.add_all(&entries).await.unwrap();
+    world.clock.advance(3 * DAY);
+    let stop = tokio_util::sync::CancellationToken::new();
+    let (running, ending) = (list.clone(), stop.clone());
+    let swept = tokio::spawn(async move { running.run(ending).await });
+    while !list
+        .0
+        .store
+        .buckets(print::MARKS, 0, 16)
+        .await
+        .unwrap()
+        .is_empty()
+    {
+        world.clock.advance(Duration::from_secs(60));
+        tokio::task::yield_now().await;
+    }
+    stop.cancel();
+    swept.await.unwrap();
+}
+
 /// Makes a test of each story for each store.
 macro_rules! over_every_store {
     ($($story:ident),+ $(,)?) => {
@@ -349,5 +432,6 @@ over_every_store!(
     an_import_keeps_history_and_shortens_nothing,
     erasure,
     records_are_made_up_for,
+    ended_marks_are_swept_and_renewed_ones_stay,
     a_restart,
 );

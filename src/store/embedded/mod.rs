@@ -15,7 +15,7 @@ mod tables;
 mod tests;
 
 use super::gather::{Answer, Gathering, Turn};
-use super::{Cell, Change, Fields, OpenError, StoreError, Taken, Versioned, Written};
+use super::{Cell, Change, Fields, OpenError, Seen, StoreError, Taken, Versioned, Written};
 use crate::clock::Clock;
 use crate::units::Timestamp;
 use file::StateFile;
@@ -159,6 +159,12 @@ impl Embedded {
         // By bucket, each of which is written once; of two changes to one cell the later stays the later.
         cells.sort_by(|(a, _), (b, _)| a.cmp(b));
         self.write(move |tables| tables.set_cells(&cells)).await
+    }
+
+    pub(super) async fn remove_cells(&self, seen: &[Seen]) -> Result<u64, StoreError> {
+        let mut seen = seen.to_owned();
+        seen.sort_unstable();
+        self.write(move |tables| tables.remove_cells(&seen)).await
     }
 
     pub(super) async fn buckets(

@@ -5,7 +5,7 @@
 
 use super::bucket;
 use crate::store::gather::{Found, by_bucket};
-use crate::store::{Cell, Change, Fields, StoreError, Taken, Versioned, Written, raised};
+use crate::store::{Cell, Change, Fields, Seen, StoreError, Taken, Versioned, Written, raised};
 use crate::units::Timestamp;
 use redb::{ReadTransaction, ReadableTable, Table, TableDefinition, WriteTransaction};
 use std::collections::BTreeMap;
@@ -180,6 +180,28 @@ impl<'t> Writing<'t> {
             };
         }
         Ok(())
+    }
+
+    /// `seen` is in order.
+    pub(super) fn remove_cells(&mut self, seen: &[Seen]) -> Result<u64, Fault> {
+        let mut still = Vec::new();
+        for here in seen.chunk_by(|(a, _), (b, _)| a.place() == b.place()) {
+            let Some((first, _)) = here.first() else {
+                continue;
+            };
+            let place = first.place();
+            let there = self.cells.get(place)?;
+            let there = there.as_ref().map_or(&[][..], |record| record.value());
+            for (cell, value) in here {
+                let held = bucket::find(there, &cell.field).map_err(|why| damaged(place, why))?;
+                if held == Some(value) {
+                    still.push((cell.clone(), None));
+                }
+            }
+        }
+        still.dedup();
+        self.set_cells(&still)?;
+        Ok(still.len() as u64)
     }
 
     pub(super) fn put(&mut self, key: &str, expected: u64, value: &[u8]) -> Result<Written, Fault> {

@@ -6,7 +6,7 @@
 use super::scripts::LOST;
 use super::{FORMAT_KEY, PIECE, Redis, STRANGE};
 use crate::store::gather::{Answer, Found, Turn, by_bucket};
-use crate::store::{Cell, Change, Fields, StoreError};
+use crate::store::{Cell, Change, Fields, Seen, StoreError};
 use redis::{FromRedisValue, Pipeline, Value};
 
 /// Requests for cells on their way at a time: while Redis works at one, the next is on the wire.
@@ -80,6 +80,23 @@ impl Redis {
             }
             for (cell, _) in piece.iter().filter(|(_, value)| value.is_none()) {
                 call.arg(cell.field.as_slice());
+            }
+        }
+        let names: Vec<&str> = keys.iter().map(String::as_str).collect();
+        self.run(&call, &names).await
+    }
+
+    pub(in crate::store) async fn remove_cells(&self, seen: &[Seen]) -> Result<u64, StoreError> {
+        let mut seen: Vec<&Seen> = seen.iter().collect();
+        seen.sort_unstable();
+        let buckets = || seen.chunk_by(|(a, _), (b, _)| a.place() == b.place());
+        let of_bucket = |bucket: &[&Seen]| bucket.first().map(|(cell, _)| cells_key(cell.place()));
+        let keys: Vec<String> = buckets().filter_map(of_bucket).collect();
+        let mut call = self.call(&self.0.scripts.remove_cells, keys.iter().cloned());
+        for bucket in buckets() {
+            call.arg(bucket.len());
+            for (cell, value) in bucket {
+                call.arg(cell.field.as_slice()).arg(value.as_slice());
             }
         }
         let names: Vec<&str> = keys.iter().map(String::as_str).collect();

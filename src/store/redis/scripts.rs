@@ -27,6 +27,8 @@ pub(super) struct Scripts {
     pub counts: Script,
     /// KEYS: buckets; ARGV of each: how many fields to set and to take away, the former with their values, the latter
     pub set_cells: Script,
+    /// KEYS: buckets; ARGV of each: how many fields, each with the value that it was seen to have → how many went
+    pub remove_cells: Script,
 }
 
 impl Default for Scripts {
@@ -43,7 +45,8 @@ impl Default for Scripts {
             give_back: script(GIVE_BACK),
             add: script(ADD),
             counts: script(COUNTS),
-            set_cells: script(SET_CELLS),
+            set_cells: script(&format!("{BUCKETS}{SET_CELLS}")),
+            remove_cells: script(&format!("{BUCKETS}{REMOVE_CELLS}")),
         }
     }
 }
@@ -180,12 +183,15 @@ return {'ok', found}
 ";
 
 // Types are looked at before the first change, so that a bucket that is none leaves all as it was.
-const SET_CELLS: &str = r"
+const BUCKETS: &str = r"
 for n = 2, #KEYS do
   local kind = redis.call('TYPE', KEYS[n]).ok
   if kind ~= 'hash' and kind ~= 'none' then return {'damaged', n, 'it is a ' .. kind .. ', not a bucket'} end
 end
 local at = 2
+";
+
+const SET_CELLS: &str = r"
 for n = 2, #KEYS do
   local set, take = tonumber(ARGV[at]), tonumber(ARGV[at + 1])
   at = at + 2
@@ -195,4 +201,17 @@ for n = 2, #KEYS do
   at = at + take
 end
 return {'ok'}
+";
+
+const REMOVE_CELLS: &str = r"
+local gone = 0
+for n = 2, #KEYS do
+  for field = at + 1, at + 2 * tonumber(ARGV[at]), 2 do
+    if redis.call('HGET', KEYS[n], ARGV[field]) == ARGV[field + 1] then
+      gone = gone + redis.call('HDEL', KEYS[n], ARGV[field])
+    end
+  end
+  at = at + 1 + 2 * tonumber(ARGV[at])
+end
+return {'ok', gone}
 ";

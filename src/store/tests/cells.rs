@@ -262,3 +262,47 @@ pub(super) async fn cells_outlive_a_crash(world: &mut World) {
     due[3] = None;
     assert_eq!(store.cells(&cells).await.unwrap(), due);
 }
+
+pub(super) async fn a_cell_is_removed_only_where_it_holds_what_was_seen(world: &World) {
+    let store = world.open().await;
+    assert_eq!(store.remove_cells(&[]).await.unwrap(), 0);
+    let cells = [
+        cell("mark", 3, b"seen"),
+        cell("mark", 3, b"renewed"),
+        cell("mark", 4, b"seen"),
+        cell("note", 3, b"seen"),
+        cell("mark", 5, b"never there"),
+    ];
+    let old = b"s\0\0".to_vec();
+    let set = |n: usize, value: &[u8]| (cells[n].clone(), Some(value.to_vec()));
+    let first = [0, 1, 2, 3].map(|n| set(n, &old));
+    store.set_cells(&first).await.unwrap();
+    store.set_cells(&[set(1, b"new")]).await.unwrap();
+    let mut seen: Vec<_> = [2, 4, 1, 0].map(|n| (cells[n].clone(), old.clone())).into();
+    // Told twice, it goes once.
+    seen.push(seen[0].clone());
+    assert_eq!(store.remove_cells(&seen).await.unwrap(), 2);
+    let left = [None, Some(b"new".to_vec()), None, Some(old), None];
+    assert_eq!(store.cells(&cells).await.unwrap(), left);
+    assert_eq!(store.remove_cells(&seen).await.unwrap(), 0);
+}
+
+pub(super) async fn what_is_renewed_while_it_is_removed_stays(world: &World) {
+    let store = world.open().await;
+    let mut pairs = JoinSet::new();
+    for n in 0..60_u8 {
+        let store = store.clone();
+        pairs.spawn(async move {
+            let here = cell("mark", u32::from(n % 3), &[n]);
+            let old = (here.clone(), Some(b"old".to_vec()));
+            store.set_cells(&[old]).await.unwrap();
+            let seen = [(here.clone(), b"old".to_vec())];
+            let new = [(here.clone(), Some(b"new".to_vec()))];
+            let (removed, renewed) = tokio::join!(store.remove_cells(&seen), store.set_cells(&new));
+            renewed.unwrap();
+            assert!(removed.unwrap() <= 1);
+            assert_eq!(store.cells(&[here]).await.unwrap(), [Some(b"new".to_vec())]);
+        });
+    }
+    pairs.join_all().await;
+}

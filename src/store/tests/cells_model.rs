@@ -12,6 +12,8 @@ use tokio::runtime::Runtime;
 #[derive(Debug, Clone)]
 enum Operation {
     Set(Vec<Change>),
+    /// Each as it is, or as it is not.
+    Remove(Vec<(Cell, bool)>),
     Ask(Vec<Cell>),
     List(&'static str, u32, u32),
     /// The store is closed and opened again.
@@ -67,6 +69,23 @@ async fn compare(
                 };
             }
         }
+        Operation::Remove(cells) => {
+            let seen = cells
+                .into_iter()
+                .map(|(cell, as_is)| match model.get(&cell) {
+                    Some(value) if as_is => (cell, value.clone()),
+                    _ => (cell, b"other".to_vec()),
+                });
+            let seen: Vec<_> = seen.collect();
+            let removed = store.remove_cells(&seen).await.unwrap();
+            let before = model.len();
+            for (cell, value) in seen {
+                if model.get(&cell) == Some(&value) {
+                    model.remove(&cell);
+                }
+            }
+            prop_assert_eq!(removed, (before - model.len()) as u64);
+        }
         Operation::Ask(cells) => {
             let due: Vec<_> = cells.iter().map(|cell| model.get(cell).cloned()).collect();
             prop_assert_eq!(store.cells(&cells).await.unwrap(), due);
@@ -103,6 +122,7 @@ fn operation() -> impl Strategy<Value = Operation> {
     );
     prop_oneof![
         5 => vec((a_cell(), value), 0..20).prop_map(Operation::Set),
+        2 => vec((a_cell(), any::<bool>()), 0..10).prop_map(Operation::Remove),
         5 => vec(a_cell(), 0..20).prop_map(Operation::Ask),
         2 => list.prop_map(|(table, first, count)| Operation::List(table, first, count)),
         1 => Just(Operation::Reopen),

@@ -59,5 +59,7 @@ mod of_cells {
         askers_see_all_of_a_write_or_nothing_of_it,
         many_askers_are_each_told_their_own,
         cells_outlive_a_crash,
+        a_cell_is_removed_only_where_it_holds_what_was_seen,
+        what_is_renewed_while_it_is_removed_stays,
     );
 }
