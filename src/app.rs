@@ -25,6 +25,7 @@ use crate::events::{Event, EventLog, Events, Metrics, Operators, Sink};
 use crate::http;
 use crate::inbound::{self, Inbound, Unread};
 use crate::intake::{self, Intake};
+use crate::outside::Known;
 use crate::policy::reputation::Reputation;
 use crate::policy::warmup::{Budget, Position};
 use crate::policy::{self, Policy};
@@ -184,8 +185,9 @@ impl App {
         let ground = Ground::lay(&config, (lives, settings), clock, sinks)?;
         let certificates = Certificates::load(&config)?;
         let alignment = ground.alignment(resolver.clone());
-        let intake = ground.intake(&config, alignment.clone());
         let outside = ground.outside(&config, resolver.clone(), certificates.all())?;
+        let known = (alignment.clone(), outside.known().clone());
+        let intake = ground.intake(&config, known);
         let asked = (resolver, alignment.clone());
         let delivery = ground.delivery(&config, asked, Arc::new(intake.clone()))?;
         let inbound = ground.inbound(&config)?;
@@ -395,7 +397,7 @@ impl Ground {
         })
     }
 
-    fn intake(&self, config: &Config, alignment: Alignment) -> Intake {
+    fn intake(&self, config: &Config, (alignment, outside): (Alignment, Known)) -> Intake {
         let (queue, routing) = (self.queue.clone(), Arc::clone(&self.lives.routing));
         let schedules = Arc::clone(&routing);
         Intake::new(intake::Parts {
@@ -406,6 +408,7 @@ impl Ground {
             stamps: Arc::clone(&self.lives.stamps),
             lint: Arc::clone(&self.lives.lint),
             alignment,
+            outside,
             spool: self.spool.clone(),
             events: self.events.clone(),
             clock: self.clock.clone(),

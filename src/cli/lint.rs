@@ -13,6 +13,7 @@ use crate::http::explain::return_path;
 use crate::intake::lint::{Handed, Own, facts};
 use crate::lint::{Facts, Finding, Level, Message, Settings, network_lines, rules};
 use crate::mail::{Address, Labels, Stream};
+use crate::outside::Known;
 use std::io::Write;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
@@ -121,7 +122,9 @@ fn known(args: &Args, message: &Message, labels: &Labels) -> Result<(Settings, F
     if let Some(address) = args.source {
         let named = config.source.iter();
         let named = named.map(|source| (&*source.name, source.address));
-        facts.sources.push(source(address, named));
+        facts
+            .sources
+            .push(source(address, named, &Known::default()));
     }
     Ok((config.lint(), facts))
 }
@@ -146,6 +149,8 @@ fn with(
         tenants: &tenants,
         stamps: Some(&config.stamps(keys)),
         bulk_from: config.lint.bulk_from,
+        // Only the daemon looks at the lists of others.
+        outside: &Known::default(),
     };
     Ok(facts(message, &own, handed))
 }

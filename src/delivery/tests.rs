@@ -72,6 +72,7 @@ async fn delivery(dir: &std::path::Path) -> Delivery {
         stamps: Arc::clone(&stamps),
         lint: live(crate::lint::Settings::default()),
         alignment: alignment.clone(),
+        outside: crate::outside::Known::default(),
         spool: spool.clone(),
         events: events.clone(),
         clock: clock.clone(),

@@ -9,12 +9,13 @@ use crate::auth::dmarc::{DmarcResult, Policy as Asked, Stance};
 use crate::auth::spf;
 use crate::bounce::stamps::{Stamped, Stamps};
 use crate::lint::facts::{
-    Dmarc, DmarcPolicy, DmarcRecord, Domain, KeyKind, Published, Reverse, Signature, Signing,
-    Source, Spf, SpfResult,
+    Dmarc, DmarcPolicy, DmarcRecord, Domain, KeyKind, Published, Signature, Signing, Source, Spf,
+    SpfResult,
 };
 use crate::lint::{AtSubmission, Facts, Finding, Level, Message, blocks, examine};
 use crate::mail::headers::{HeaderSection, folded};
 use crate::mail::{Address, EnhancedCode, Envelope, MessageId, Reply, Stream};
+use crate::outside::Known;
 use crate::spool::Meta;
 use std::net::IpAddr;
 
@@ -29,6 +30,7 @@ pub struct Own<'a> {
     pub stamps: Option<&'a Stamps>,
     /// From so many messages a day on a sender is one in bulk.
     pub bulk_from: u64,
+    pub outside: &'a Known,
 }
 
 /// Whose mail it is, and its envelope as far as that is known.
@@ -52,6 +54,11 @@ pub fn facts(message: &Message, own: &Own<'_>, handed: Handed<'_>) -> Facts {
         ..Facts::default()
     };
     facts.limits.bulk_from = own.bulk_from;
+    for domain in message.domains() {
+        if let Some(listed) = own.outside.listed(&domain) {
+            facts.domains.entry(domain).or_default().listed = Some(listed);
+        }
+    }
     if let Some(domain) = message.from_domain()
         && let Some(ours) = is_ours(own.tenants, handed.tenant, &domain)
     {
@@ -107,30 +114,20 @@ impl From<Outlook> for Signature {
     }
 }
 
-/// A source of which nothing more is known.
-pub fn as_source(name: &str, address: IpAddr) -> Source {
+/// A source with the names that it was seen to have last.
+pub fn as_source(name: &str, address: IpAddr, outside: &Known) -> Source {
     Source {
         name: name.to_owned(),
         address,
         spf: None,
-        reverse: None,
+        reverse: outside.reverse(name),
     }
 }
 
 /// What the preflight found at one of the sources that may carry the message.
-pub fn add_judgement(facts: &mut Facts, (source, ehlo): (Source, &str), judgement: &Judgement) {
-    let reverse = judgement.reverse.as_ref().map(|names| Reverse {
-        name: names.name.as_deref().map(str::to_owned),
-        is_confirmed: names.is_confirmed,
-        ehlo: ehlo.to_owned(),
-        ehlo_resolves: names.ehlo_resolves,
-    });
+pub fn add_judgement(facts: &mut Facts, source: Source, judgement: &Judgement) {
     let spf = Some(of_spf(judgement));
-    facts.sources.push(Source {
-        spf,
-        reverse,
-        ..source
-    });
+    facts.sources.push(Source { spf, ..source });
     if let Some(Signing::Signed(signatures)) = &mut facts.signing {
         for key in &judgement.keys {
             let is_of =
@@ -297,6 +294,7 @@ impl Parts {
             tenants: &self.tenants.load(),
             stamps: None,
             bulk_from: settings.config.bulk_from,
+            outside: &self.outside,
         };
         let mut facts = Facts {
             traced: Some(self.stamps.load().return_domain(tenant).is_some()),
@@ -308,8 +306,8 @@ impl Parts {
         };
         for (source, judgement) in self.judged(claim) {
             if let Some(address) = source.address {
-                let named = as_source(&source.name, address);
-                add_judgement(&mut facts, (named, &source.ehlo), &judgement);
+                let named = as_source(&source.name, address, &self.outside);
+                add_judgement(&mut facts, named, &judgement);
             }
         }
         let found = settings.judge(examine(&message, &facts), tenant, labels.stream);

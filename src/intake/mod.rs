@@ -36,6 +36,7 @@ use crate::events::{About, Event, Events};
 use crate::lint::Settings;
 use crate::mail::headers::HeaderSection;
 use crate::mail::{Address, EnhancedCode, Envelope, Labels, MessageId, Reply};
+use crate::outside::Known;
 use crate::policy::reputation::Metric;
 use crate::policy::suppression::{Answer, Ask, AtSubmission, Scope};
 use crate::policy::{Arrival, Policy};
@@ -62,6 +63,8 @@ pub struct Parts {
     pub stamps: Live<Stamps>,
     pub lint: Live<Settings>,
     pub alignment: Alignment,
+    /// How others see us.
+    pub outside: Known,
     pub spool: Spool,
     pub events: Events,
     pub clock: Clock,

@@ -8,6 +8,7 @@ use crate::bounce::token::Keys;
 use crate::dns::{self, Resolver};
 use crate::events::Metrics;
 use crate::mail::{BodyType, Recipient};
+use crate::outside::Known;
 use crate::policy::Settings;
 use crate::policy::reputation::Reputation;
 use crate::policy::sources::{PoolConfig, PoolMember, SourceConfig};
@@ -82,6 +83,7 @@ impl World {
         });
         let intake = Intake::new(Parts {
             alignment,
+            outside: Known::default(),
             policy: policy(clock.clone(), events.clone()).await,
             config: Arc::clone(&config),
             hostname: "mta.test".into(),

@@ -277,7 +277,11 @@ impl Policy {
     /// Keeps budgets filled, days counted, and the suppression list swept, until `stop`.
     pub async fn run(&self, stop: CancellationToken) {
         let warmup = self.0.warmup.run(stop.clone());
-        tokio::join!(warmup, self.suppression().run(stop.clone()), self.watch(stop));
+        tokio::join!(
+            warmup,
+            self.suppression().run(stop.clone()),
+            self.watch(stop)
+        );
     }
 
     /// Gives back what was taken in advance, and writes down what has not been.

@@ -8,6 +8,7 @@ use crate::intake::read_labels;
 use crate::lint::facts::{Rate, RateKind, Source};
 use crate::lint::{Facts, Message, Settings, blocks, examine, network_lines, unchecked};
 use crate::mail::{Address, Labels, Stream};
+use crate::outside::Known;
 use crate::policy::reputation::{self, Slice, Window};
 use crate::policy::suppression::{Answer, Ask};
 use crate::units::Timestamp;
@@ -41,6 +42,7 @@ impl Daemon {
             tenants: &self.lives.tenants.load(),
             stamps: Some(&self.lives.stamps.load()),
             bulk_from: self.lives.lint.load().config.bulk_from,
+            outside: self.outside.known(),
         };
         let handed = Handed {
             tenant: labels.tenant.as_deref(),
@@ -49,13 +51,7 @@ impl Daemon {
             recipients: question.to.iter().cloned().collect(),
             smtputf8: None,
         };
-        let mut facts = facts(message, &own, handed);
-        for domain in message.domains() {
-            if let Some(listed) = self.outside.known().listed(&domain) {
-                facts.domains.entry(domain).or_default().listed = Some(listed);
-            }
-        }
-        facts
+        facts(message, &own, handed)
     }
 
     /// What receivers would find of it in DNS, at the source that is asked about or else at those of its pool. Answers that
@@ -80,10 +76,7 @@ impl Daemon {
             let judged =
                 judged.and_then(|(identity, origin)| self.alignment.judged(identity, origin));
             match judged {
-                Some(judgement) => {
-                    let ehlo = origin.as_ref().map_or("", |origin| &*origin.ehlo);
-                    add_judgement(facts, (source, ehlo), &judgement);
-                }
+                Some(judgement) => add_judgement(facts, source, &judgement),
                 None if question.source.is_some() => facts.sources.push(source),
                 None => {}
             }
@@ -103,12 +96,12 @@ impl Daemon {
             let origin = all
                 .find(|ours| ours.address == Some(address))
                 .and_then(|ours| ours.origin.clone());
-            return vec![(source(address, ours), origin)];
+            return vec![(source(address, ours, self.outside.known()), origin)];
         }
         let pool = settings.sources.pool(labels);
         let sources = pool.into_iter().flat_map(|pool| pool.sources());
         let known = sources.filter_map(|source| {
-            let named = as_source(&source.name, source.address?);
+            let named = as_source(&source.name, source.address?, self.outside.known());
             Some((named, source.origin.clone()))
         });
         known.collect()
@@ -192,10 +185,14 @@ impl Daemon {
 }
 
 /// A source by its address; without a name where none of ours has it.
-pub fn source<'s>(address: IpAddr, mut named: impl Iterator<Item = (&'s str, IpAddr)>) -> Source {
+pub fn source<'s>(
+    address: IpAddr,
+    mut named: impl Iterator<Item = (&'s str, IpAddr)>,
+    outside: &Known,
+) -> Source {
     let name = named.find(|(_, own)| *own == address);
     let name = name.map_or("an unknown source", |(name, _)| name);
-    as_source(name, address)
+    as_source(name, address, outside)
 }
 
 /// What the question says, and where it says nothing the message.

@@ -4,7 +4,6 @@ use super::finding::{Finding, GOOD_BITS, Kind};
 use super::identity::{Identity, Origin, Signature};
 use super::published::{KeyState, find};
 use super::remedy::About;
-use super::reverse::{self, Reverse};
 use crate::auth::ask::{Ask, a_labels};
 use crate::auth::dmarc::{
     Discovery, DmarcResult, Mode, Organization, Stance, discover, organizational,
@@ -21,8 +20,6 @@ pub struct Judgement {
     pub keys: Vec<KeyReport>,
     pub policy: Discovery,
     pub result: DmarcResult,
-    /// The names of the source; `None` where nobody knows now.
-    pub reverse: Option<Reverse>,
     /// The worst first.
     pub findings: Vec<Finding>,
     /// Until then the answers it rests on are good.
@@ -70,12 +67,7 @@ pub async fn judge<A: Ask>(
     for signature in identity.signatures.iter() {
         keys.push(alignment.key(signature).await);
     }
-    let reverse = reverse::find(ask, now, origin).await;
-    let mut expires = alignment.expires;
-    let reverse = reverse.map(|(reverse, until)| {
-        expires = expires.min(until);
-        reverse
-    });
+    let expires = alignment.expires;
     let spf_passes = (spf.report.passes(), spf.aligned);
     let identifiers = keys
         .iter()
@@ -87,7 +79,6 @@ pub async fn judge<A: Ask>(
         keys,
         policy,
         result,
-        reverse,
         findings: Vec::new(),
         expires,
     };

@@ -40,7 +40,6 @@ mod judge;
 mod preflight;
 mod published;
 mod remedy;
-mod reverse;
 #[cfg(test)]
 mod tests;
 
@@ -51,4 +50,3 @@ pub use identity::{Identity, Origin, Signature};
 pub use judge::{Judgement, KeyReport, SpfReport, judge};
 pub use preflight::{Bounds, Preflight};
 pub use published::{KeyState, Published};
-pub use reverse::Reverse;

@@ -2,9 +2,9 @@ use super::published::Published;
 use super::*;
 use crate::auth::dkim::{Algorithm, generate};
 use crate::auth::dmarc::{DmarcResult, Policy};
-use crate::auth::spf::{SpfResult, pointer};
+use crate::auth::spf::SpfResult;
 use crate::clock::Clock;
-use crate::peers::world::{World, ptr};
+use crate::peers::world::World;
 use crate::units::Timestamp;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -376,28 +376,6 @@ async fn what_failed_for_want_of_an_answer_is_no_fault() {
     };
     let found = judge(&world, &clock, &of_path, &elsewhere).await;
     assert_eq!(found.forbids().unwrap().kind, Kind::Spf(SpfResult::Fail));
-}
-
-#[tokio::test]
-async fn the_names_of_a_source_are_those_that_lead_back_to_it() {
-    let (clock, world) = acme();
-    let ip = origin().ip;
-    let names = async || judged(&world, &clock).await.reverse;
-    let reverse = |name: Option<&str>, is_confirmed, ehlo_resolves| {
-        Some(Reverse {
-            name: name.map(Into::into),
-            is_confirmed,
-            ehlo_resolves,
-        })
-    };
-    assert_eq!(names().await, reverse(None, false, false));
-    let name = "a.mail.acme.example";
-    world.add(&pointer(ip), ptr(name));
-    assert_eq!(names().await, reverse(Some(name), false, false));
-    world.address(name, ip);
-    assert_eq!(names().await, reverse(Some(name), true, true));
-    world.remove(name).fail(name);
-    assert_eq!(names().await, None);
 }
 
 #[tokio::test]

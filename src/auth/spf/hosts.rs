@@ -75,7 +75,10 @@ impl<A: Ask> CheckHost<'_, '_, A> {
 
     async fn find_validated(&mut self) -> Vec<String> {
         let ip = self.scene.ip;
-        let Ok(answer) = self.run.look(&pointer(ip), RecordType::PTR).await else {
+        let labels = dotted(ip);
+        let reversed: Vec<&str> = labels.rsplit('.').collect();
+        let question = format!("{}.{}.arpa", reversed.join("."), version(ip));
+        let Ok(answer) = self.run.look(&question, RecordType::PTR).await else {
             return Vec::new();
         };
         let names = answer.data().iter().filter_map(|data| match data {
@@ -115,13 +118,6 @@ impl<A: Ask> CheckHost<'_, '_, A> {
         let client = self.scene.ip;
         Ok(found.iter().any(|address| lengths.agree(*address, client)))
     }
-}
-
-/// Where the PTR record of an address is (RFC 1035 §3.5, RFC 3596 §2.5).
-pub fn pointer(ip: IpAddr) -> String {
-    let labels = dotted(ip);
-    let reversed: Vec<&str> = labels.rsplit('.').collect();
-    format!("{}.{}.arpa", reversed.join("."), version(ip))
 }
 
 pub(super) fn is_at_or_below(name: &str, domain: &str) -> bool {

@@ -33,6 +33,5 @@ mod words;
 
 pub use error::SpfError;
 pub use eval::{Question, check};
-pub use hosts::pointer;
 pub use record::{Directive, Mechanism, Qualifier, Record, is_spf};
 pub use report::{Identity, Report, SpfResult, Step};
