@@ -234,8 +234,9 @@ impl Policy {
 
     /// A person lets go what is held for its reputation. `None`: it is not held.
     pub async fn release(&self, slice: &Slice, by: &str) -> Option<Arc<Hold>> {
-        let released = self.0.watch.release(slice, by, self.0.clock.now()).await?;
+        let released = self.0.watch.release(slice, by, self.0.clock.now())?;
         self.0.changed.notify_one();
+        self.0.watch.write_decisions().await;
         Some(released)
     }
 
@@ -290,7 +291,7 @@ impl Policy {
             tracing::warn!(%error, "budget of warm-ups that was taken in advance could not be given back");
         }
         self.0.suspensions.flushed().await;
-        self.0.watch.close(self.0.clock.now()).await;
+        self.0.watch.close().await;
     }
 
     /// Looks at reputations again and again.
@@ -301,7 +302,7 @@ impl Policy {
                 () = self.0.clock.sleep(watch::ROUND) => {}
             }
             let now = self.0.clock.now();
-            let (suspensions, is_freed) = self.0.watch.round(now).await;
+            let (suspensions, is_freed) = self.0.watch.look(now);
             let is_changed = is_freed || !suspensions.is_empty();
             for suspension in suspensions {
                 self.0.suspensions.suspend(suspension);
@@ -309,6 +310,7 @@ impl Policy {
             if is_changed {
                 self.0.changed.notify_one();
             }
+            self.0.watch.write().await;
         }
     }
 

@@ -49,25 +49,30 @@ impl Watch {
         self.reputation.refresh(&self.store, &self.node, now).await
     }
 
-    /// One look. Returns who is to be kept from where, and whether mail that waits may go sooner.
-    pub async fn round(&self, now: Timestamp) -> (Vec<Suspension>, bool) {
+    /// One look; what it decides is in force and told when this returns, whatever the store does. Returns who is to be kept
+    /// from where, and whether mail that waits may go sooner.
+    pub fn look(&self, now: Timestamp) -> (Vec<Suspension>, bool) {
         let (mut suspensions, mut is_freed) = (Vec::new(), false);
         for decision in self.reputation.look(now) {
             self.events.emit(&told(&decision));
             is_freed |= matches!(decision, Decision::Eased(..));
             if let Decision::Hold(hold) = decision {
-                self.write_hold(&hold).await;
                 suspensions.extend(suspension(&hold));
             }
-        }
-        let round = self.rounds.fetch_add(1, Ordering::Relaxed);
-        if round.is_multiple_of(WRITE_EVERY) {
-            self.write(now).await;
         }
         (suspensions, is_freed)
     }
 
-    pub async fn release(&self, slice: &Slice, by: &str, now: Timestamp) -> Option<Arc<Hold>> {
+    /// Writes down what was decided, and now and then what was counted.
+    pub async fn write(&self) {
+        self.write_decisions().await;
+        let round = self.rounds.fetch_add(1, Ordering::Relaxed);
+        if round.is_multiple_of(WRITE_EVERY) {
+            self.write_counts().await;
+        }
+    }
+
+    pub fn release(&self, slice: &Slice, by: &str, now: Timestamp) -> Option<Arc<Hold>> {
         let released = self.reputation.release(slice, by, now)?;
         self.events.emit(&Event::Reputation {
             slice: slice.to_string(),
@@ -75,7 +80,6 @@ impl Watch {
             until: None,
             why: format!("released by {by}; it was held for {}", released.finding),
         });
-        self.write_hold(&released).await;
         Some(released)
     }
 
@@ -87,19 +91,22 @@ impl Watch {
         Some(eased)
     }
 
-    pub async fn close(&self, now: Timestamp) {
-        self.write(now).await;
+    pub async fn close(&self) {
+        self.write_decisions().await;
+        self.write_counts().await;
     }
 
-    async fn write(&self, now: Timestamp) {
-        if let Err(error) = self.reputation.write(&self.store, &self.node, now).await {
+    async fn write_counts(&self) {
+        let written = self.reputation.write_counts(&self.store, &self.node).await;
+        if let Err(error) = written {
             tracing::warn!(%error, "what was counted of reputations is not written down yet");
         }
     }
 
-    async fn write_hold(&self, hold: &Hold) {
-        if let Err(error) = self.reputation.write_hold(&self.store, hold).await {
-            tracing::warn!(slice = %hold.slice, %error, "a hold is not written down: a restart would forget it");
+    pub async fn write_decisions(&self) {
+        let (store, node) = (&self.store, &self.node);
+        if let Err(error) = self.reputation.write_decisions(store, node).await {
+            tracing::warn!(%error, "what is held and slowed is not written down yet: a restart would forget it");
         }
     }
 }

@@ -136,15 +136,10 @@ impl Daemon {
         let Some(tenant) = tenant else {
             return Vec::new();
         };
-        let kinds = ["tenant".to_owned()];
-        let rows = self
-            .policy
-            .reputation()
-            .report(&kinds, Window::Day, self.clock.now());
-        let own = rows
-            .into_iter()
-            .filter(|row| matches!(&row.slice, Slice::Tenant(name) if **name == *tenant));
-        let rates = own.flat_map(|row| row.rates);
+        let own = Slice::Tenant(tenant.into());
+        let now = self.clock.now();
+        let row = self.policy.reputation().row(&own, Window::Day, now);
+        let rates = row.into_iter().flat_map(|row| row.rates);
         let rates = rates.filter_map(|rated| {
             let kind = match rated.rate {
                 reputation::Rate::Bounce => RateKind::Bounces,

@@ -2,45 +2,70 @@
 
 use super::config::{Action, Config};
 use super::counts::{Counts, Metric, Series};
-use super::hold::{Finding, Hold};
+use super::hold::{Finding, Hold, MEMORY};
 use super::judge::{Rate, Standing, standing};
+use super::keep::Unwritten;
 use super::rings::{Tally, Window};
 use super::slice::{NOBODY, Slice};
 use super::slow::{Paced, Slow};
 use crate::mail::Stream;
 use crate::units::Timestamp;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ops::Bound;
 use std::sync::Arc;
-use std::time::Duration;
 
-/// Slices that are known. Beyond it those that were quiet the longest go.
-const MOST: usize = 50_000;
-/// Holds further back do not make the next one longer.
-const MEMORY: Duration = Duration::from_secs(30 * 86_400);
+/// Slices that are known. Beyond it those that were quiet the longest go, at the next look.
+pub(super) const MOST: usize = if cfg!(test) { 300 } else { 50_000 };
+/// Slices that there may be between two looks; what more there is, is not counted.
+const BETWEEN: usize = MOST + MOST / 10;
+/// Slices of the suppression list. Lists have any name: those beyond are counted as [`OTHERS`].
+const MOST_STOPPED: usize = if cfg!(test) { 20 } else { 2_000 };
+const OTHERS: &str = "others";
+/// Slices that are gone through in one go, while everybody else waits for the book.
+pub(super) const PIECE: usize = if cfg!(test) { 50 } else { 200 };
 
 /// Everything that is counted here, and what other nodes have counted.
 #[derive(Default)]
 pub(super) struct Book {
-    pub(super) slices: HashMap<Slice, Tracked>,
+    /// In order, so that they can be gone through piece by piece.
+    pub(super) slices: BTreeMap<Slice, Tracked>,
     others: HashMap<Slice, Vec<Series>>,
-    holds: HashMap<Slice, Arc<Hold>>,
+    /// Of the last month.
+    pub(super) holds: BTreeMap<Slice, Arc<Hold>>,
+    /// Those of the holds that were in force at the last look.
+    pub(super) live: BTreeSet<Slice>,
     /// On this node alone: another decides by the same numbers.
-    pub(super) slows: HashMap<Slice, Paced>,
+    pub(super) slows: BTreeMap<Slice, Paced>,
     /// When slices had their pace back. To be slowed again they are counted anew from then on.
-    pub(super) eased: HashMap<Slice, Timestamp>,
+    pub(super) eased: BTreeMap<Slice, Timestamp>,
+    /// Slices that something was counted of since the last look.
+    unlooked: Vec<Slice>,
+    pub(super) unwritten: Unwritten,
+    /// Slices of the suppression list among all.
+    stopped: usize,
+    /// What was not counted for want of room, since the last look.
+    uncounted: u64,
 }
 
 #[derive(Default)]
 pub(super) struct Tracked {
     pub series: Series,
-    /// Counted anew from then on.
-    pub(super) from: Timestamp,
     /// The last that was told of each rate.
     told: [Option<Standing>; Rate::ALL.len()],
-    last: Timestamp,
-    /// Something was counted since the last look, since it was last written down.
+    pub(super) last: Timestamp,
+    /// It is among [`Book::unlooked`], among those that are not written down.
     unlooked: bool,
-    unwritten: bool,
+    pub(super) unwritten: bool,
+}
+
+/// A slice over a window, for people.
+pub(super) struct Shown {
+    pub slice: Slice,
+    pub counts: Counts,
+    /// In the window before.
+    pub before: Counts,
+    pub hold: Option<Arc<Hold>>,
+    pub slow: Option<Arc<Slow>>,
 }
 
 /// What a look at the book found.
@@ -65,41 +90,137 @@ impl Book {
         self.slows.values().map(|paced| &paced.slow)
     }
 
-    pub fn count(&mut self, slice: Slice, metric: Metric, n: u32, now: Timestamp) {
-        if self.slices.len() >= MOST && !self.slices.contains_key(&slice) {
-            self.forget_quiet();
+    pub fn count(&mut self, slice: Slice, metrics: &[Metric], n: u32, now: Timestamp) {
+        let slice = self.told_apart(slice);
+        if !self.slices.contains_key(&slice) {
+            if self.slices.len() >= BETWEEN {
+                self.uncounted += 1;
+                return;
+            }
+            self.insert(slice.clone(), Tracked::default());
         }
-        let tracked = self.slices.entry(slice).or_default();
-        tracked.series.add(metric, n, now);
+        let Some(tracked) = self.slices.get_mut(&slice) else {
+            return;
+        };
+        for metric in metrics {
+            tracked.series.add(*metric, n, now);
+        }
         tracked.last = tracked.last.max(now);
-        tracked.unlooked = true;
-        tracked.unwritten = true;
+        if !std::mem::replace(&mut tracked.unlooked, true) {
+            self.unlooked.push(slice.clone());
+        }
+        if !std::mem::replace(&mut tracked.unwritten, true) {
+            self.unwritten.series.insert(slice);
+        }
     }
 
-    /// Makes room for a tenth more.
-    fn forget_quiet(&mut self) {
-        let mut last: Vec<Timestamp> = self.slices.values().map(|t| t.last).collect();
-        let nth = (MOST / 10).min(last.len().saturating_sub(1));
-        let (_, least, _) = last.select_nth_unstable(nth);
-        let least = *least;
-        let holds = &self.holds;
-        self.slices
-            .retain(|slice, tracked| tracked.last > least || holds.contains_key(slice));
+    /// The slice, or where there are too many of the suppression list that of all others for its reason.
+    fn told_apart(&self, slice: Slice) -> Slice {
+        match &slice {
+            Slice::Suppression(reason, _)
+                if self.stopped >= MOST_STOPPED && !self.slices.contains_key(&slice) =>
+            {
+                Slice::Suppression(Arc::clone(reason), OTHERS.into())
+            }
+            _ => slice,
+        }
     }
 
     pub fn restore(&mut self, slice: Slice, series: Series) {
-        self.slices.entry(slice).or_default().series = series;
+        let last = series.last();
+        let tracked = Tracked {
+            series,
+            last,
+            ..Tracked::default()
+        };
+        self.insert(slice, tracked);
     }
 
-    pub fn set_others(&mut self, others: HashMap<Slice, Vec<Series>>) {
-        self.others = others;
+    fn insert(&mut self, slice: Slice, tracked: Tracked) {
+        let is_stopped = matches!(slice, Slice::Suppression(..));
+        if self.slices.insert(slice, tracked).is_none() {
+            self.stopped += usize::from(is_stopped);
+        }
     }
 
+    /// Forgets what was counted of a slice, in the store too.
+    pub fn forget(&mut self, slice: &Slice) {
+        if self.slices.remove(slice).is_none() {
+            return;
+        }
+        let is_stopped = matches!(slice, Slice::Suppression(..));
+        self.stopped = self.stopped.saturating_sub(is_stopped.into());
+        // Where the store is away for long some stay in it: they come back with a restart, quiet as they were, and go first.
+        if self.unwritten.series.len() < 2 * MOST {
+            self.unwritten.series.insert(slice.clone());
+        }
+    }
+
+    /// Slices that more are known of than should be: how many are to go.
+    pub fn surplus(&self) -> usize {
+        match self.slices.len() {
+            n if n > MOST => n - (MOST - MOST / 10),
+            _ => 0,
+        }
+    }
+
+    /// What was not counted for want of room, since this was last asked.
+    pub fn uncounted(&mut self) -> u64 {
+        std::mem::take(&mut self.uncounted)
+    }
+
+    /// It is, or was, held or slowed: what is counted of it matters to its tenant.
+    pub fn is_dealt_with(&self, slice: &Slice) -> bool {
+        self.holds.contains_key(slice)
+            || self.slows.contains_key(slice)
+            || self.eased.contains_key(slice)
+    }
+
+    /// The next slices after this one, the first where there is none.
+    pub fn piece(&self, after: Option<&Slice>) -> impl Iterator<Item = (&Slice, &Tracked)> {
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        self.slices
+            .range::<Slice, _>((from, Bound::Unbounded))
+            .take(PIECE)
+    }
+
+    /// Gives what was there before.
+    #[must_use = "it may be large, and is better dropped without the lock"]
+    pub fn set_others(
+        &mut self,
+        others: HashMap<Slice, Vec<Series>>,
+    ) -> HashMap<Slice, Vec<Series>> {
+        std::mem::replace(&mut self.others, others)
+    }
+
+    /// As the store has it. What was decided here and is not written down yet is later.
     pub fn set_hold(&mut self, hold: Hold, now: Timestamp) {
-        if let Some(ended) = hold.ended(now) {
-            self.slices.entry(hold.slice.clone()).or_default().from = ended;
+        if self.unwritten.holds.contains(&hold.slice) {
+            return;
+        }
+        if hold.holds(now) {
+            self.live.insert(hold.slice.clone());
+        } else if hold.released.is_some() {
+            self.live.remove(&hold.slice);
         }
         self.holds.insert(hold.slice.clone(), Arc::new(hold));
+    }
+
+    /// The store forgets it.
+    pub fn forget_hold(&mut self, slice: &Slice, now: Timestamp) {
+        if self
+            .holds
+            .get(slice)
+            .is_some_and(|hold| hold.is_forgotten(now))
+        {
+            self.holds.remove(slice);
+        }
+    }
+
+    /// What was counted of a slice before does not count against it: its last hold ended then.
+    pub(super) fn counted_from(&self, slice: &Slice, now: Timestamp) -> Timestamp {
+        let ended = self.holds.get(slice).and_then(|hold| hold.ended(now));
+        ended.unwrap_or_default()
     }
 
     pub fn hold(&self, slice: &Slice, now: Timestamp) -> Option<&Arc<Hold>> {
@@ -127,79 +248,69 @@ impl Book {
         Ok(is_slowed)
     }
 
-    pub fn holds(&self) -> impl Iterator<Item = &Arc<Hold>> {
-        self.holds.values()
-    }
-
-    /// Every slice with what a window holds of it, and of the one before.
-    pub fn show(&self, window: Window, now: Timestamp) -> Vec<(Slice, Counts, Counts)> {
-        let shown = |(slice, tracked): (&Slice, &Tracked)| {
-            let sum = self.sum(slice, window, Timestamp::default(), now);
-            let mut before = tracked.series.previous(window, now);
-            for series in self.others.get(slice).into_iter().flatten() {
-                before.merge(&series.previous(window, now));
-            }
-            (slice.clone(), sum, before)
-        };
-        self.slices.iter().map(shown).collect()
-    }
-
-    /// Series that have changed since they were last asked for, and the slices that nothing is known of any more.
-    pub fn unwritten(&mut self, now: Timestamp) -> (Vec<(Slice, Series)>, Vec<Slice>) {
-        let over = self
-            .slices
+    /// Everything that is held now.
+    pub fn holds(&self, now: Timestamp) -> impl Iterator<Item = &Arc<Hold>> {
+        self.live
             .iter()
-            .filter(|(_, t)| t.series.is_over(now) && t.last < now);
-        let over: Vec<Slice> = over.map(|(slice, _)| slice.clone()).collect();
-        for slice in &over {
-            self.slices.remove(slice);
-        }
-        let mut changed = Vec::new();
-        for (slice, tracked) in &mut self.slices {
-            if std::mem::take(&mut tracked.unwritten) {
-                changed.push((slice.clone(), tracked.series.clone()));
-            }
-        }
-        (changed, over)
+            .filter_map(move |slice| self.hold(slice, now))
     }
 
-    /// Looks at every slice that something was counted of. `config` says what holds for a tenant.
-    pub fn look(
-        &mut self,
-        config: impl Fn(Option<&str>) -> Config,
-        now: Timestamp,
-    ) -> Vec<Decision> {
-        let mut decisions = self.ended(now);
-        decisions.extend(self.ease(&config, now));
-        let unlooked = self.slices.iter_mut().filter_map(|(slice, tracked)| {
-            std::mem::take(&mut tracked.unlooked).then(|| slice.clone())
-        });
-        let mut unlooked: Vec<Slice> = unlooked.collect();
-        // Campaigns first: what is held of one is not held against its tenant.
-        unlooked.sort_by_key(|slice| (!matches!(slice, Slice::Campaign(..)), slice.clone()));
-        for slice in unlooked {
-            if self.hold(&slice, now).is_none() {
-                let config = config(slice.tenant());
-                for rate in Rate::ALL {
-                    decisions.extend(self.judge(&slice, rate, &config, now));
-                }
-            }
+    /// What a window holds of a slice, and the one before.
+    pub fn shown(&self, slice: &Slice, window: Window, now: Timestamp) -> Option<Shown> {
+        let tracked = self.slices.get(slice)?;
+        let mut before = tracked.series.previous(window, now);
+        for series in self.others.get(slice).into_iter().flatten() {
+            before.merge(&series.previous(window, now));
         }
-        decisions
+        Some(Shown {
+            slice: slice.clone(),
+            counts: self.sum(slice, window, Timestamp::default(), now),
+            before,
+            hold: self.hold(slice, now).cloned(),
+            slow: self.slows.get(slice).map(|paced| Arc::clone(&paced.slow)),
+        })
+    }
+
+    /// What is over by itself, and the slices that something was counted of: each is to be judged. `config` says what holds
+    /// for a tenant.
+    pub fn begin_look(
+        &mut self,
+        config: &impl Fn(Option<&str>) -> Config,
+        now: Timestamp,
+    ) -> (Vec<Decision>, Vec<Slice>) {
+        let mut decisions = self.ended(now);
+        decisions.extend(self.ease(config, now));
+        (decisions, std::mem::take(&mut self.unlooked))
+    }
+
+    /// Judges a slice by all its rates, unless it is held.
+    pub fn judge_all(
+        &mut self,
+        slice: &Slice,
+        config: &Config,
+        now: Timestamp,
+        decisions: &mut Vec<Decision>,
+    ) {
+        if let Some(tracked) = self.slices.get_mut(slice) {
+            tracked.unlooked = false;
+        }
+        if self.hold(slice, now).is_none() {
+            let judged = Rate::ALL.map(|rate| self.judge(slice, rate, config, now));
+            decisions.extend(judged.into_iter().flatten());
+        }
     }
 
     /// Holds that are over by themselves: what was counted before does not count any more.
     fn ended(&mut self, now: Timestamp) -> Vec<Decision> {
+        let over = self.live.iter();
+        let over = over.filter(|slice| self.hold(slice, now).is_none());
+        let over: Vec<Slice> = over.cloned().collect();
         let mut ended = Vec::new();
-        for hold in self.holds.values() {
-            let Some(tracked) = self.slices.get_mut(&hold.slice) else {
-                continue;
-            };
-            if hold.released.is_none() && hold.until <= now && tracked.from < hold.until {
-                tracked.from = hold.until;
-                tracked.told = [None; Rate::ALL.len()];
-                ended.push(Decision::Released(Arc::clone(hold)));
-            }
+        for slice in over {
+            self.live.remove(&slice);
+            self.tell_anew(&slice);
+            let hold = self.holds.get(&slice).cloned();
+            ended.extend(hold.map(Decision::Released));
         }
         ended
     }
@@ -207,15 +318,25 @@ impl Book {
     /// A person lets it go.
     pub fn release(&mut self, slice: &Slice, by: &str, now: Timestamp) -> Option<Arc<Hold>> {
         let hold = self.hold(slice, now)?;
-        let released = Hold {
+        let released = Arc::new(Hold {
             released: Some((now, by.into())),
             ..(**hold).clone()
-        };
-        self.set_hold(released, now);
+        });
+        self.live.remove(slice);
+        self.keep_hold(Arc::clone(&released));
+        self.tell_anew(slice);
+        Some(released)
+    }
+
+    fn keep_hold(&mut self, hold: Arc<Hold>) {
+        self.unwritten.holds.insert(hold.slice.clone());
+        self.holds.insert(hold.slice.clone(), hold);
+    }
+
+    fn tell_anew(&mut self, slice: &Slice) {
         if let Some(tracked) = self.slices.get_mut(slice) {
-            tracked.told = [None; Rate::ALL.len()];
+            tracked.told = Default::default();
         }
-        self.holds.get(slice).cloned()
     }
 
     fn judge(
@@ -225,14 +346,16 @@ impl Book {
         config: &Config,
         now: Timestamp,
     ) -> Option<Decision> {
-        let from = self.slices.get(slice)?.from;
+        let from = self.counted_from(slice, now);
         let (standing, finding) = self.finding((slice, rate), config, from, now);
         let told = self.slices.get(slice)?.told.get(rate as usize).copied()?;
         let acts = acts(slice, rate) && config.action == Action::Hold;
         match standing {
             Standing::Act if acts => {
                 self.tell(slice, rate, None);
-                self.slows.remove(slice);
+                if self.slows.remove(slice).is_some() {
+                    self.unwritten.paces.insert(slice.clone());
+                }
                 Some(Decision::Hold(self.begin_hold(slice, finding, config, now)))
             }
             Standing::Watch if acts && self.is_to_slow(slice, rate, config, now) => {
@@ -315,22 +438,23 @@ impl Book {
     }
 
     /// Campaigns of a tenant that are or were held or slowed.
-    fn dealt_with(&self, tenant: &str) -> HashSet<&Slice> {
-        let all = self.holds.keys().chain(self.slows.keys());
-        let all = all.chain(self.eased.keys());
-        all.filter(|slice| matches!(slice, Slice::Campaign(of, _) if **of == *tenant))
-            .collect()
+    fn dealt_with(&self, tenant: &str) -> BTreeSet<&Slice> {
+        let first = Slice::Campaign(tenant.into(), "".into());
+        let is_its = |slice: &&Slice| matches!(slice, Slice::Campaign(of, _) if **of == *tenant);
+        let held = self.holds.range(&first..).map(|(slice, _)| slice);
+        let slowed = self.slows.range(&first..).map(|(slice, _)| slice);
+        let eased = self.eased.range(&first..).map(|(slice, _)| slice);
+        let all = held.take_while(is_its).chain(slowed.take_while(is_its));
+        all.chain(eased.take_while(is_its)).collect()
     }
 
     /// What was counted of a slice since it was let go or had its pace back.
     fn anew(&self, slice: &Slice, window: Window, now: Timestamp) -> Counts {
-        match self.slices.get(slice) {
-            Some(_) if self.hold(slice, now).is_some() || self.slows.contains_key(slice) => {
-                Counts::default()
-            }
-            Some(tracked) => self.sum(slice, window, tracked.from.max(self.eased_at(slice)), now),
-            None => Counts::default(),
+        if self.hold(slice, now).is_some() || self.slows.contains_key(slice) {
+            return Counts::default();
         }
+        let from = self.counted_from(slice, now).max(self.eased_at(slice));
+        self.sum(slice, window, from, now)
     }
 
     pub(super) fn sum(
@@ -372,7 +496,8 @@ impl Book {
             finding,
             released: None,
         });
-        self.holds.insert(slice.clone(), Arc::clone(&hold));
+        self.live.insert(slice.clone());
+        self.keep_hold(Arc::clone(&hold));
         hold
     }
 }

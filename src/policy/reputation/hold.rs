@@ -7,6 +7,10 @@ use crate::policy::share::{Share, in_percent};
 use crate::units::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::fmt;
+use std::time::Duration;
+
+/// Holds further back do not make the next one longer, and lie outside of all windows: they are forgotten.
+pub(super) const MEMORY: Duration = Duration::from_secs(30 * 86_400);
 
 /// Numbers that a decision rests on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,6 +43,10 @@ pub struct Hold {
 impl Hold {
     pub fn holds(&self, now: Timestamp) -> bool {
         now < self.until && self.released.is_none()
+    }
+
+    pub(super) fn is_forgotten(&self, now: Timestamp) -> bool {
+        self.ended(now).is_some_and(|at| now.since(at) >= MEMORY)
     }
 
     /// When it ended, where it has.

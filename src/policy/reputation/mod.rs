@@ -16,6 +16,7 @@ pub mod config;
 pub mod counts;
 mod hold;
 pub mod judge;
+mod keep;
 mod report;
 pub mod rings;
 mod slice;
@@ -38,20 +39,15 @@ pub use stopped::Stopped;
 
 use crate::events::{About, Attempt, Event, Sink};
 use crate::mail::{BounceClass, Disposition, Finding as Refusal, Labels, Stream, Subject};
-use crate::store::{Store, StoreError};
 use crate::units::Timestamp;
 use arc_swap::ArcSwap;
-use book::Book;
-use counts::Series;
-use parking_lot::Mutex;
+use book::{Book, MOST, PIECE, Shown, Tracked};
+use parking_lot::{Mutex, MutexGuard};
 use slice::NOBODY;
 use smallvec::SmallVec;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-
-const SERIES: &str = "reputation/series/";
-const HOLDS: &str = "reputation/hold/";
 
 /// All of it. Clones are one.
 #[derive(Clone, Default)]
@@ -65,6 +61,8 @@ struct Inner {
     held: AtomicUsize,
     /// Slices that are slowed, likewise.
     slowed: AtomicUsize,
+    /// Reading decisions from the store into the book and writing them to it take turns.
+    turn: tokio::sync::Mutex<()>,
 }
 
 /// What it decides by.
@@ -116,124 +114,95 @@ impl Reputation {
         self.0.rules.load_full()
     }
 
-    /// Reads back what this node, of the name `node`, had counted, what others have, and what is held.
-    ///
-    /// # Errors
-    /// The store does not answer. What cannot be read in it is told and left alone.
-    pub async fn recall(
-        &self,
-        store: &Store,
-        node: &str,
-        now: Timestamp,
-    ) -> Result<(), StoreError> {
-        for (key, value) in store.list(&own(node)).await? {
-            let slice = key
-                .strip_prefix(&own(node))
-                .and_then(|name| name.parse().ok());
-            match (slice, serde_json::from_slice::<Series>(&value.value)) {
-                (Some(slice), Ok(series)) => self.0.book.lock().restore(slice, series),
-                _ => {
-                    tracing::warn!(%key, "what was counted of some mail cannot be read; it is counted anew")
-                }
-            }
-        }
-        self.refresh(store, node, now).await
-    }
-
-    /// Takes note of what other nodes have counted and decided.
-    ///
-    /// # Errors
-    /// The store does not answer.
-    pub async fn refresh(
-        &self,
-        store: &Store,
-        node: &str,
-        now: Timestamp,
-    ) -> Result<(), StoreError> {
-        let mut others: HashMap<Slice, Vec<Series>> = HashMap::new();
-        if store.is_shared() {
-            for (key, value) in store.list(SERIES).await? {
-                let name = key
-                    .strip_prefix(SERIES)
-                    .and_then(|name| name.split_once('/'));
-                let Some((_, name)) = name.filter(|(of, _)| *of != node) else {
-                    continue;
-                };
-                if let (Ok(slice), Ok(series)) =
-                    (name.parse(), serde_json::from_slice(&value.value))
-                {
-                    others.entry(slice).or_default().push(series);
-                }
-            }
-        }
-        let mut holds = Vec::new();
-        for (key, value) in store.list(HOLDS).await? {
-            match serde_json::from_slice::<Hold>(&value.value) {
-                Ok(hold) => holds.push(hold),
-                Err(error) => {
-                    tracing::error!(%key, %error, "a hold cannot be read: remove the key, or mend it")
-                }
-            }
-        }
-        let mut book = self.0.book.lock();
-        book.set_others(others);
-        holds.into_iter().for_each(|hold| book.set_hold(hold, now));
-        self.recount(&book, now);
-        Ok(())
-    }
-
-    /// Writes down what was counted.
-    ///
-    /// # Errors
-    /// The store does not answer; it is written with the next.
-    pub async fn write(&self, store: &Store, node: &str, now: Timestamp) -> Result<(), StoreError> {
-        let (changed, over) = self.0.book.lock().unwritten(now);
-        for (slice, series) in changed {
-            match serde_json::to_vec(&series) {
-                Ok(value) => store.set(&format!("{}{slice}", own(node)), &value).await?,
-                Err(error) => tracing::error!(%slice, %error, "counts have no JSON form"),
-            }
-        }
-        for slice in over {
-            let key = format!("{}{slice}", own(node));
-            if let Some(there) = store.get(&key).await? {
-                // Nobody else writes it.
-                let _conflict = store.delete(&key, there.version).await?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Writes down a hold, or that it was released.
-    ///
-    /// # Errors
-    /// The store does not answer: the hold is in force here all the same.
-    pub async fn write_hold(&self, store: &Store, hold: &Hold) -> Result<(), StoreError> {
-        match serde_json::to_vec(hold) {
-            Ok(value) => store.set(&format!("{HOLDS}{}", hold.slice), &value).await,
-            Err(error) => {
-                tracing::error!(slice = %hold.slice, %error, "a hold has no JSON form");
-                Ok(())
-            }
-        }
-    }
-
     /// Looks at what was counted since the last look. What is to be held, is from now on.
     #[must_use = "decisions that nobody tells or acts on are lost"]
     pub fn look(&self, now: Timestamp) -> Vec<Decision> {
         let rules = self.rules();
-        let mut book = self.0.book.lock();
-        let decisions = book.look(|tenant| rules.of(tenant).clone(), now);
-        self.recount(&book, now);
+        let config = |tenant: Option<&str>| rules.of(tenant).clone();
+        let (mut decisions, mut unlooked) = self.change(|book| book.begin_look(&config, now));
+        // Campaigns first: what is held of one is not held against its tenant.
+        unlooked.sort_by_key(|slice| (!matches!(slice, Slice::Campaign(..)), slice.clone()));
+        for piece in unlooked.chunks(PIECE) {
+            self.change(|book| {
+                for slice in piece {
+                    book.judge_all(slice, rules.of(slice.tenant()), now, &mut decisions);
+                }
+            });
+        }
+        let uncounted = self.change(Book::uncounted);
+        if uncounted > 0 {
+            tracing::warn!(
+                uncounted,
+                most = MOST,
+                "what happened to mail is not counted where it belongs to new campaigns, domains or such: there are too many"
+            );
+        }
+        self.tidy(now);
         decisions
+    }
+
+    /// Forgets slices that nothing is known of any more, and, where there are too many, those that were quiet the longest.
+    fn tidy(&self, now: Timestamp) {
+        self.forget(self.gather(|book, slice, tracked| {
+            let is_over = tracked.series.is_over(now) && !book.is_dealt_with(slice);
+            is_over.then(|| (tracked.last, slice.clone()))
+        }));
+        let surplus = self.0.book.lock().surplus();
+        if surplus > 0 {
+            let mut quiet = self.gather(|book, slice, tracked| {
+                (!book.is_dealt_with(slice)).then(|| (tracked.last, slice.clone()))
+            });
+            quiet.sort_unstable();
+            quiet.truncate(surplus);
+            self.forget(quiet);
+        }
+    }
+
+    /// Forgets these slices, but those that something has happened to since.
+    fn forget(&self, quiet: Vec<(Timestamp, Slice)>) {
+        for piece in quiet.chunks(PIECE) {
+            self.change(|book| {
+                for (last, slice) in piece {
+                    if book.slices.get(slice).is_some_and(|t| t.last <= *last) {
+                        book.forget(slice);
+                    }
+                }
+            });
+        }
+    }
+
+    /// Something of each slice, in order; a piece of the book at a time, so that nobody waits for all of it.
+    fn gather<T>(&self, mut of: impl FnMut(&Book, &Slice, &Tracked) -> Option<T>) -> Vec<T> {
+        let (mut gathered, mut after) = (Vec::new(), None::<Slice>);
+        loop {
+            let book = self.0.book.lock();
+            let mut last = None;
+            for (slice, tracked) in book.piece(after.as_ref()) {
+                gathered.extend(of(&book, slice, tracked));
+                last = Some(slice);
+            }
+            let last = last.cloned();
+            MutexGuard::unlock_fair(book);
+            match last {
+                Some(last) => after = Some(last),
+                None => return gathered,
+            }
+        }
+    }
+
+    /// Does something with the book, and remembers how much is held and slowed.
+    fn change<T>(&self, act: impl FnOnce(&mut Book) -> T) -> T {
+        let mut book = self.0.book.lock();
+        let done = act(&mut book);
+        self.0.held.store(book.live.len(), Ordering::Relaxed);
+        self.0.slowed.store(book.slows.len(), Ordering::Relaxed);
+        MutexGuard::unlock_fair(book);
+        done
     }
 
     /// A person lets a slice go. `None`: it is not held.
     pub fn release(&self, slice: &Slice, by: &str, now: Timestamp) -> Option<Arc<Hold>> {
-        let mut book = self.0.book.lock();
-        let released = book.release(slice, by, now);
-        self.recount(&book, now);
-        released
+        self.change(|book| book.release(slice, by, now))
     }
 
     /// What may hold mail with these labels; transactional mail is never held.
@@ -280,33 +249,22 @@ impl Reputation {
 
     /// A person gives a slice its pace back. `None`: it is not slowed.
     pub fn ease(&self, slice: &Slice, now: Timestamp) -> Option<Arc<Slow>> {
-        let mut book = self.0.book.lock();
-        let eased = book.let_go(slice, now);
-        self.recount(&book, now);
-        eased
+        self.change(|book| book.let_go(slice, now))
     }
 
-    /// Everything that is slowed now.
+    /// Everything that is slowed now, in order.
     pub fn slows(&self) -> Vec<Arc<Slow>> {
-        let mut slows: Vec<_> = self.0.book.lock().slows().cloned().collect();
-        slows.sort_by(|a, b| a.slice.cmp(&b.slice));
-        slows
+        self.0.book.lock().slows().cloned().collect()
     }
 
-    /// Everything that is held now.
+    /// Everything that is held now, in order.
     pub fn holds(&self, now: Timestamp) -> Vec<Arc<Hold>> {
-        let book = self.0.book.lock();
-        let holds = book.holds().filter(|hold| hold.holds(now));
-        let mut holds: Vec<_> = holds.cloned().collect();
-        holds.sort_by(|a, b| a.slice.cmp(&b.slice));
-        holds
+        self.0.book.lock().holds(now).cloned().collect()
     }
 
-    /// What a window holds of every slice, and of the window before it; in order.
-    pub fn show(&self, window: Window, now: Timestamp) -> Vec<(Slice, Counts, Counts)> {
-        let mut shown = self.0.book.lock().show(window, now);
-        shown.sort_by(|a, b| a.0.cmp(&b.0));
-        shown
+    /// What a window holds of the slices that are wanted, and of the window before it; in order.
+    fn show(&self, wanted: impl Fn(&Slice) -> bool, window: Window, now: Timestamp) -> Vec<Shown> {
+        self.gather(|book, slice, _| wanted(slice).then(|| book.shown(slice, window, now))?)
     }
 
     /// Something that is told from outside: opens and clicks, hits of spam traps.
@@ -332,14 +290,8 @@ impl Reputation {
         slices.retain(|slice| !matches!(slice, Slice::Stream(..)));
         let mut book = self.0.book.lock();
         for slice in slices {
-            book.count(slice, metric, 1, now);
+            book.count(slice, &[metric], 1, now);
         }
-    }
-
-    fn recount(&self, book: &Book, now: Timestamp) {
-        let held = book.holds().filter(|hold| hold.holds(now)).count();
-        self.0.held.store(held, Ordering::Relaxed);
-        self.0.slowed.store(book.slows().count(), Ordering::Relaxed);
     }
 
     fn count(&self, about: &About, attempt: Option<&Attempt>, metrics: &[Metric], now: Timestamp) {
@@ -349,9 +301,7 @@ impl Reputation {
         let slices = Slice::of(about, attempt);
         let mut book = self.0.book.lock();
         for slice in slices {
-            for metric in metrics {
-                book.count(slice.clone(), *metric, 1, now);
-            }
+            book.count(slice, metrics, 1, now);
         }
     }
 
@@ -441,8 +391,4 @@ fn of_block(finding: Refusal) -> Metric {
 /// Of the types of RFC 5965 and RFC 6430.
 fn is_complaint(feedback: &str) -> bool {
     !matches!(feedback, "not-spam" | "auth-failure" | "dmarc")
-}
-
-fn own(node: &str) -> String {
-    format!("{SERIES}{}/", node.replace('/', "_"))
 }

@@ -1,9 +1,10 @@
 //! Reputation as people read it.
 
+use super::book::Shown;
 use super::counts::{Counts, Metric};
 use super::judge::{Rate, Standing, standing};
 use super::rings::Window;
-use super::{Hold, Reputation, Slice, Slow};
+use super::{Hold, Reputation, Rules, Slice, Slow};
 use crate::policy::share::Share;
 use crate::units::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -56,35 +57,45 @@ impl Reputation {
     /// The worst first, then by name.
     pub fn report(&self, by: &[String], window: Window, now: Timestamp) -> Vec<Row> {
         let rules = self.rules();
-        let (holds, slows) = (self.holds(now), self.slows());
-        let shown = self.show(window, now).into_iter();
         let wanted = |slice: &Slice| match by {
             [] => Slice::KINDS.contains(&slice.kind()),
             by => by.iter().any(|kind| kind == slice.kind()),
         };
+        let shown = self.show(wanted, window, now).into_iter();
         let mut rows: Vec<Row> = shown
-            .filter(|(slice, counts, _)| wanted(slice) && *counts != Counts::default())
-            .map(|(slice, counts, before)| {
-                let config = rules.of(slice.tenant());
-                let rated = |rate: Rate| {
-                    let thresholds = config.of_rate(rate);
-                    rated(rate, (thresholds.watch, thresholds.act), &counts, &before)
-                };
-                Row {
-                    by: slice.kind().to_owned(),
-                    window,
-                    answered: counts.answered(),
-                    rates: Rate::ALL.map(rated).into(),
-                    hold: holds.iter().find(|hold| hold.slice == slice).cloned(),
-                    slow: slows.iter().find(|slow| slow.slice == slice).cloned(),
-                    counts: named(&counts),
-                    slice,
-                }
-            })
+            .filter_map(|shown| row(&rules, window, shown))
             .collect();
         rows.sort_by(|a, b| (b.worst(), &a.slice).cmp(&(a.worst(), &b.slice)));
         rows
     }
+
+    /// One slice of the report, without a look at the others; `None` where nothing happened.
+    pub fn row(&self, slice: &Slice, window: Window, now: Timestamp) -> Option<Row> {
+        let shown = self.0.book.lock().shown(slice, window, now)?;
+        row(&self.rules(), window, shown)
+    }
+}
+
+fn row(rules: &Rules, window: Window, shown: Shown) -> Option<Row> {
+    let (counts, before) = (shown.counts, shown.before);
+    if counts == Counts::default() {
+        return None;
+    }
+    let config = rules.of(shown.slice.tenant());
+    let rated = |rate: Rate| {
+        let thresholds = config.of_rate(rate);
+        rated(rate, (thresholds.watch, thresholds.act), &counts, &before)
+    };
+    Some(Row {
+        by: shown.slice.kind().to_owned(),
+        window,
+        answered: counts.answered(),
+        rates: Rate::ALL.map(rated).into(),
+        hold: shown.hold,
+        slow: shown.slow,
+        counts: named(&counts),
+        slice: shown.slice,
+    })
 }
 
 impl Row {

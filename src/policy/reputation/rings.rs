@@ -143,6 +143,13 @@ impl<T: Tally> Rings<T> {
         sum
     }
 
+    /// When the last slot began in which anything was counted.
+    pub fn last(&self) -> Timestamp {
+        let [minutes, ..] = &self.0;
+        let last = minutes.back().map_or(0, |(at, _)| u64::from(*at));
+        Timestamp::from_millis(last * SLOT[MINUTES])
+    }
+
     /// Nothing has happened for so long that no window would show it.
     pub fn is_over(&self, now: Timestamp) -> bool {
         let [.., days] = &self.0;

@@ -6,6 +6,7 @@ use crate::policy::share::Share;
 use crate::units::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// One part of the mail that is slowed.
@@ -65,10 +66,21 @@ impl fmt::Display for Slow {
     }
 }
 
+/// What outlives a restart of it.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Pace {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub slow: Option<Arc<Slow>>,
+    /// When it last had its pace back.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub eased: Option<Timestamp>,
+}
+
 /// A slice that is slowed, and when its next recipient may go.
 #[derive(Debug)]
 pub(super) struct Paced {
-    pub slow: std::sync::Arc<Slow>,
+    pub slow: Arc<Slow>,
     pub next: Timestamp,
 }
 

@@ -13,7 +13,7 @@ use super::hold::Finding;
 use super::judge::{Rate, Standing};
 use super::rings::Window;
 use super::slice::Slice;
-use super::slow::{Paced, Slow, spacing};
+use super::slow::{Pace, Paced, Slow, spacing};
 use crate::policy::share::Share;
 use crate::units::Timestamp;
 use std::sync::Arc;
@@ -41,10 +41,7 @@ impl Book {
         if !slows(rate, config) || self.slows.contains_key(slice) {
             return false;
         }
-        let Some(tracked) = self.slices.get(slice) else {
-            return false;
-        };
-        let from = tracked.from.max(self.eased_at(slice));
+        let from = self.counted_from(slice, now).max(self.eased_at(slice));
         let (standing, _) = self.finding((slice, rate), config, from, now);
         standing >= Standing::Watch
     }
@@ -78,7 +75,26 @@ impl Book {
             next: now,
         };
         self.slows.insert(slice.clone(), paced);
+        self.unwritten.paces.insert(slice.clone());
         slow
+    }
+
+    /// As it is to be kept; `None` where it goes as any other.
+    pub(super) fn kept_pace(&self, slice: &Slice) -> Option<Pace> {
+        let slow = self.slows.get(slice).map(|paced| Arc::clone(&paced.slow));
+        let eased = self.eased.get(slice).copied();
+        (slow.is_some() || eased.is_some()).then_some(Pace { slow, eased })
+    }
+
+    /// As it was kept.
+    pub(super) fn restore_pace(&mut self, slice: Slice, pace: Pace, now: Timestamp) {
+        if let Some(slow) = pace.slow {
+            let paced = Paced { slow, next: now };
+            self.slows.insert(slice.clone(), paced);
+        }
+        if let Some(at) = pace.eased {
+            self.eased.insert(slice, at);
+        }
     }
 
     /// Gives back its pace to what has recovered.
@@ -87,6 +103,14 @@ impl Book {
         config: &impl Fn(Option<&str>) -> Config,
         now: Timestamp,
     ) -> Vec<Decision> {
+        let (eased, unwritten) = (&mut self.eased, &mut self.unwritten);
+        eased.retain(|slice, at| {
+            let counts = now.since(*at) < WIDEST && now >= *at;
+            if !counts {
+                unwritten.paces.insert(slice.clone());
+            }
+            counts
+        });
         let reason = |slow: &Arc<Slow>| {
             let config = config(slow.slice.tenant());
             let why = self.recovered(slow, &config, now)?;
@@ -121,9 +145,8 @@ impl Book {
     /// It has its pace back. What was counted before does not slow it again.
     pub(super) fn let_go(&mut self, slice: &Slice, now: Timestamp) -> Option<Arc<Slow>> {
         let paced = self.slows.remove(slice)?;
-        self.eased
-            .retain(|_, at| now.since(*at) < WIDEST && now >= *at);
         self.eased.insert(slice.clone(), now);
+        self.unwritten.paces.insert(slice.clone());
         Some(paced.slow)
     }
 

@@ -1,6 +1,7 @@
 //! What the suppression list took in, gave back, and kept from leaving.
 
 use super::Reputation;
+use super::book::Shown;
 use super::counts::{Counts, Metric};
 use super::rings::Window;
 use super::slice::{NOBODY, Slice};
@@ -13,7 +14,8 @@ use serde::{Deserialize, Serialize};
 pub struct Stopped {
     /// `hard`, `soft`, `complaint`, `unsubscribe`, `manual` or `invalid`; `-` for what was taken off the list.
     pub reason: String,
-    /// `global`, `tenant/acme`, `stream/acme/marketing`, `list/acme/news`.
+    /// `global`, `tenant/acme`, `stream/acme/marketing`, `list/acme/news`; `others` for what is beyond the most that are told
+    /// apart.
     pub scope: String,
     /// Addresses put on the list, but for imports; and in the window before.
     pub listed: u64,
@@ -39,12 +41,13 @@ impl Reputation {
     /// The list kept mail from a recipient: [`Metric::Refused`] at submission, or [`Metric::Suppressed`] before it left.
     pub fn stopped(&self, (reason, scope): (&str, &str), metric: Metric, now: Timestamp) {
         let slice = Slice::Suppression(reason.into(), scope.into());
-        self.0.book.lock().count(slice, metric, 1, now);
+        self.0.book.lock().count(slice, &[metric], 1, now);
     }
 
     /// What the list did within a window, that which stopped most first.
     pub fn suppressed(&self, window: Window, now: Timestamp) -> Vec<Stopped> {
-        let shown = self.show(window, now).into_iter();
+        let of_the_list = |slice: &Slice| matches!(slice, Slice::Suppression(..));
+        let shown = self.show(of_the_list, window, now).into_iter();
         let mut all: Vec<Stopped> = shown.filter_map(stopped).collect();
         let weight = |s: &Stopped| (s.refused + s.dropped, s.listed + s.unlisted);
         all.sort_by_key(|s| std::cmp::Reverse(weight(s)));
@@ -52,8 +55,9 @@ impl Reputation {
     }
 }
 
-fn stopped((slice, counts, before): (Slice, Counts, Counts)) -> Option<Stopped> {
-    let Slice::Suppression(reason, scope) = slice else {
+fn stopped(shown: Shown) -> Option<Stopped> {
+    let (counts, before) = (shown.counts, shown.before);
+    let Slice::Suppression(reason, scope) = shown.slice else {
         return None;
     };
     (counts != Counts::default()).then(|| Stopped {

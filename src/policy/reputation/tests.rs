@@ -3,9 +3,11 @@
 use super::*;
 use crate::mail::{MessageId, Reply};
 use crate::policy::share::Share;
+use crate::store::Store;
 use crate::units::Span;
 use std::time::Duration;
 
+mod kept;
 mod simulated;
 mod slowed;
 
@@ -311,10 +313,10 @@ fn what_is_suppressed_or_expired_is_in_no_rate() {
         (0..500).for_each(|_| world.reputation.take(world.now, &outcome));
     }
     assert!(world.look().is_empty());
-    let shown = world.reputation.show(Window::Hour, world.now);
-    let (_, counts, _) = shown.iter().find(|(s, ..)| s.kind() == "campaign").unwrap();
-    assert_eq!(counts.answered(), 0);
-    assert_eq!(counts.get(Metric::Suppressed), 500);
+    let campaign: Slice = "campaign/acme/spring".parse().unwrap();
+    let row = world.reputation.row(&campaign, Window::Hour, world.now);
+    let row = row.unwrap();
+    assert_eq!((row.answered, row.count(Metric::Suppressed)), (0, 500));
 }
 
 #[tokio::test]
@@ -323,17 +325,11 @@ async fn a_restart_forgets_neither_counts_nor_holds() {
     let mut world = World::new();
     let spring = marketing("a/b %");
     world.send_all(&spring, &[(Fate::Delivered, 300), (Fate::Hard, 60)]);
-    for decision in world.look() {
-        if let Decision::Hold(hold) = decision {
-            world.reputation.write_hold(&store, &hold).await.unwrap();
-        }
-    }
-    world
-        .reputation
-        .write(&store, "n1", world.now)
-        .await
-        .unwrap();
-    let before = world.reputation.show(Window::Day, world.now);
+    let _told = world.look();
+    let reputation = &world.reputation;
+    reputation.write_decisions(&store, "n1").await.unwrap();
+    reputation.write_counts(&store, "n1").await.unwrap();
+    let before = reputation.report(&[], Window::Day, world.now);
 
     let again = World::new();
     again
@@ -341,7 +337,7 @@ async fn a_restart_forgets_neither_counts_nor_holds() {
         .recall(&store, "n1", again.now)
         .await
         .unwrap();
-    assert_eq!(again.reputation.show(Window::Day, again.now), before);
+    assert_eq!(again.reputation.report(&[], Window::Day, again.now), before);
     assert_eq!(again.held(&spring), world.held(&spring));
     world.now = world.now + 4 * HOUR;
     let _released = world.look();
@@ -364,7 +360,7 @@ async fn what_cannot_be_read_keeps_nobody_from_starting() {
         .unwrap();
     let world = World::new();
     world.reputation.recall(&store, "n1", START).await.unwrap();
-    assert!(world.reputation.show(Window::Day, START).is_empty());
+    assert!(world.reputation.report(&[], Window::Day, START).is_empty());
 }
 
 #[test]

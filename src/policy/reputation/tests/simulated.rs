@@ -34,7 +34,7 @@ fn run(ppm: u32, bad: Metric) -> Row {
 fn minute_of_hold(seed: u64, ppm: u32, bad: Metric) -> Option<usize> {
     let mut chance = rand::rngs::StdRng::seed_from_u64(seed);
     let slice: Slice = "campaign/acme/simulated".parse().unwrap();
-    let (mut book, mut now) = (Book::default(), START);
+    let (reputation, mut now) = (Reputation::default(), START);
     for minute in 1..=LENGTH {
         let fails = (0..RATE).filter(|_| chance.random_range(0..1_000_000) < ppm);
         let bad_ones = fails.count() as u32;
@@ -47,11 +47,15 @@ fn minute_of_hold(seed: u64, ppm: u32, bad: Metric) -> Option<usize> {
             (Metric::WithFeedback, good),
             (bad, bad_ones),
         ] {
-            book.count(slice.clone(), metric, n, now);
+            let mut book = reputation.0.book.lock();
+            book.count(slice.clone(), &[metric], n, now);
         }
         now = now + MINUTE;
-        let _told = book.look(|_| Config::default(), now);
-        if book.hold(&slice, now).is_some() {
+        let _told = reputation.look(now);
+        if reputation
+            .holding(std::slice::from_ref(&slice), now)
+            .is_some()
+        {
             return Some(minute);
         }
     }

@@ -167,8 +167,8 @@ fn what_is_known_without_its_tenant_counts_for_nobodys_stream() {
     let (about, attempt) = (about(&Labels::default()), attempt());
     let reputation = &world.reputation;
     reputation.observe_nobodys(&about, Some(&attempt), Metric::Opened, world.now);
-    let shown = reputation.show(Window::Hour, world.now);
-    let kinds: Vec<&str> = shown.iter().map(|(slice, ..)| slice.kind()).collect();
+    let rows = reputation.report(&[], Window::Hour, world.now);
+    let kinds: Vec<&str> = rows.iter().map(|row| row.slice.kind()).collect();
     assert_eq!(kinds, ["source", "provider", "pair", "domain"]);
 }
 
