@@ -32,6 +32,9 @@ use crate::spool::{self, Spool, Stored};
 use crate::store::{self, Store, StoreError};
 use crate::sts::Sts;
 use crate::tls::client::ClientTls;
+use crate::tls::https::Https;
+use crate::tls::memory::Memory;
+use crate::tlsrpt::{self, Daily, Tally};
 use crate::units::{Live, Timestamp};
 use doors::{Certificates, Doors, Making};
 use heard::Heard;
@@ -103,6 +106,7 @@ pub struct App {
     daemon: Arc<Daemon>,
     doors: Doors,
     http: (TcpListener, http::Access),
+    daily: Daily,
     log: EventLog,
 }
 
@@ -120,6 +124,7 @@ struct Ground {
     books: Books,
     heard: Heard,
     reports: Reports,
+    tally: Tally,
 }
 
 impl Bound {
@@ -182,7 +187,13 @@ impl App {
         let ground = Ground::lay(&config, (lives, settings), clock, sinks)?;
         let certificates = Certificates::load(&config)?;
         let intake = ground.intake(&config);
-        let delivery = ground.delivery(&config, resolver, Arc::new(intake.clone()))?;
+        let tls = ClientTls::new(&config.tls).map_err(failed("tls.ca_file"))?;
+        let https = Https {
+            resolver: resolver.clone(),
+            tls: tls.clone(),
+        };
+        let daily = ground.daily(https, intake.clone());
+        let delivery = ground.delivery(&config, (resolver, tls), Arc::new(intake.clone()))?;
         let inbound = ground.inbound(&config)?;
         let gate = Gate::new(
             Arc::clone(&ground.lives.tenants),
@@ -224,6 +235,7 @@ impl App {
             daemon: Arc::new(daemon),
             doors,
             http: (bound.http, access),
+            daily,
             log: ground.log,
         })
     }
@@ -242,6 +254,7 @@ impl App {
             daemon,
             doors,
             http,
+            daily,
             log,
         } = self;
         let (closing, faces) = (CancellationToken::new(), TaskTracker::new());
@@ -258,7 +271,8 @@ impl App {
         let keeping = tokio::spawn({
             let (policing, heard) = (policing.clone(), daemon.heard.clone());
             async move {
-                tokio::join!(policy.run(policing.clone()), heard.run(policing));
+                let (daily, heard) = (daily.run(policing.clone()), heard.run(policing.clone()));
+                tokio::join!(policy.run(policing), heard, daily);
             }
         });
         let delivery = daemon.delivery.clone();
@@ -346,6 +360,8 @@ impl Ground {
             clock.clone(),
             events.clone(),
         );
+        let counted = Arc::clone(&lives.tls_reports);
+        let tally = Tally::new(counted, store.clone(), clock.clone());
         recover::tell(&report);
         recover::tell_owed(&report, &directory, &events)
             .map_err(failed("reading the event log back"))?;
@@ -365,6 +381,7 @@ impl Ground {
             books,
             heard,
             reports,
+            tally,
         })
     }
 
@@ -422,7 +439,7 @@ impl Ground {
     fn delivery(
         &self,
         config: &Config,
-        resolver: Resolver,
+        (resolver, tls): (Resolver, ClientTls),
         intake: Arc<Intake>,
     ) -> Result<Delivery, StartError> {
         let own: Vec<IpAddr> = config
@@ -430,7 +447,6 @@ impl Ground {
             .iter()
             .map(|listener| listener.address.ip())
             .collect();
-        let tls = ClientTls::new(&config.tls).map_err(failed("tls.ca_file"))?;
         let to_ask = (resolver.clone(), tls.clone());
         let delivery = Delivery::new(Collaborators {
             sts: Sts::new(
@@ -439,6 +455,8 @@ impl Ground {
                 self.store.clone(),
                 self.clock.clone(),
             ),
+            memory: Memory::new(self.store.clone(), self.clock.clone()),
+            tally: self.tally.clone(),
             clock: self.clock.clone(),
             queue: self.queue.clone(),
             spool: self.spool.clone(),
@@ -460,6 +478,20 @@ impl Ground {
         });
         Handle::current().block_on(delivery.recall())?;
         Ok(delivery)
+    }
+
+    /// Reports of our own sending.
+    fn daily(&self, https: Https, intake: Intake) -> Daily {
+        Daily::new(tlsrpt::Parts {
+            config: Arc::clone(&self.lives.tls_reports),
+            tally: self.tally.clone(),
+            store: self.store.clone(),
+            clock: self.clock.clone(),
+            https,
+            intake: Arc::new(intake),
+            signers: Arc::clone(&self.lives.signers),
+            events: self.events.clone(),
+        })
     }
 
     fn gauges(&self, delivery: &Delivery) {

@@ -16,6 +16,7 @@ use crate::problem::Problems;
 use crate::reports;
 use crate::smtp::codec::LineEndings;
 use crate::smtp::session::Limits;
+use crate::tlsrpt;
 use crate::units::Live;
 use arc_swap::ArcSwap;
 use std::path::Path;
@@ -36,6 +37,7 @@ pub struct Compiled {
     inbound_limits: Limits,
     addresses: Addresses,
     reported: reports::Settings,
+    tls_reports: tlsrpt::config::Config,
 }
 
 /// The same parts as the running daemon shares them.
@@ -54,6 +56,7 @@ pub struct Lives {
     pub inbound_limits: Live<Limits>,
     pub addresses: Live<Addresses>,
     pub reported: Live<reports::Settings>,
+    pub tls_reports: Live<tlsrpt::config::Config>,
 }
 
 impl Compiled {
@@ -104,6 +107,7 @@ impl Compiled {
             inbound_limits: inbound_limits(config),
             addresses: config.addresses(),
             reported: config.reported(),
+            tls_reports: config.reports.tls.clone(),
         };
         Ok((compiled, settings))
     }
@@ -128,6 +132,7 @@ impl Lives {
             inbound_limits: live(compiled.inbound_limits),
             addresses: live(compiled.addresses),
             reported: live(compiled.reported),
+            tls_reports: live(compiled.tls_reports),
         }
     }
 
@@ -146,6 +151,7 @@ impl Lives {
         self.inbound_limits.store(Arc::new(compiled.inbound_limits));
         self.addresses.store(Arc::new(compiled.addresses));
         self.reported.store(Arc::new(compiled.reported));
+        self.tls_reports.store(Arc::new(compiled.tls_reports));
     }
 }
 
