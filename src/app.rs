@@ -35,6 +35,9 @@ use crate::spool::{self, Spool, Stored};
 use crate::store::{self, Store, StoreError};
 use crate::sts::Sts;
 use crate::tls::client::ClientTls;
+use crate::tls::https::Https;
+use crate::tls::memory::Memory;
+use crate::tlsrpt::{self, Daily, Tally};
 use crate::units::{Live, Timestamp};
 use doors::{Certificates, Doors, Making};
 use heard::Heard;
@@ -106,6 +109,7 @@ pub struct App {
     daemon: Arc<Daemon>,
     doors: Doors,
     http: (TcpListener, http::Access),
+    daily: Daily,
     log: EventLog,
 }
 
@@ -123,6 +127,7 @@ struct Ground {
     books: Books,
     heard: Heard,
     reports: Reports,
+    tally: Tally,
 }
 
 impl Bound {
@@ -188,7 +193,13 @@ impl App {
         let outside = ground.outside(&config, resolver.clone(), certificates.all())?;
         let known = (alignment.clone(), outside.known().clone());
         let intake = ground.intake(&config, known);
-        let asked = (resolver, alignment.clone());
+        let tls = ClientTls::new(&config.tls).map_err(failed("tls.ca_file"))?;
+        let https = Https {
+            resolver: resolver.clone(),
+            tls: tls.clone(),
+        };
+        let daily = ground.daily(https, intake.clone());
+        let asked = (resolver, tls, alignment.clone());
         let delivery = ground.delivery(&config, asked, Arc::new(intake.clone()))?;
         let inbound = ground.inbound(&config)?;
         let gate = Gate::new(
@@ -233,6 +244,7 @@ impl App {
             daemon: Arc::new(daemon),
             doors,
             http: (bound.http, access),
+            daily,
             log: ground.log,
         })
     }
@@ -251,6 +263,7 @@ impl App {
             daemon,
             doors,
             http,
+            daily,
             log,
         } = self;
         let (closing, faces) = (CancellationToken::new(), TaskTracker::new());
@@ -273,7 +286,8 @@ impl App {
                     policy.run(policing.clone()),
                     alignment.run(policing.clone()),
                     heard.run(policing.clone()),
-                    outside.run(policing)
+                    outside.run(policing.clone()),
+                    daily.run(policing)
                 );
             }
         });
@@ -362,6 +376,8 @@ impl Ground {
             clock.clone(),
             events.clone(),
         );
+        let counted = Arc::clone(&lives.tls_reports);
+        let tally = Tally::new(counted, store.clone(), clock.clone());
         recover::tell(&report);
         recover::tell_owed(&report, &directory, &events)
             .map_err(failed("reading the event log back"))?;
@@ -381,6 +397,7 @@ impl Ground {
             books,
             heard,
             reports,
+            tally,
         })
     }
 
@@ -453,7 +470,7 @@ impl Ground {
     fn delivery(
         &self,
         config: &Config,
-        (resolver, alignment): (Resolver, Alignment),
+        (resolver, tls, alignment): (Resolver, ClientTls, Alignment),
         intake: Arc<Intake>,
     ) -> Result<Delivery, StartError> {
         let own: Vec<IpAddr> = config
@@ -461,7 +478,6 @@ impl Ground {
             .iter()
             .map(|listener| listener.address.ip())
             .collect();
-        let tls = ClientTls::new(&config.tls).map_err(failed("tls.ca_file"))?;
         let to_ask = (resolver.clone(), tls.clone());
         let delivery = Delivery::new(Collaborators {
             sts: Sts::new(
@@ -470,6 +486,8 @@ impl Ground {
                 self.store.clone(),
                 self.clock.clone(),
             ),
+            memory: Memory::new(self.store.clone(), self.clock.clone()),
+            tally: self.tally.clone(),
             clock: self.clock.clone(),
             queue: self.queue.clone(),
             spool: self.spool.clone(),
@@ -492,6 +510,20 @@ impl Ground {
         });
         Handle::current().block_on(delivery.recall())?;
         Ok(delivery)
+    }
+
+    /// Reports of our own sending.
+    fn daily(&self, https: Https, intake: Intake) -> Daily {
+        Daily::new(tlsrpt::Parts {
+            config: Arc::clone(&self.lives.tls_reports),
+            tally: self.tally.clone(),
+            store: self.store.clone(),
+            clock: self.clock.clone(),
+            https,
+            intake: Arc::new(intake),
+            signers: Arc::clone(&self.lives.signers),
+            events: self.events.clone(),
+        })
     }
 
     fn gauges(&self, delivery: &Delivery) {

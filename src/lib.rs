@@ -43,7 +43,7 @@
 //! | layer | modules | owns |
 //! |---|---|---|
 //! | 0 values and parsers | [`units`] [`problem`] [`tables`] [`mail`] [`smtp::codec`] [`bounce`] [`lint`] [`reports::read()`] | values; lines and octets; tables for millions; what a message should be; no clock, no I/O |
-//! | 1 ground services | [`clock`] [`events`] [`store`] [`spool`] [`books`] [`reports`] [`dns`] [`tls`] [`sts`] | time, telling, one truth that survives, durable messages, what left, what others report of it, names, certificates, what domains ask |
+//! | 1 ground services | [`clock`] [`events`] [`store`] [`spool`] [`books`] [`reports`] [`dns`] [`tls`] [`sts`] [`tlsrpt`] | time, telling, one truth that survives, durable messages, what left, what others report of it, names, certificates, what domains ask, what is reported to them |
 //! | 2 identity | [`auth`] | DKIM keys and signatures; who may send; what receivers will make of it |
 //! | 3 policy | [`policy`] [`zone`] [`outside`] | from which source, whether now, and why not; what our domains need in DNS; how others see us |
 //! | 4 time | [`queue`] [`smtp::client`] | when a message is tried; one SMTP conversation |
@@ -82,5 +82,6 @@ pub mod store;
 pub mod sts;
 pub mod tables;
 pub mod tls;
+pub mod tlsrpt;
 pub mod units;
 pub mod zone;

@@ -313,6 +313,12 @@ async fn delivery(dir: &Path, queue: Queue) -> Delivery {
     let tls = ClientTls::new(&client::Config::default()).expect("a TLS client");
     let to_ask = (resolver.clone(), tls.clone());
     Delivery::new(Collaborators {
+        memory: mailwright::tls::memory::Memory::new(store.clone(), clock.clone()),
+        tally: mailwright::tlsrpt::Tally::new(
+            live(mailwright::tlsrpt::config::Config::default()),
+            store.clone(),
+            clock.clone(),
+        ),
         sts: Sts::new(sts::Config::default(), to_ask, store.clone(), clock.clone()),
         resolver,
         tls,

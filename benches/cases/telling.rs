@@ -54,6 +54,7 @@ pub fn labels() -> Arc<Labels> {
         list: None,
         engagement: None,
         tag: Some("a/b-test-2".into()),
+        ..Labels::default()
     })
 }
 

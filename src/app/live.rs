@@ -18,6 +18,7 @@ use crate::problem::Problems;
 use crate::reports;
 use crate::smtp::codec::LineEndings;
 use crate::smtp::session::Limits;
+use crate::tlsrpt;
 use crate::units::Live;
 use arc_swap::ArcSwap;
 use std::path::Path;
@@ -40,6 +41,7 @@ pub struct Compiled {
     addresses: Addresses,
     reported: reports::Settings,
     outside: outside::Settings,
+    tls_reports: tlsrpt::config::Config,
 }
 
 /// The same parts as the running daemon shares them.
@@ -60,6 +62,7 @@ pub struct Lives {
     pub addresses: Live<Addresses>,
     pub reported: Live<reports::Settings>,
     pub outside: Live<outside::Settings>,
+    pub tls_reports: Live<tlsrpt::config::Config>,
 }
 
 impl Compiled {
@@ -114,6 +117,7 @@ impl Compiled {
             addresses: config.addresses(),
             reported: config.reported(),
             outside,
+            tls_reports: config.reports.tls.clone(),
         };
         Ok((compiled, settings))
     }
@@ -140,6 +144,7 @@ impl Lives {
             addresses: live(compiled.addresses),
             reported: live(compiled.reported),
             outside: live(compiled.outside),
+            tls_reports: live(compiled.tls_reports),
         }
     }
 
@@ -160,6 +165,7 @@ impl Lives {
         self.addresses.store(Arc::new(compiled.addresses));
         self.reported.store(Arc::new(compiled.reported));
         self.outside.store(Arc::new(compiled.outside));
+        self.tls_reports.store(Arc::new(compiled.tls_reports));
     }
 }
 

@@ -15,6 +15,8 @@ pub struct ClientInfo {
     pub protocol: &'static str,
     /// `TLSv1.3` or `TLSv1.2`; `None` in clear.
     pub tls: Option<&'static str>,
+    /// REQUIRETLS stood in MAIL (RFC 8689).
+    pub require_tls: bool,
     /// `None` for a client that is trusted by its network alone.
     pub tenant: Option<Arc<Tenant>>,
 }

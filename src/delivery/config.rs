@@ -4,6 +4,7 @@ use crate::problem::Problems;
 use crate::queue;
 use crate::smtp::client::Timeouts;
 use crate::tls::client::Policy;
+use crate::tls::memory;
 use crate::units::Span;
 use serde::{Deserialize, Serialize};
 
@@ -37,6 +38,8 @@ pub struct Config {
     pub site_backoff: Span,
     /// TLS to MX hosts where no route says otherwise.
     pub tls: Policy,
+    /// What is made of MX hosts that have spoken TLS before, where it is opportunistic.
+    pub starttls_memory: memory::Config,
     /// Accept MX answers that point to this machine. For test set-ups; elsewhere such an answer is a loop.
     pub allow_loopback: bool,
     /// How long a server may take (RFC 5321 §4.5.3.2).
@@ -59,6 +62,7 @@ impl Default for Config {
             recover_every: Span::minutes(1),
             site_backoff: Span::minutes(1),
             tls: Policy::Opportunistic,
+            starttls_memory: memory::Config::default(),
             allow_loopback: false,
             timeouts: Timeouts::default(),
         }
@@ -100,6 +104,8 @@ impl Config {
                 "lower it or raise the maximum",
             );
         }
+        self.starttls_memory
+            .validate(&format!("{at}.starttls_memory"), problems);
         self.timeouts.validate(&format!("{at}.timeouts"), problems);
     }
 }

@@ -7,7 +7,7 @@ use super::routing::{Route, Routing, Terms};
 use super::settle::Via;
 use super::{AGAIN, Delivery};
 use crate::dns::{DnsFailure, Site};
-use crate::mail::{BounceClass, EnhancedCode, Reply};
+use crate::mail::{BounceClass, EnhancedCode, Reply, TlsWish};
 use crate::policy::providers::Provider;
 use crate::policy::sources::Source;
 use crate::policy::{Ask, Choice, Families, Held, Settings};
@@ -189,7 +189,8 @@ impl Delivery {
             Choice::Source(source) => source,
             Choice::Nowhere(why) => return self.wait(due, why),
         };
-        let terms = self.terms(route, target.provider.tls, &due.domain);
+        let asked = (target.provider.tls, due.labels.tls);
+        let terms = self.terms(route, asked, &due.domain);
         let lane = self.lane(&source, target, &terms, routing);
         // Another may find the site up that does not answer this one.
         let other = || {
@@ -238,21 +239,26 @@ impl Delivery {
         self.0.with.queue.wait(due.key, until, why);
     }
 
-    /// On which terms mail for a domain travels to a provider that asks for this TLS.
+    /// On which terms mail for a domain travels to a provider that asks for this TLS, of a sender who wishes that.
     pub(super) fn terms(
         &self,
         route: &Route,
-        asked: Option<client::Policy>,
+        (asked, wish): (Option<client::Policy>, TlsWish),
         domain: &str,
     ) -> Arc<Terms> {
         let terms = route.terms(asked);
-        let held = match route.heeds_domains {
+        let held = match route.heeds_domains && wish != TlsWish::Waives {
             true => self.0.with.sts.held(domain),
             false => None,
         };
-        match held.as_ref().and_then(|known| known.enforced()) {
-            Some(hosts) => Arc::new(terms.enforcing(hosts)),
-            None => Arc::clone(terms),
+        let known = held.as_ref();
+        if wish == TlsWish::Requires {
+            return Arc::new(terms.requiring(known.and_then(|known| known.hosts())));
+        }
+        match (known.and_then(|known| known.enforced()), wish) {
+            (Some(hosts), wish) => Arc::new(terms.enforcing(hosts).wishing(wish)),
+            (None, TlsWish::None) => Arc::clone(terms),
+            (None, wish) => Arc::new(terms.wishing(wish)),
         }
     }
 

@@ -4,7 +4,7 @@ use super::Delivery;
 use super::dispatch::Target;
 use super::lane::Lane;
 use crate::dns::DnsFailure;
-use crate::mail::{Labels, MessageId};
+use crate::mail::{Labels, MessageId, TlsWish};
 use crate::policy::explain::Explanation;
 use crate::policy::{Ask, Held};
 use crate::queue::{Place, View};
@@ -36,6 +36,9 @@ pub struct Verdict {
     /// What the domain itself asks: `MTA-STS, enforce: mx.example.net`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub asks: Option<String>,
+    /// What its sender asks: `REQUIRETLS: …`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wish: Option<String>,
     #[serde(flatten)]
     pub explanation: Explanation,
     /// What holds it now; `None`: it would go at once.
@@ -74,11 +77,12 @@ impl Delivery {
                 (self.target_at(&site), "its MX")
             }
         };
-        let known = match route.heeds_domains {
+        let wish = subject.labels.tls;
+        let known = match route.heeds_domains && wish != TlsWish::Waives {
             true => self.0.with.sts.find(&subject.domain).await,
             false => None,
         };
-        let terms = self.terms(route, target.provider.tls, &subject.domain);
+        let terms = self.terms(route, (target.provider.tls, wish), &subject.domain);
         let now = self.0.with.clock.now();
         let return_path = self.return_identity(&subject.labels, subject.sender.as_deref());
         let ask = Ask {
@@ -93,6 +97,7 @@ impl Delivery {
             by: by.into(),
             tls: terms.tls,
             asks: known.map(|known| known.to_string()),
+            wish: told(wish).map(str::to_owned),
             until: waits.as_ref().and_then(Held::until),
             waits,
             explanation,
@@ -116,6 +121,20 @@ impl Delivery {
     pub(super) fn lane_of(&self, place: &Place) -> Option<Arc<Lane>> {
         let lanes = self.0.lanes.lock();
         lanes.values().find(|lane| *lane.place == *place).cloned()
+    }
+}
+
+/// What a sender's wish means for the way of its message.
+fn told(wish: TlsWish) -> Option<&'static str> {
+    match wish {
+        TlsWish::None => None,
+        TlsWish::Requires => Some(
+            "REQUIRETLS: over verified TLS alone, to hosts that offer it; otherwise it bounces with 5.7.30",
+        ),
+        TlsWish::Waives => Some("TLS-Required: No: what the domain asks of TLS is passed over"),
+        TlsWish::Prefers => {
+            Some("a notice about REQUIRETLS mail: with it where the host offers it")
+        }
     }
 }
 

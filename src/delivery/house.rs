@@ -9,12 +9,16 @@ use super::{Config, Delivery};
 use crate::policy::{Ask, Choice, Families, Held, Way};
 use crate::queue::Place;
 use crate::store::{Store, StoreError};
+use crate::units::Timestamp;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 /// How often it is looked which addresses are there, and what other nodes have decided.
 const ROUND: Duration = Duration::from_secs(30);
+
+/// How often what is remembered of hosts is looked through.
+const DAY: Duration = Duration::from_secs(86_400);
 
 /// Of the keys of paces in the store.
 const PREFIX: &str = "pace/";
@@ -49,14 +53,30 @@ impl Delivery {
 
     pub(super) async fn keep_house(&self) {
         let with = &self.0.with;
+        let mut swept = with.clock.now();
         loop {
             tokio::select! {
                 () = with.policy.changed() => self.renew_all(),
                 () = with.clock.sleep(ROUND) => {
                     with.policy.settings().sources.look();
                     with.policy.refresh().await;
+                    self.forget_hosts(&mut swept).await;
                 }
             }
+        }
+    }
+
+    /// Once a day, lets go of hosts that have not spoken TLS for long.
+    async fn forget_hosts(&self, swept: &mut Timestamp) {
+        let with = &self.0.with;
+        let now = with.clock.now();
+        if now.since(*swept) < DAY {
+            return;
+        }
+        *swept = now;
+        let keep = with.routing.load().delivery.starttls_memory.keep.0;
+        if let Err(error) = with.memory.sweep(keep).await {
+            tracing::warn!(%error, "hosts that have spoken TLS are not forgotten yet");
         }
     }
 

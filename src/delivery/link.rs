@@ -1,16 +1,17 @@
 //! One connection of a lane, before it is open and while it is: which addresses to try, and when it has served enough.
 
+use super::encryption::Told;
 use super::lane::Lane;
 use super::routing::{NextHop, Terms};
 use super::settle::{Fate, Part, Via};
 use super::{Batch, Config, Delivery};
 use crate::dns::{DnsFailure, Hop, Loops, Site};
 use crate::events::Tls;
-use crate::mail::{EnhancedCode, Reply};
+use crate::mail::{EnhancedCode, Reply, TlsWish};
 use crate::policy::sources::Source;
 use crate::policy::{Ask, Choice, Families, Way};
 use crate::smtp::client::{Connection, Failure, State, Target, Transaction};
-use crate::tls::client::Policy;
+use crate::tls::client::{Fault, Policy};
 use crate::units::Timestamp;
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU32;
@@ -36,6 +37,15 @@ struct Open {
     since: Timestamp,
     messages: u32,
     policy: &'static str,
+    /// Whose sessions it has been counted among.
+    told: Told,
+}
+
+/// A connection that was just opened.
+struct Dialed {
+    connection: Connection,
+    /// In clear, because TLS did not work.
+    fell_back: bool,
 }
 
 impl Link {
@@ -137,11 +147,13 @@ impl Delivery {
         if link.is_open() {
             return Ok(true);
         }
-        let (connection, host) = self.connect(lane, link, batch).await?;
+        let connected = self.connect(lane, link, batch).await;
+        let (dialed, hop) = connected.map_err(|fate| as_required(fate, &lane.terms))?;
         link.had = true;
         link.open = Some(Open {
-            connection,
-            host,
+            told: Told::new(hop.address, dialed.fell_back),
+            connection: dialed.connection,
+            host: hop.host,
             since: now,
             messages: 0,
             policy: lane.terms.policy(),
@@ -155,18 +167,25 @@ impl Delivery {
         lane: &Lane,
         link: &mut Link,
         batch: &Batch,
-    ) -> Result<(Connection, Box<str>), Fate> {
+    ) -> Result<(Dialed, Hop), Fate> {
         let source = Arc::clone(&lane.way().source);
+        if lane.terms.wish == TlsWish::Requires && lane.terms.tls == Policy::Off {
+            let text = "its route has tls = \"off\"";
+            return Err(Fate::Failed(unencrypted(text)));
+        }
         let mut last = None;
         for (hop, port) in self.hops(lane, &source, batch).await? {
             match self.dial((&hop, port), lane, link, batch).await {
-                Ok(connection) => return Ok((connection, hop.host)),
+                Ok(dialed) => return Ok((dialed, hop)),
                 // A source that cannot be used does no better with another address. Without one it may be that this
                 // machine lacks a family of addresses.
                 Err(failure @ Failure::Local(_)) => match source.address {
                     Some(_) => return Err(Fate::Failed(failure)),
                     None => last = last.or(Some(failure)),
                 },
+                // A host that could not be asked may have what others lack.
+                Err(Failure::RequireTls(_) | Failure::Tls(..))
+                    if lane.terms.wish == TlsWish::Requires && last.is_some() => {}
                 Err(failure) => last = Some(failure),
             }
         }
@@ -178,14 +197,16 @@ impl Delivery {
     fn with_policy(&self, failure: Failure, lane: &Lane, batch: &Batch) -> Failure {
         let domain = batch.jobs.first().map(|job| &*job.domain);
         match (failure, &lane.terms.hosts, domain) {
-            (Failure::Tls(reply), Some(_), Some(domain)) => Failure::Tls(Reply {
-                text: format!(
+            (Failure::Tls(reply, fault), Some(_), Some(domain))
+                if lane.terms.wish != TlsWish::Requires =>
+            {
+                let text = format!(
                     "{} (the MTA-STS policy of {domain} is enforced)",
                     reply.text
-                )
-                .into(),
-                ..reply
-            }),
+                );
+                let text = text.into();
+                Failure::Tls(Reply { text, ..reply }, fault)
+            }
             (failure, _, _) => failure,
         }
     }
@@ -197,7 +218,7 @@ impl Delivery {
         lane: &Lane,
         link: &mut Link,
         batch: &Batch,
-    ) -> Result<Connection, Failure> {
+    ) -> Result<Dialed, Failure> {
         let way = lane.way();
         let source = &way.source;
         let target = |tls| Target {
@@ -206,16 +227,62 @@ impl Delivery {
             source: source.address,
             ehlo: &source.ehlo,
             tls,
+            examine: self.0.with.tally.is_on(),
         };
         let timeouts = &batch.routing.delivery.timeouts;
         link.dials(&way, self.0.with.clock.now());
-        match Connection::open(&target(lane.terms.tls), timeouts, &self.0.with.tls).await {
-            Err(Failure::Tls(_)) if lane.terms.tls == Policy::Opportunistic => {
+        let opened = Connection::open(&target(lane.terms.tls), timeouts, &self.0.with.tls).await;
+        let (connection, fell_back) = match opened {
+            Err(Failure::Tls(reply, fault)) => {
+                self.count_failure(lane, batch, Some(hop), fault);
+                if lane.terms.tls != Policy::Opportunistic {
+                    return Err(Failure::Tls(reply, fault));
+                }
+                self.is_missed(lane, hop, batch).await?;
                 link.dials(&way, self.0.with.clock.now());
-                Connection::open(&target(Policy::Off), timeouts, &self.0.with.tls).await
+                let target = target(Policy::Off);
+                let opened = Connection::open(&target, timeouts, &self.0.with.tls).await;
+                (opened?, true)
             }
-            opened => opened,
+            opened => (opened?, false),
+        };
+        let dialed = Dialed {
+            connection,
+            fell_back,
+        };
+        self.suits(dialed, lane, hop, batch).await
+    }
+
+    /// Closes a connection that is not encrypted as its mail wants it.
+    async fn suits(
+        &self,
+        dialed: Dialed,
+        lane: &Lane,
+        hop: &Hop,
+        batch: &Batch,
+    ) -> Result<Dialed, Failure> {
+        let connection = &dialed.connection;
+        let suits = match connection.tls_version() {
+            Some(_) if lane.terms.wish == TlsWish::Requires && !connection.offers().requiretls => {
+                let mut told = Told::new(hop.address, false);
+                self.count_sessions(lane, (connection, &*hop.host), &mut told, batch);
+                Err(unencrypted(format!("{} does not offer it", hop.host)))
+            }
+            Some(_) => {
+                self.has_spoken(lane, hop).await;
+                Ok(())
+            }
+            None if dialed.fell_back => Ok(()),
+            None => self.is_missed(lane, hop, batch).await,
+        };
+        if let Err(failure) = suits {
+            if let Failure::Tls(_, fault) = failure {
+                self.count_failure(lane, batch, Some(hop), fault);
+            }
+            dialed.connection.quit().await;
+            return Err(failure);
         }
+        Ok(dialed)
     }
 
     /// Addresses to try, with their ports: those of the route, or of the domain's MX.
@@ -304,17 +371,34 @@ impl Delivery {
             true => Loops::Allowed,
             false => Loops::Refused { own },
         };
-        let site = allowed(&site, &lane.terms, &job.domain).map_err(Fate::Failed)?;
+        if lane.terms.wish == TlsWish::Requires
+            && lane.terms.hosts.is_none()
+            && batch.routing.route(&job.domain).heeds_domains
+        {
+            let is_unsure = self.0.with.sts.is_unsure(&job.domain);
+            return Err(Fate::Failed(unvouched(&job.domain, is_unsure)));
+        }
+        let site = allowed(&site, &lane.terms, &job.domain).map_err(|failure| {
+            self.count_failure(lane, batch, None, Fault::ValidationFailure);
+            Fate::Failed(failure)
+        })?;
         let found = resolver.hops(&site, &loops, MOST_LOOKED_UP).await;
         let hops = found.map_err(failed)?.into_iter();
         Ok(hops.map(|hop| (hop, lane.terms.port)).collect())
     }
 
     /// Carries one part of a message over the open connection.
-    pub(super) async fn transact(&self, link: &mut Link, batch: &mut Batch, part: &Part) -> Fate {
+    pub(super) async fn transact(
+        &self,
+        lane: &Lane,
+        link: &mut Link,
+        batch: &mut Batch,
+        part: &Part,
+    ) -> Fate {
         let Some(open) = link.open.as_mut() else {
             return Fate::Failed(no_address("no connection".into()));
         };
+        self.count_sessions(lane, (&open.connection, &*open.host), &mut open.told, batch);
         let (spool, stored) = (&self.0.with.spool, Arc::clone(&batch.stored));
         let meta = &stored.meta;
         let mut content = match spool.content(meta.id).await {
@@ -355,9 +439,46 @@ fn allowed(site: &Arc<Site>, terms: &Terms, domain: &str) -> Result<Arc<Site>, F
             site.name
         );
         let reply = Reply::local(454, EnhancedCode(4, 7, 5), text, "connect");
-        return Err(Failure::Tls(reply));
+        return Err(Failure::Tls(reply, Fault::ValidationFailure));
     }
     Ok(Arc::new(allowed))
+}
+
+/// No host will do for mail that requires TLS on its whole way: that is the server's last word (RFC 8689 §4.2.1).
+fn as_required(fate: Fate, terms: &Terms) -> Fate {
+    match fate {
+        Fate::Failed(Failure::Tls(reply, fault)) if terms.wish == TlsWish::Requires => {
+            Fate::Failed(match fault {
+                Fault::StarttlsNotSupported => unencrypted(&reply.text),
+                _ => {
+                    let text = format!("encryption needed for REQUIRETLS: {}", reply.text);
+                    let code = EnhancedCode(5, 7, 10);
+                    Failure::RequireTls(Reply::local(550, code, text, "STARTTLS"))
+                }
+            })
+        }
+        fate => fate,
+    }
+}
+
+/// Without DNSSEC only a policy says which MX hosts are the domain's (RFC 8689 §4.2.1, step 2).
+fn unvouched(domain: &str, is_unsure: bool) -> Failure {
+    if is_unsure {
+        let text = format!(
+            "REQUIRETLS needs the MTA-STS policy of {domain}, and whether it has one cannot be had now"
+        );
+        let code = EnhancedCode(4, 4, 3);
+        return Failure::Connection(Reply::local(451, code, text, "dns"));
+    }
+    unencrypted(format!(
+        "{domain} publishes no MTA-STS policy that says which MX hosts are its own; a [[route]] with tls = \"verify\" \
+         vouches for them"
+    ))
+}
+
+fn unencrypted(why: impl AsRef<str>) -> Failure {
+    let text = format!("REQUIRETLS needed: {}", why.as_ref());
+    Failure::RequireTls(Reply::local(550, EnhancedCode(5, 7, 30), text, "MAIL"))
 }
 
 fn unreachable(source: &Source) -> String {

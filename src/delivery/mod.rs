@@ -8,6 +8,7 @@ mod alarm;
 mod breaker;
 mod config;
 mod dispatch;
+mod encryption;
 mod explain;
 mod forget;
 mod heed;
@@ -49,6 +50,8 @@ use crate::spool::{Spool, SpoolError, Stored};
 use crate::store::Store;
 use crate::sts::Sts;
 use crate::tls::client::ClientTls;
+use crate::tls::memory::Memory;
+use crate::tlsrpt::Tally;
 use crate::units::Live;
 use alarm::Alarms;
 use dispatch::Waiting;
@@ -78,6 +81,10 @@ pub struct Collaborators {
     pub events: Events,
     pub tls: ClientTls,
     pub sts: Sts,
+    /// Of hosts that have spoken TLS.
+    pub memory: Memory,
+    /// What sessions came to, for reports of it.
+    pub tally: Tally,
     pub routing: Live<Routing>,
     pub policy: Policy,
     pub alignment: Alignment,
@@ -390,7 +397,8 @@ impl Delivery {
         let routing = self.0.with.routing.load();
         let (fitting, moved): (Vec<Job>, Vec<Job>) = jobs.into_iter().partition(|job| {
             let route = routing.route(&job.domain);
-            self.terms(route, way.provider.tls, &job.domain) == lane.terms
+            let asked = (way.provider.tls, job.labels.tls);
+            self.terms(route, asked, &job.domain) == lane.terms
         });
         moved.iter().for_each(|job| self.line_up_anew(job));
         fitting
@@ -466,7 +474,7 @@ impl Delivery {
             if let Some(rest) = part.cut(link.most_recipients()) {
                 batch.parts.push_front(rest);
             }
-            let fate = self.transact(link, batch, part).await;
+            let fate = self.transact(lane, link, batch, part).await;
             if reused && fate.decides_nothing() && !batch.is_kept_away(&fate) {
                 continue;
             }

@@ -4,7 +4,7 @@ use super::settle::Record;
 use super::{AGAIN, Delivery};
 use crate::bounce::Config;
 use crate::bounce::notice::{self, Action, Original, Outcome, Report};
-use crate::mail::{BounceClass, Disposition, Finding, Labels, MessageId};
+use crate::mail::{BounceClass, Disposition, Finding, Labels, MessageId, TlsWish};
 use crate::spool::Content;
 use crate::units::Timestamp;
 
@@ -21,7 +21,10 @@ impl Delivery {
             return Notice::Settled;
         }
         let meta = &record.stored.meta;
+        // What was to be kept from others' eyes is not sent back whole (RFC 8689 §5).
+        let is_secret = meta.labels.tls.is_passed_on();
         let whole = record.stored.size <= MOST_RETURNED
+            && !is_secret
             && outcomes
                 .iter()
                 .any(|outcome| notice::returns_full(&meta.envelope, outcome.action));
@@ -50,6 +53,10 @@ impl Delivery {
             .any(|outcome| outcome.action == Action::Failed);
         let labels = Labels {
             tenant: meta.labels.tenant.clone(),
+            tls: match is_secret {
+                true => TlsWish::Prefers,
+                false => TlsWish::None,
+            },
             ..Labels::default()
         };
         self.hand_in(meta.id, &notice, labels, owed).await

@@ -1,6 +1,7 @@
 //! Where mail for a domain goes, and on what terms.
 
 use super::config::{Config, RouteConfig};
+use crate::mail::TlsWish;
 use crate::queue::{self, Schedule};
 use crate::sts::Hosts;
 use crate::tls::client::Policy;
@@ -44,6 +45,8 @@ pub struct Terms {
     pub tls: Policy,
     /// The MX hosts that may be used, where the domain says which (RFC 8461).
     pub hosts: Option<Hosts>,
+    /// What the sender asks beside that.
+    pub wish: TlsWish,
     pub allow_loopback: bool,
     /// Of MX hosts.
     pub port: u16,
@@ -85,11 +88,34 @@ impl Terms {
         }
     }
 
+    /// The same for a message that asks for verified TLS (RFC 8689); `hosts` are those that the domain names. A route that
+    /// never encrypts goes on to do so: that nothing is sent over it is said where it would be.
+    pub fn requiring(&self, hosts: Option<&Hosts>) -> Self {
+        Self {
+            tls: match self.tls {
+                Policy::Off => Policy::Off,
+                _ => Policy::Verify,
+            },
+            hosts: hosts.cloned(),
+            wish: TlsWish::Requires,
+            ..self.clone()
+        }
+    }
+
+    /// The same for a message that asks for something that needs no other connection.
+    pub fn wishing(&self, wish: TlsWish) -> Self {
+        Self {
+            wish,
+            ..self.clone()
+        }
+    }
+
     /// What decides about TLS, as events name it.
     pub fn policy(&self) -> &'static str {
-        match self.hosts {
-            Some(_) => "mta-sts",
-            None => self.tls.name(),
+        match (self.wish, &self.hosts) {
+            (TlsWish::Requires, _) => "requiretls",
+            (_, Some(_)) => "mta-sts",
+            (_, None) => self.tls.name(),
         }
     }
 
@@ -184,6 +210,7 @@ fn compile_route(config: &RouteConfig, parts: Parts<'_>) -> Route {
             .collect(),
         tls: config.tls.unwrap_or(parts.delivery.tls),
         hosts: None,
+        wish: TlsWish::None,
         allow_loopback: config.allow_loopback || parts.delivery.allow_loopback,
         port: parts.delivery.port,
     };

@@ -119,6 +119,8 @@ impl Fate {
     pub fn verdict(&self) -> Verdict<'_> {
         let failure = match self {
             Self::Failed(Failure::Local(reply)) => return Verdict::SourceFailed(reply),
+            // The message asks for more than there is: others go.
+            Self::Failed(Failure::RequireTls(_)) => return Verdict::Answered,
             Self::Failed(failure) => failure,
             Self::Answered(transacted) => match &transacted.failure {
                 Some(failure) => failure,
@@ -143,7 +145,7 @@ impl Fate {
         };
         let lost = matches!(
             transacted.failure,
-            Some(Failure::Connection(_) | Failure::Tls(_) | Failure::Said(_))
+            Some(Failure::Connection(_) | Failure::Tls(..) | Failure::Said(_))
         );
         // 421 speaks of the connection, whatever command it answers.
         let said = transacted

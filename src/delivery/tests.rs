@@ -85,6 +85,12 @@ async fn delivery(dir: &std::path::Path) -> Delivery {
         ..sts::Config::default()
     };
     Delivery::new(Collaborators {
+        memory: Memory::new(store.clone(), clock.clone()),
+        tally: Tally::new(
+            live(crate::tlsrpt::config::Config::default()),
+            store.clone(),
+            clock.clone(),
+        ),
         sts: Sts::new(
             sts,
             (resolver.clone(), tls.clone()),

@@ -192,6 +192,18 @@ pub enum Event {
         /// The numbers it rests on.
         why: String,
     },
+    /// A host that has spoken TLS does not any more, or does again; a TLS report of ours went out, or did not.
+    Tls {
+        /// Whose mail it is about.
+        domain: Option<Box<str>>,
+        /// The MX host.
+        host: Option<Box<str>>,
+        /// `downgrade`, `restored`, `report-sent` or `report-failed`.
+        reason: &'static str,
+        /// Until when mail to the host waits.
+        until: Option<Timestamp>,
+        why: String,
+    },
     /// A DKIM key came to another state of its rotation.
     Dkim {
         domain: Box<str>,
@@ -250,6 +262,7 @@ impl Event {
             Self::Breaker { .. } => "breaker",
             Self::Reputation { .. } => "reputation",
             Self::Report { .. } => "report",
+            Self::Tls { .. } => "tls",
             Self::Dkim { .. } => "dkim",
             Self::Outside { .. } => "outside",
             Self::Config { .. } => "config",

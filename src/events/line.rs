@@ -174,6 +174,20 @@ impl Serialize for Line<'_> {
                 why: Some(why.clone()),
                 ..Fields::default()
             },
+            Event::Tls {
+                domain,
+                host,
+                reason,
+                until,
+                why,
+            } => Fields {
+                domain: domain.as_deref(),
+                site: host.as_deref(),
+                reason: Some(reason),
+                until: *until,
+                why: Some(why.clone()),
+                ..Fields::default()
+            },
             Event::Dkim {
                 domain,
                 selector,

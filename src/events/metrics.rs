@@ -244,6 +244,7 @@ impl Sink for Metrics {
             | Event::Breaker { .. }
             | Event::Reputation { .. }
             | Event::Report { .. }
+            | Event::Tls { .. }
             | Event::Dkim { .. }
             | Event::Outside { .. }
             | Event::Config { .. } => shared.count(event, None, None),

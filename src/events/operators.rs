@@ -39,6 +39,21 @@ impl Sink for Operators {
                 why,
                 ..
             } => tracing::warn!(%domain, %reason, %why, "reports"),
+            Event::Tls {
+                domain,
+                host,
+                reason,
+                why,
+                ..
+            } => {
+                let (domain, host) = (domain.as_deref(), host.as_deref());
+                match *reason {
+                    "report-sent" | "restored" => {
+                        tracing::info!(domain, host, %reason, %why, "TLS")
+                    }
+                    _ => tracing::warn!(domain, host, %reason, %why, "TLS"),
+                }
+            }
             Event::Dkim {
                 domain,
                 selector,

@@ -204,6 +204,7 @@ impl World {
             helo: "mx.test".into(),
             protocol: "ESMTP",
             tls: None,
+            require_tls: false,
             tenant: None,
         };
         let mut reception = self.inbound.begin(&client, envelope)?;

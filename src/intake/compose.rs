@@ -198,6 +198,7 @@ mod tests {
             helo: "app.acme.test".into(),
             protocol: "ESMTPSA",
             tls: Some("TLSv1.3"),
+            require_tls: false,
             tenant: None,
         }
     }

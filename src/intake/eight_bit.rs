@@ -3,8 +3,8 @@
 //! Done before signing, and only where nothing depends on the octets as they are: not in signed or encrypted parts,
 //! not in messages that carry a signature already, not in embedded messages.
 
+use crate::mail::base64_lines;
 use crate::mail::headers::HeaderSection;
-use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
 
 /// The body in 7 bits, with `head` changed to say so. `None`: nothing is changed. Parts that must stay as they are
 /// may leave 8-bit octets in the result.
@@ -183,18 +183,6 @@ fn quoted_line(line: &[u8], out: &mut Vec<u8>) {
         }
         column += width;
     }
-}
-
-fn base64_lines(body: &[u8]) -> Vec<u8> {
-    let text = BASE64.encode(body);
-    let mut out = Vec::with_capacity(text.len() + text.len() / 38 + 2);
-    for (i, line) in text.as_bytes().chunks(76).enumerate() {
-        if i > 0 {
-            out.extend_from_slice(b"\r\n");
-        }
-        out.extend_from_slice(line);
-    }
-    out
 }
 
 /// One less than RFC 2045 §6.7 allows: the soft line break takes a column.

@@ -6,7 +6,7 @@
 
 use super::refuse;
 use crate::mail::headers::HeaderSection;
-use crate::mail::{EnhancedCode, Labels, Reply, Stream};
+use crate::mail::{EnhancedCode, Labels, Reply, Stream, TlsWish};
 use crate::units::{Span, Timestamp};
 
 /// Fields that begin so are read and stripped.
@@ -71,12 +71,23 @@ pub(super) fn read(
                 .map(|text| engagement(&text))
                 .transpose()?,
             tag: name(head, "Tag")?,
+            tls: tls_wish(head),
         },
         other_pool: alias(head, "X-virtual-mta"),
         send_at,
         expires,
         envid: alias(head, "X-envid"),
     })
+}
+
+/// RFC 8689 §3: `TLS-Required: No`, once. Another value asks for nothing.
+fn tls_wish(head: &HeaderSection) -> TlsWish {
+    let said = head.first("TLS-Required").map(|field| field.text());
+    let waives = said.is_some_and(|said| said.trim().eq_ignore_ascii_case("no"));
+    match waives && head.count("TLS-Required") == 1 {
+        true => TlsWish::Waives,
+        false => TlsWish::None,
+    }
 }
 
 /// The name between the angle brackets of List-Id (RFC 2919 §3), where it can be one of ours.

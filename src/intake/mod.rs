@@ -35,7 +35,7 @@ use crate::clock::Clock;
 use crate::events::{About, Event, Events};
 use crate::lint::Settings;
 use crate::mail::headers::HeaderSection;
-use crate::mail::{Address, EnhancedCode, Envelope, Labels, MessageId, Reply};
+use crate::mail::{Address, EnhancedCode, Envelope, Labels, MessageId, Reply, TlsWish};
 use crate::outside::Known;
 use crate::policy::reputation::Metric;
 use crate::policy::suppression::{Answer, Ask, AtSubmission, Scope};
@@ -158,6 +158,7 @@ impl Intake {
             helo: "".into(),
             protocol: "",
             tls: None,
+            require_tls: false,
             tenant: None,
         };
         let mut reception = self.begin(ourselves, envelope)?;
@@ -308,6 +309,10 @@ impl Parts {
         // Mail of our own making is from us, whichever tenant's books it belongs to.
         let is_ours = labels.is_some();
         let mut said = said(head, client, labels, self.clock.now())?;
+        if client.require_tls {
+            // The parameter has the last word (RFC 8689 §4.1).
+            said.labels.tls = TlsWish::Requires;
+        }
         compose::refuse_loops(head, self.config.load().received_limit)?;
         let tenant = self.tenant(client, &said.labels);
         let author = compose::author(head, tenant.as_deref().filter(|_| !is_ours))?;

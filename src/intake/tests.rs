@@ -196,6 +196,7 @@ fn client(tenant: Option<&str>) -> ClientInfo {
         helo: "app.test".into(),
         protocol: "ESMTP",
         tls: None,
+        require_tls: false,
         tenant: tenant.map(|name| Arc::clone(tenants().get(name).unwrap())),
     }
 }

@@ -146,6 +146,48 @@ impl Stream {
     }
 }
 
+/// What the sender of a message asks of TLS on its whole way, beside what routes and domains ask (RFC 8689).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum TlsWish {
+    #[default]
+    None,
+    /// REQUIRETLS in MAIL: over verified TLS alone, and to hosts that ask the same of the next.
+    Requires,
+    /// `TLS-Required: No` in the header section: what the recipient's domain asks is passed over.
+    Waives,
+    /// A notice about a message that required it: with REQUIRETLS where the next host knows it, and not lost where it
+    /// does not (§5).
+    Prefers,
+}
+
+impl TlsWish {
+    /// As the spool writes it.
+    pub const fn octet(self) -> u8 {
+        match self {
+            Self::None => 0,
+            Self::Requires => 1,
+            Self::Waives => 2,
+            Self::Prefers => 3,
+        }
+    }
+
+    /// Back from [`TlsWish::octet`]; `None` for an octet that it does not write.
+    pub const fn from_octet(octet: u8) -> Option<Self> {
+        Some(match octet {
+            0 => Self::None,
+            1 => Self::Requires,
+            2 => Self::Waives,
+            3 => Self::Prefers,
+            _ => return None,
+        })
+    }
+
+    /// MAIL is said with REQUIRETLS where the server offers it.
+    pub const fn is_passed_on(self) -> bool {
+        matches!(self, Self::Requires | Self::Prefers)
+    }
+}
+
 /// What the platform says about a message in `X-Mailwright-*` and AUTH; not part of what is sent.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 pub struct Labels {
@@ -158,6 +200,9 @@ pub struct Labels {
     /// 0 to 100.
     pub engagement: Option<u8>,
     pub tag: Option<Box<str>>,
+    /// The spool keeps it in the header of the message's record.
+    #[serde(skip)]
+    pub tls: TlsWish,
 }
 
 #[cfg(test)]

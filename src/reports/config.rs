@@ -26,6 +26,8 @@ pub struct Config {
     pub own_failing: u64,
     /// An event tells that somebody else sends as us: so many from an address that is none of our sources failed.
     pub foreign_failing: u64,
+    /// TLS reports of our own sending, to the domains that want them.
+    pub tls: crate::tlsrpt::config::Config,
 }
 
 impl Default for Config {
@@ -36,6 +38,7 @@ impl Default for Config {
             keep: Span::days(400),
             own_failing: 1,
             foreign_failing: 10,
+            tls: crate::tlsrpt::config::Config::default(),
         }
     }
 }
@@ -52,6 +55,7 @@ impl Config {
                 );
             }
         }
+        self.tls.validate(&format!("{at}.tls"), problems);
         for (i, domain) in self.domains.iter().enumerate() {
             if super::text::domain(domain).is_none() {
                 problems.add(
@@ -168,6 +172,7 @@ mod tests {
             keep: Span::hours(1),
             own_failing: 0,
             foreign_failing: 1,
+            ..Config::default()
         };
         bad.validate("reports", &mut problems);
         let keys: Vec<_> = problems.0.iter().map(|p| p.key.as_str()).collect();

@@ -12,7 +12,7 @@ pub struct Period {
 }
 
 /// A day since the epoch, in UTC.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub struct Day(pub u32);
 
 const DAY: u64 = 86_400;

@@ -124,6 +124,8 @@ pub struct Session {
     idle: u32,
     /// The rest of a line that was too long is passed over.
     skipping: bool,
+    /// The transaction that is open asks for TLS on its whole way (RFC 8689).
+    require_tls: bool,
 }
 
 #[derive(Debug)]
@@ -172,6 +174,7 @@ impl Session {
             errors: 0,
             idle: 0,
             skipping: false,
+            require_tls: false,
         }
     }
 
@@ -209,6 +212,7 @@ impl Session {
             helo: self.hello.as_ref().map_or("".into(), |h| h.name.clone()),
             protocol: self.protocol(utf8),
             tls: self.tls,
+            require_tls: self.require_tls,
             tenant: self.tenant.clone(),
         }
     }

@@ -146,6 +146,7 @@ impl Committer {
             let (head, body) = message.content.split_at(message.head_len);
             let draw = Draw {
                 kind: Kind::Move,
+                tls: message.tls,
                 id: message.id,
                 at: message.at,
                 meta: &meta,

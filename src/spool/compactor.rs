@@ -115,6 +115,7 @@ fn message_at(shared: &Shared, place: Place) -> Option<Move> {
     let content = read::content_octets(&file, place, &header).ok()?;
     Some(Move {
         from: place,
+        tls: header.tls,
         accept: postcard::to_allocvec::<Accept>(&accept).ok()?,
         large: accept.large.is_some(),
         content,

@@ -156,10 +156,12 @@ impl Spool {
             Complete::Inline(body) => (body, None),
             Complete::Large(large) => (Default::default(), Some(large)),
         };
+        let tls = meta.labels.tls;
         let accept = Accept { meta, large };
         let encoded = encode(&accept)?;
         let draw = Draw {
             kind: Kind::Accept,
+            tls,
             id,
             at: self.shared().clock.now(),
             meta: &encoded,

@@ -5,7 +5,7 @@ use super::ledger::Place;
 use super::record::Doubt;
 use super::record::Draw;
 use super::{Mark, SpoolError};
-use crate::mail::MessageId;
+use crate::mail::{MessageId, TlsWish};
 use bytes::Bytes;
 use parking_lot::{Condvar, Mutex};
 use std::sync::Arc;
@@ -46,6 +46,7 @@ pub enum Effect {
 #[derive(Debug, Clone)]
 pub struct Move {
     pub from: Place,
+    pub tls: TlsWish,
     /// The `Accept` part of the new record's meta.
     pub accept: Vec<u8>,
     pub large: bool,

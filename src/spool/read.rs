@@ -57,7 +57,7 @@ impl Records for InMemory<'_> {
 pub fn accept(file: &impl Records, place: Place) -> Option<(Header, Accept)> {
     let (header, meta) = header_and_meta(file, place)?;
     let (accept, _rest) = postcard::take_from_bytes::<Accept>(&meta).ok()?;
-    Some((header, accept))
+    Some((header, accept.with(header.tls)))
 }
 
 /// As [`accept`], with the meta as octets. Memory is taken for no more than `place` holds, whatever the header claims.

@@ -4,6 +4,7 @@
 //! |---|---|---|
 //! | 0..4 | magic | `MWR1` |
 //! | 4 | kind | |
+//! | 5 | TLS | what the sender of a message asks of it ([`TlsWish`]); 0 in other records |
 //! | 8..12 | generation | of the segment's present use |
 //! | 12..16 | back | generations from the oldest one still needed to this one |
 //! | 16..20 | batch | where the batch began that this record was written with, in units of 64 octets |
@@ -18,7 +19,7 @@
 //! All integers are little-endian. The salt keeps the octets of a message from passing for a record: who writes a
 //! message cannot know it.
 
-use crate::mail::{MessageId, Reply};
+use crate::mail::{MessageId, Reply, TlsWish};
 use crate::spool::Meta;
 use crate::units::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -75,6 +76,7 @@ impl Kind {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Header {
     pub kind: Kind,
+    pub tls: TlsWish,
     pub generation: u32,
     pub back: u32,
     pub batch: u32,
@@ -97,6 +99,7 @@ impl Header {
         }
         Some(Self {
             kind: Kind::from_octet(octets[4])?,
+            tls: TlsWish::from_octet(octets[5])?,
             generation: word(octets, 8),
             back: word(octets, 12),
             batch: word(octets, 16),
@@ -130,6 +133,7 @@ impl Header {
 /// A record about to be written.
 pub struct Draw<'a> {
     pub kind: Kind,
+    pub tls: TlsWish,
     pub id: MessageId,
     pub at: Timestamp,
     pub meta: &'a [u8],
@@ -143,6 +147,7 @@ impl<'a> Draw<'a> {
     pub fn state(kind: Kind, id: MessageId, at: Timestamp, meta: &'a [u8]) -> Self {
         Self {
             kind,
+            tls: TlsWish::None,
             id,
             at,
             meta,
@@ -164,6 +169,7 @@ impl<'a> Draw<'a> {
         let mut header = [0u8; UNIT];
         header[..4].copy_from_slice(&MAGIC);
         header[4] = self.kind as u8;
+        header[5] = self.tls.octet();
         put(&mut header, 20, crc32fast::hash(self.meta));
         header[24..32].copy_from_slice(&self.id.0.to_le_bytes());
         header[32..40].copy_from_slice(&self.at.as_millis().to_le_bytes());
@@ -233,6 +239,17 @@ pub struct Start {
 pub struct Accept {
     pub meta: Arc<Meta>,
     pub large: Option<Large>,
+}
+
+impl Accept {
+    /// With what the header of its record says.
+    pub fn with(mut self, tls: TlsWish) -> Self {
+        if tls != TlsWish::None {
+            let labels = &mut Arc::make_mut(&mut self.meta).labels;
+            Arc::make_mut(labels).tls = tls;
+        }
+        self
+    }
 }
 
 /// A body in a file of its own.
@@ -314,6 +331,7 @@ mod tests {
         let mut out = Vec::new();
         Draw {
             kind: Kind::Accept,
+            tls: TlsWish::Requires,
             id: MessageId(7),
             at: Timestamp::from_millis(9),
             meta,
@@ -339,7 +357,7 @@ mod tests {
         ) {
             let mut record = written(&meta, &head, &body);
             let header = Header::parse(&record).unwrap();
-            prop_assert_eq!(header.len(), record.len() as u64);
+            prop_assert_eq!((header.len(), header.tls), (record.len() as u64, TlsWish::Requires));
             prop_assert_eq!((header.generation, header.salt, header.back, header.batch), (3, 0xfeed, 1, 5));
             prop_assert_eq!(header.meta_crc, crc32fast::hash(&meta));
             let content = header.content_at() as usize..(header.content_at() + header.content_len()) as usize;

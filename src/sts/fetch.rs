@@ -1,32 +1,26 @@
 //! The policy file, over HTTPS (RFC 8461 §3.3).
 
 use super::policy::{Policy, PolicyError};
-use crate::dns::{DnsFailure, Resolver};
-use crate::tls::client::{self, ClientTls};
-use axum::body::{Body, to_bytes};
-use hyper::Request;
-use hyper::client::conn::http1;
-use hyper::header::{CONTENT_TYPE, HOST, USER_AGENT};
-use hyper_util::rt::TokioIo;
-use std::net::{IpAddr, SocketAddr};
-use tokio::net::TcpStream;
+use crate::dns::Resolver;
+use crate::tls::client::{ClientTls, Fault};
+use crate::tls::https::{Https, HttpsError};
+use axum::body::{Body, Bytes};
+use hyper::header::CONTENT_TYPE;
+use hyper::http::response::Parts;
+use hyper::{Request, StatusCode};
 
 /// Where it is.
 const PATH: &str = "/.well-known/mta-sts.txt";
 /// Larger files are none (§3.3 suggests this limit).
 const LARGEST: usize = 64 << 10;
-/// Addresses of the policy host that are tried.
-const MOST_ADDRESSES: usize = 4;
 
 /// Why a policy could not be had. A domain whose policy cannot be had has none, unless one is known from before.
 #[derive(Debug, thiserror::Error)]
 pub enum FetchError {
     #[error("{0}")]
-    Dns(#[from] DnsFailure),
+    Https(#[from] HttpsError),
     #[error("{host}: {error}")]
-    Connection { host: String, error: std::io::Error },
-    #[error("{host}: {error}")]
-    Http { host: String, error: String },
+    Answer { host: String, error: String },
     #[error("the policy of {host} {error}")]
     Policy { host: String, error: PolicyError },
     #[error("{host} took longer than {limit:?}")]
@@ -36,86 +30,66 @@ pub enum FetchError {
     },
 }
 
+impl FetchError {
+    /// As TLS reports tell it (RFC 8460 §4.3.2.2).
+    pub fn fault(&self) -> Fault {
+        match self {
+            Self::Policy { .. } => Fault::StsPolicyInvalid,
+            Self::Https(error) if error.fault().is_some_and(Fault::is_of_certificate) => {
+                Fault::StsWebpkiInvalid
+            }
+            Self::Https(_) | Self::Answer { .. } | Self::TooSlow { .. } => {
+                Fault::StsPolicyFetchError
+            }
+        }
+    }
+}
+
 /// Whom to ask for it.
 pub struct Fetcher {
-    pub resolver: Resolver,
-    pub tls: ClientTls,
-    pub port: u16,
+    https: Https,
+    port: u16,
 }
 
 impl Fetcher {
-    /// The policy of `domain`. No redirect is followed, and the certificate must be for the policy host.
-    pub async fn fetch(&self, domain: &str) -> Result<Policy, FetchError> {
-        let host = host_of(domain);
-        let addresses = self.resolver.addresses(&host).await?;
-        let stream = self.connect(&host, &addresses).await;
-        let stream = match stream {
-            Ok(stream) => {
-                self.tls
-                    .connect(client::Policy::Verify, &host, stream)
-                    .await
-            }
-            Err(error) => Err(error),
-        };
-        let stream = stream.map_err(|error| FetchError::Connection {
-            host: host.clone(),
-            error,
-        })?;
-        let octets = get(TokioIo::new(stream), &host).await;
-        let octets = octets.map_err(|error| FetchError::Http {
-            host: host.clone(),
-            error,
-        })?;
-        Policy::parse(&octets).map_err(|error| FetchError::Policy { host, error })
+    /// Policy hosts listen on `port`.
+    pub fn new(resolver: Resolver, tls: ClientTls, port: u16) -> Self {
+        let https = Https { resolver, tls };
+        Self { https, port }
     }
 
-    async fn connect(&self, host: &str, addresses: &[IpAddr]) -> std::io::Result<TcpStream> {
-        let mut last = std::io::Error::other(format!("{host} has no address"));
-        for address in addresses.iter().take(MOST_ADDRESSES) {
-            match TcpStream::connect(SocketAddr::new(*address, self.port)).await {
-                Ok(stream) => return Ok(stream),
-                Err(error) => last = error,
-            }
+    pub(super) fn resolver(&self) -> &Resolver {
+        &self.https.resolver
+    }
+
+    /// The policy of `domain`. No redirect is followed, and the certificate must be for the policy host.
+    ///
+    /// # Errors
+    /// There is none, or none that can be had.
+    pub async fn fetch(&self, domain: &str) -> Result<Policy, FetchError> {
+        let host = host_of(domain);
+        let wrong = |error: String| FetchError::Answer {
+            host: host.clone(),
+            error,
+        };
+        let request = Request::get(PATH).body(Body::empty());
+        let request = request.map_err(|error| wrong(error.to_string()))?;
+        let asked = self.https.ask((&host, self.port), request, LARGEST).await;
+        let (parts, octets): (Parts, Bytes) = asked?;
+        if parts.status != StatusCode::OK {
+            return Err(wrong(format!("answered {} to GET {PATH}", parts.status)));
         }
-        Err(last)
+        let kind = parts.headers.get(CONTENT_TYPE);
+        if !kind.is_some_and(|kind| is_plain(kind.as_bytes())) {
+            return Err(wrong(format!("GET {PATH} gave no text/plain")));
+        }
+        Policy::parse(&octets).map_err(|error| FetchError::Policy { host, error })
     }
 }
 
 /// The policy host of a domain.
 pub(super) fn host_of(domain: &str) -> String {
     format!("mta-sts.{domain}")
-}
-
-async fn get<S>(stream: TokioIo<S>, host: &str) -> Result<axum::body::Bytes, String>
-where
-    S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin,
-{
-    let handshake = http1::handshake(stream).await;
-    let (mut sender, connection) = handshake.map_err(|error| error.to_string())?;
-    let request = Request::get(PATH)
-        .header(HOST, host)
-        .header(USER_AGENT, "mailwright")
-        .body(Body::empty())
-        .map_err(|error| error.to_string())?;
-    let exchange = async move {
-        let response = sender.send_request(request).await;
-        let response = response.map_err(|error| error.to_string())?;
-        if response.status() != hyper::StatusCode::OK {
-            return Err(format!("answered {} to GET {PATH}", response.status()));
-        }
-        let kind = response.headers().get(CONTENT_TYPE);
-        if !kind.is_some_and(|kind| is_plain(kind.as_bytes())) {
-            return Err(format!("GET {PATH} gave no text/plain"));
-        }
-        let body = to_bytes(Body::new(response.into_body()), LARGEST).await;
-        body.map_err(|error| error.to_string())
-    };
-    tokio::pin!(exchange, connection);
-    tokio::select! {
-        done = &mut exchange => done,
-        // The server has closed; what it sent before is still to be read.
-        _closed = &mut connection => exchange.await,
-    }
 }
 
 fn is_plain(kind: &[u8]) -> bool {

@@ -25,7 +25,7 @@ pub use policy::{Hosts, Mode, Policy};
 use crate::clock::Clock;
 use crate::dns::{self, DnsFailure, Resolver};
 use crate::store::{Store, StoreError};
-use crate::tls::client::ClientTls;
+use crate::tls::client::{ClientTls, Fault};
 use crate::units::Timestamp;
 use hickory_resolver::proto::rr::RecordType;
 use parking_lot::Mutex;
@@ -60,6 +60,10 @@ struct Inner {
 #[derive(Debug, Clone)]
 struct Answer {
     known: Option<Arc<Known>>,
+    /// Why there is none although the domain says that it has one.
+    fault: Option<Fault>,
+    /// DNS could not say whether it has one.
+    is_unsure: bool,
     until: Timestamp,
 }
 
@@ -76,6 +80,11 @@ impl Known {
     /// The hosts that may take the mail, where the domain asks for that to be enforced.
     pub fn enforced(&self) -> Option<&Hosts> {
         (self.policy.mode == Mode::Enforce).then_some(&self.policy.mx)
+    }
+
+    /// The hosts that its MX are to be among, where it looks at that at all.
+    pub fn hosts(&self) -> Option<&Hosts> {
+        (self.policy.mode != Mode::None).then_some(&self.policy.mx)
     }
 
     fn expires(&self) -> Timestamp {
@@ -107,11 +116,7 @@ impl Sts {
         store: Store,
         clock: Clock,
     ) -> Self {
-        let fetcher = Fetcher {
-            resolver,
-            tls,
-            port: config.port,
-        };
+        let fetcher = Fetcher::new(resolver, tls, config.port);
         Self(Arc::new(Inner {
             config,
             fetcher,
@@ -136,6 +141,23 @@ impl Sts {
         let domain = self.asked_of(domain)?;
         let known = self.0.known.lock().get(&*domain)?.known.clone()?;
         (self.0.clock.now() < known.expires()).then_some(known)
+    }
+
+    /// Why nothing holds for mail to `domain`, where it says that it has a policy.
+    pub fn fault(&self, domain: &str) -> Option<Fault> {
+        let domain = self.asked_of(domain)?;
+        self.0.known.lock().get(&*domain)?.fault
+    }
+
+    /// Nothing holds for mail to `domain` now, and that may be otherwise in a while: what says so cannot be had.
+    pub fn is_unsure(&self, domain: &str) -> bool {
+        let Some(domain) = self.asked_of(domain) else {
+            return false;
+        };
+        let known = self.0.known.lock();
+        known
+            .get(&*domain)
+            .is_some_and(|answer| answer.is_unsure || answer.fault.is_some())
     }
 
     /// What holds for mail to `domain`. A policy that cannot be had now, and was never had, is none.
@@ -168,8 +190,15 @@ impl Sts {
         let before = before.filter(|known| now < known.expires());
         let before = before.or_else(|| self.held(domain));
         let (id, until) = self.id(domain).await;
-        let Some(id) = id else {
-            return answer(before, until);
+        let id = match id {
+            Ok(Some(id)) => id,
+            Ok(None) => return answer(before, until),
+            Err(Unsure) => {
+                return Answer {
+                    is_unsure: before.is_none(),
+                    ..answer(before, until)
+                };
+            }
         };
         if before
             .as_ref()
@@ -190,28 +219,31 @@ impl Sts {
             }
             Err(error) => {
                 tracing::info!(domain, %error, "the MTA-STS policy cannot be had");
-                answer(before, now + FAILURE_HOLD)
+                Answer {
+                    fault: before.is_none().then(|| error.fault()),
+                    ..answer(before, now + FAILURE_HOLD)
+                }
             }
         }
     }
 
     /// The id that DNS gives, and until when that is to be believed.
-    async fn id(&self, domain: &str) -> (Option<Box<str>>, Timestamp) {
+    async fn id(&self, domain: &str) -> (Result<Option<Box<str>>, Unsure>, Timestamp) {
         let now = self.0.clock.now();
         let name = format!("_mta-sts.{domain}");
         let asked = self
             .0
             .fetcher
-            .resolver
+            .resolver()
             .records(&name, RecordType::TXT)
             .await;
         match asked {
             Ok(records) => {
                 let until = records.expires.clamp(now + LEAST, now + LONGEST);
-                (policy::record_id(records.texts()), until)
+                (Ok(policy::record_id(records.texts())), until)
             }
-            Err(DnsFailure::Temporary(_)) => (None, now + LEAST),
-            Err(_) => (None, now + FAILURE_HOLD),
+            Err(DnsFailure::Temporary(_)) => (Err(Unsure), now + LEAST),
+            Err(_) => (Ok(None), now + FAILURE_HOLD),
         }
     }
 
@@ -243,8 +275,16 @@ impl Sts {
     }
 }
 
+/// DNS could not say.
+struct Unsure;
+
 fn answer(known: Option<Arc<Known>>, until: Timestamp) -> Answer {
-    Answer { known, until }
+    Answer {
+        known,
+        fault: None,
+        is_unsure: false,
+        until,
+    }
 }
 
 fn place(domain: &str) -> String {

@@ -99,12 +99,26 @@ impl Policy {
         Ok(Self { mode, max_age, mx })
     }
 
+    /// The lines of its file that count (RFC 8460 §4.4, `policy-string`).
+    pub fn lines(&self) -> Vec<String> {
+        let mode = format!("mode: {}", self.mode.name());
+        let hosts = self.mx.patterns().map(|host| format!("mx: {host}"));
+        let head = ["version: STSv1".to_owned(), mode].into_iter();
+        let age = std::iter::once(format!("max_age: {}", self.max_age));
+        head.chain(hosts).chain(age).collect()
+    }
+
     pub fn lifetime(&self) -> Duration {
         Duration::from_secs(u64::from(self.max_age))
     }
 }
 
 impl Hosts {
+    /// As the policy writes them.
+    pub fn patterns(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(|pattern| &*pattern.0)
+    }
+
     /// Whether an MX host is one of those that may take the mail.
     pub fn allow(&self, host: &str) -> bool {
         self.0.iter().any(|pattern| pattern.matches(host))
@@ -113,7 +127,7 @@ impl Hosts {
 
 impl fmt::Display for Hosts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let names: Vec<&str> = self.0.iter().map(|pattern| &*pattern.0).collect();
+        let names: Vec<&str> = self.patterns().collect();
         f.write_str(&names.join(", "))
     }
 }

@@ -1,10 +1,13 @@
 //! TLS as a client: what a next hop must show, and the connection when it has shown it.
 
 use crate::problem::Problems;
+use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime, pem::PemObject};
-use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use rustls::{
+    CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme,
+};
 use serde::{Deserialize, Serialize};
 use std::io;
 use std::path::PathBuf;
@@ -43,6 +46,63 @@ impl Policy {
     /// No delivery in clear.
     pub fn is_mandatory(self) -> bool {
         matches!(self, Self::Required | Self::Verify)
+    }
+}
+
+/// Why there is no TLS as it was asked for, in the words of TLS reports (RFC 8460 §4.3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Fault {
+    StarttlsNotSupported,
+    CertificateHostMismatch,
+    CertificateExpired,
+    CertificateNotTrusted,
+    /// Anything else that went wrong with the handshake or with what the domain asks of it.
+    ValidationFailure,
+    /// The policy of a domain that has one (RFC 8461) cannot be had,
+    StsPolicyFetchError,
+    /// is none,
+    StsPolicyInvalid,
+    /// or comes from a host whose certificate is not for it.
+    StsWebpkiInvalid,
+}
+
+impl Fault {
+    /// What a handshake failed of.
+    pub fn of(error: &io::Error) -> Self {
+        let inner = error.get_ref();
+        match inner.and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
+            Some(error) => Self::of_rustls(error),
+            None => Self::ValidationFailure,
+        }
+    }
+
+    fn of_rustls(error: &rustls::Error) -> Self {
+        let rustls::Error::InvalidCertificate(error) = error else {
+            return Self::ValidationFailure;
+        };
+        match error {
+            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+                Self::CertificateHostMismatch
+            }
+            CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
+                Self::CertificateExpired
+            }
+            CertificateError::UnknownIssuer
+            | CertificateError::BadSignature
+            | CertificateError::Revoked => Self::CertificateNotTrusted,
+            // A CA's own certificate, shown as the host's, is of nobody known.
+            CertificateError::Other(_) => Self::CertificateNotTrusted,
+            _ => Self::ValidationFailure,
+        }
+    }
+
+    /// It is of certificates, whoever shows them.
+    pub fn is_of_certificate(self) -> bool {
+        matches!(
+            self,
+            Self::CertificateHostMismatch | Self::CertificateExpired | Self::CertificateNotTrusted
+        )
     }
 }
 
@@ -89,6 +149,7 @@ impl Config {
 pub struct ClientTls {
     unverified: TlsConnector,
     verified: TlsConnector,
+    verifier: Arc<WebPkiServerVerifier>,
 }
 
 impl ClientTls {
@@ -107,12 +168,16 @@ impl ClientTls {
             .dangerous()
             .with_custom_certificate_verifier(any)
             .with_no_client_auth();
+        let roots = Arc::new(config.roots()?);
+        let verifier = WebPkiServerVerifier::builder_with_provider(roots, provider.clone()).build();
+        let verifier = verifier.map_err(io::Error::other)?;
         let verified = builder()?
-            .with_root_certificates(config.roots()?)
+            .with_webpki_verifier(Arc::clone(&verifier))
             .with_no_client_auth();
         Ok(Self {
             unverified: Arc::new(unverified).into(),
             verified: Arc::new(verified).into(),
+            verifier,
         })
     }
 
@@ -135,6 +200,26 @@ impl ClientTls {
             None => ServerName::IpAddress(stream.peer_addr()?.ip().into()),
         };
         self.unverified.connect(name, stream).await
+    }
+}
+
+impl ClientTls {
+    /// What [`Policy::Verify`] would have said of the certificate of a connection that was made without it.
+    ///
+    /// # Errors
+    /// What is wrong with the certificate.
+    pub fn judge(&self, host: &str, stream: &TlsStream<TcpStream>) -> Result<(), Fault> {
+        let (_, session) = stream.get_ref();
+        let shown = session.peer_certificates().unwrap_or_default();
+        let (Some((own, above)), Some(name)) = (shown.split_first(), server_name(host)) else {
+            return Err(Fault::CertificateHostMismatch);
+        };
+        let judged = self
+            .verifier
+            .verify_server_cert(own, above, &name, &[], UnixTime::now());
+        judged
+            .map(|_verified| ())
+            .map_err(|error| Fault::of_rustls(&error))
     }
 }
 

@@ -262,6 +262,12 @@ impl Setup<'_> {
         self
     }
 
+    /// Offers one more extension.
+    pub fn with(mut self, extension: &str) -> Self {
+        self.config.extensions.push(extension.into());
+        self
+    }
+
     pub fn without(mut self, keyword: &str) -> Self {
         let extensions = &mut self.config.extensions;
         extensions.retain(|e| e.split(' ').next() != Some(keyword));

@@ -32,6 +32,7 @@ const LAYERS: &[(usize, &[&str])] = &[
             "reports::unpack",
             "reports::unreadable",
             "reports::xml",
+            "tlsrpt::config",
             "policy::limits::config",
             "policy::limits::rate",
             "policy::reputation::config",
@@ -48,7 +49,7 @@ const LAYERS: &[(usize, &[&str])] = &[
     (
         1,
         &[
-            "clock", "events", "store", "spool", "books", "reports", "dns", "tls", "sts",
+            "clock", "events", "store", "spool", "books", "reports", "dns", "tls", "sts", "tlsrpt",
         ],
     ),
     // Identity.
@@ -60,7 +61,10 @@ const LAYERS: &[(usize, &[&str])] = &[
     // The door.
     (5, &["intake"]),
     // Movement.
-    (6, &["delivery", "inbound"]),
+    (
+        6,
+        &["delivery", "inbound", "tlsrpt::daily", "tlsrpt::record"],
+    ),
     // Faces.
     (7, &["smtp", "http", "peers"]),
     // Assembly.

@@ -14,7 +14,7 @@ use tokio_rustls::TlsAcceptor;
 const DAY: Duration = Duration::from_secs(86_400);
 
 /// `mta-sts.example.net` with what it answers.
-struct PolicyHost {
+pub struct PolicyHost {
     port: u16,
     answer: Arc<Mutex<String>>,
     asked: Arc<AtomicUsize>,
@@ -22,7 +22,7 @@ struct PolicyHost {
 
 impl PolicyHost {
     /// Shows a certificate for `name`, which is its own or not.
-    async fn start(net: &Internet, name: &str, policy: &str) -> Self {
+    pub async fn start(net: &Internet, name: &str, policy: &str) -> Self {
         let address = net.address();
         let socket = TcpListener::bind((address, 0)).await.unwrap();
         let host = Self {
@@ -56,7 +56,12 @@ impl PolicyHost {
         announce(net, id);
     }
 
-    fn keys(&self) -> String {
+    /// Has no file any more.
+    pub fn refuse(&self) {
+        *self.answer.lock() = "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n".to_owned();
+    }
+
+    pub fn keys(&self) -> String {
         format!("[mta_sts]\nport = {}\n", self.port)
     }
 
@@ -72,12 +77,12 @@ fn ok(policy: &str) -> String {
     )
 }
 
-fn announce(net: &Internet, id: &str) {
+pub fn announce(net: &Internet, id: &str) {
     let text = Record::Txt(format!("v=STSv1; id={id};"));
     net.dns.set("_mta-sts.example.net", [text]);
 }
 
-fn policy(mode: &str, mx: &str) -> String {
+pub fn policy(mode: &str, mx: &str) -> String {
     format!("version: STSv1\r\nmode: {mode}\r\nmx: {mx}\r\nmax_age: 604800\r\n")
 }
 
@@ -214,7 +219,7 @@ async fn a_policy_that_was_fetched_holds_though_record_and_file_are_hidden_and_o
     send(&mta).await;
     mta.deferral("ann@example.net").await;
     net.dns.remove("_mta-sts.example.net");
-    *host.answer.lock() = "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n".to_owned();
+    host.refuse();
     let mta = mta.restart().await;
     net.clock.advance(DAY);
     let again = |event: &crate::journal::Event| event.is("deferred", "ann@example.net");

@@ -118,3 +118,82 @@ async fn verify_refuses_a_certificate_for_another_name_or_of_nobody_known() {
         net.check(&mta).await;
     }
 }
+
+fn remembering(on_loss: &str) -> String {
+    format!("[delivery.starttls_memory]\non_loss = \"{on_loss}\"\npatience = \"12h\"\n")
+}
+
+/// A host that takes mail over TLS, and after that has no TLS any more: another takes its name and address in DNS.
+async fn downgraded(net: &Internet, keys: &str) -> (Mta, Mx) {
+    let before = net.mx("example.net").tls().start().await;
+    let mta = net.mta(keys).await;
+    assert_eq!(send(&mta).await.kind(), "delivered");
+    assert_eq!(took(&before), [Some("TLSv1.3")]);
+    net.dns.remove("example.net");
+    net.dns.remove("mx.example.net");
+    let after = net.mx("example.net").start().await;
+    // What is known of the names ends, and the connection that was kept too.
+    net.clock.advance(HOUR);
+    let mta = mta.restart().await;
+    mta.inject("", &["bob@example.net"]).await;
+    (mta, after)
+}
+
+const HOUR: std::time::Duration = std::time::Duration::from_secs(3600);
+
+async fn told(mta: &Mta, reason: &str) -> crate::journal::Event {
+    let is_told = |e: &crate::journal::Event| e.kind() == "tls" && e.0["reason"] == reason;
+    mta.journal.nth(1, reason, is_told).await
+}
+
+#[tokio::test]
+async fn a_host_that_loses_tls_is_told_and_its_mail_goes() {
+    let net = Internet::new().await;
+    let (mta, after) = downgraded(&net, &remembering("go")).await;
+    assert_eq!(mta.outcome("bob@example.net").await.kind(), "delivered");
+    assert_eq!(took(&after), [None]);
+    let told = told(&mta, "downgrade").await;
+    assert_eq!(
+        (told.text("site"), told.text("domain")),
+        ("mx.example.net", "example.net")
+    );
+    assert!(told.text("why").contains("goes in clear"), "{told:?}");
+    net.check(&mta).await;
+}
+
+#[tokio::test]
+async fn mail_to_a_host_that_loses_tls_may_wait_for_a_time() {
+    let net = Internet::new().await;
+    let (mta, after) = downgraded(&net, &remembering("wait")).await;
+    let deferred = mta.deferral("bob@example.net").await;
+    assert_eq!(deferred.enhanced(), "4.7.5");
+    let text = deferred.0["reply"]["text"].as_str().unwrap().to_owned();
+    assert!(text.contains("has spoken TLS before"), "{text}");
+    assert!(told(&mta, "downgrade").await.0["until"].is_string());
+    assert_eq!(took(&after), []);
+    net.clock.advance(13 * HOUR);
+    assert_eq!(mta.outcome("bob@example.net").await.kind(), "delivered");
+    assert_eq!(took(&after), [None]);
+    net.check(&mta).await;
+}
+
+#[tokio::test]
+async fn mail_may_wait_until_tls_is_back() {
+    let net = Internet::new().await;
+    let (mta, after) = downgraded(&net, &remembering("hold")).await;
+    mta.deferral("bob@example.net").await;
+    net.clock.advance(24 * HOUR);
+    let again = |e: &crate::journal::Event| e.is("deferred", "bob@example.net");
+    mta.journal.nth(2, "second deferral", again).await;
+    net.dns.remove("example.net");
+    net.dns.remove("mx.example.net");
+    let back = net.mx("example.net").tls().start().await;
+    net.clock.advance(24 * HOUR);
+    assert_eq!(mta.outcome("bob@example.net").await.kind(), "delivered");
+    assert_eq!(
+        (took(&after).len(), took(&back)),
+        (0, vec![Some("TLSv1.3")])
+    );
+    told(&mta, "restored").await;
+    net.check(&mta).await;
+}

@@ -50,11 +50,11 @@ pub fn run(args: &Args, out: &mut dyn Write) -> Outcome {
     let resolver = resolver(&config, common.nameserver)?;
     let fetcher = match args.no_fetch {
         true => None,
-        false => Some(Fetcher {
-            resolver: resolver.clone(),
-            tls: ClientTls::new(&config.tls)?,
-            port: args.https_port,
-        }),
+        false => Some(Fetcher::new(
+            resolver.clone(),
+            ClientTls::new(&config.tls)?,
+            args.https_port,
+        )),
     };
     let checker = Checker {
         ask: Ask::new(resolver),

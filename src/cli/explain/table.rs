@@ -65,6 +65,9 @@ fn way(verdict: &Verdict, said: Said<'_>) -> fmt::Result {
     if let Some(asks) = &explained.asks {
         field("", asks, said)?;
     }
+    if let Some(wish) = &explained.wish {
+        field("", wish, said)?;
+    }
     field("pool", &pool, said)?;
     let mut slowed = explanation.slowed.iter();
     slowed.try_for_each(|slow| field("slowed", &slow.to_string(), said))?;

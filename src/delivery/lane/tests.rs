@@ -60,6 +60,7 @@ impl World {
             next_hop: Vec::new(),
             tls: client::Policy::Off,
             hosts: None,
+            wish: Default::default(),
             allow_loopback: true,
             port: 25,
         };

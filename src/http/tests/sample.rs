@@ -108,6 +108,7 @@ pub(crate) fn verdict() -> Verdict {
         by: "its MX".into(),
         tls: crate::tls::client::Policy::Opportunistic,
         asks: None,
+        wish: None,
         explanation: explanation(),
         waits: None,
         until: None,

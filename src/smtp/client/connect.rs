@@ -6,7 +6,7 @@ use super::wire::Wire;
 use super::{Connection, Target, Timeouts};
 use crate::mail::Reply;
 use crate::smtp::codec::EhloLines;
-use crate::tls::client::{ClientTls, Policy};
+use crate::tls::client::{ClientTls, Fault, Policy};
 use mail_send::SmtpClient;
 use std::io;
 use std::time::Duration;
@@ -30,14 +30,18 @@ impl Connection {
         };
         greeting(&mut client, timeouts).await?;
         let mut offers = hello(&mut client, target, timeouts).await?;
+        let mut certificate = Ok(());
         if wants_tls(target.tls, &offers)? {
-            client = start_tls(client, target, timeouts, tls).await?;
+            (client, certificate) = start_tls(client, target, timeouts, tls).await?;
             // What was offered in clear may have been changed on its way (RFC 3207 §4.2).
             offers = hello(&mut client, target, timeouts).await?;
         }
+        // RFC 8689 §2: offered in clear it is nothing.
+        offers.requiretls &= client.stream.tls_version().is_some();
         Ok(Self {
             client,
             offers,
+            certificate,
             timeouts: timeouts.clone(),
             transactions: 0,
             unfinished: false,
@@ -105,6 +109,7 @@ fn wants_tls(policy: Policy, offers: &EhloLines) -> Result<bool, Failure> {
         (_, true) => Ok(true),
         (Policy::Required | Policy::Verify, false) => Err(Failure::tls(
             "TLS is required and the server does not offer it",
+            Fault::StarttlsNotSupported,
         )),
     }
 }
@@ -114,29 +119,38 @@ async fn start_tls(
     target: &Target<'_>,
     timeouts: &Timeouts,
     tls: &ClientTls,
-) -> Result<SmtpClient<Wire>, Failure> {
+) -> Result<(SmtpClient<Wire>, Result<(), Fault>), Failure> {
     let reply = say(&mut client, "STARTTLS", "", timeouts).await;
     let reply = reply.map_err(Failure::at_starttls)?;
     if reply.code != 220 {
-        return Err(Failure::Tls(reply));
+        return Err(Failure::Tls(reply, Fault::StarttlsNotSupported));
     }
     let Some(stream) = client.stream.into_tcp() else {
         let why = "octets in clear came behind the answer to STARTTLS: an injection";
-        return Err(Failure::tls(why));
+        return Err(Failure::tls(why, Fault::ValidationFailure));
     };
     let handshake = tls.connect(target.tls, target.host, stream);
     let stream = match tokio::time::timeout(timeouts.tls.0, handshake).await {
         Ok(Ok(stream)) => stream,
-        Ok(Err(error)) => return Err(Failure::tls(error)),
+        Ok(Err(error)) => {
+            let fault = Fault::of(&error);
+            return Err(Failure::tls(error, fault));
+        }
         Err(_) => {
             let within = timeouts.tls;
-            return Err(Failure::tls(format!("no handshake within {within}")));
+            let why = format!("no handshake within {within}");
+            return Err(Failure::tls(why, Fault::ValidationFailure));
         }
     };
-    Ok(SmtpClient {
+    let certificate = match target.examine && target.tls != Policy::Verify {
+        true => tls.judge(target.host, &stream),
+        false => Ok(()),
+    };
+    let client = SmtpClient {
         stream: Wire::tls(stream),
         timeout: timeouts.helo.0,
-    })
+    };
+    Ok((client, certificate))
 }
 
 /// One command on its own, and the reply to it.

@@ -2,6 +2,7 @@
 
 use crate::mail::{EnhancedCode, Reply};
 use crate::spool::SpoolError;
+use crate::tls::client::Fault;
 
 /// A conversation that cannot go on. The connection is closed after any of them.
 ///
@@ -15,7 +16,10 @@ pub enum Failure {
     /// STARTTLS is missing or refused, or the handshake failed. Under an opportunistic policy the caller may try again
     /// in clear, on a new connection.
     #[error("TLS: {0}")]
-    Tls(Reply),
+    Tls(Reply, Fault),
+    /// The message asks for TLS on its whole way, and there is none of that kind here (RFC 8689 §4.2.1).
+    #[error("REQUIRETLS: {0}")]
+    RequireTls(Reply),
     /// The server ended the conversation itself: a 4xx or 5xx greeting, a refused EHLO, 421 at any point.
     #[error("said: {0}")]
     Said(Reply),
@@ -32,7 +36,8 @@ impl Failure {
     pub fn reply(&self) -> &Reply {
         match self {
             Self::Connection(reply)
-            | Self::Tls(reply)
+            | Self::Tls(reply, _)
+            | Self::RequireTls(reply)
             | Self::Said(reply)
             | Self::LostAfterDot(reply)
             | Self::Local(reply) => reply,
@@ -43,7 +48,7 @@ impl Failure {
     /// (RFC 7504 §3 for 5xx greetings).
     pub fn worth_another_address(&self) -> bool {
         match self {
-            Self::Connection(_) | Self::Tls(_) => true,
+            Self::Connection(_) | Self::Tls(..) | Self::RequireTls(_) => true,
             Self::Said(reply) => matches!(&*reply.command, "greeting" | "EHLO" | "HELO"),
             Self::LostAfterDot(_) | Self::Local(_) => false,
         }
@@ -56,9 +61,10 @@ impl Failure {
         Self::Connection(Reply::local(451, code, why.to_string(), phase))
     }
 
-    pub(super) fn tls(why: impl std::fmt::Display) -> Self {
+    pub(super) fn tls(why: impl std::fmt::Display, fault: Fault) -> Self {
         let code = EnhancedCode(4, 7, 5);
-        Self::Tls(Reply::local(454, code, why.to_string(), "STARTTLS"))
+        let reply = Reply::local(454, code, why.to_string(), "STARTTLS");
+        Self::Tls(reply, fault)
     }
 
     pub(super) fn local(phase: &str, why: impl std::fmt::Display) -> Self {
@@ -80,7 +86,7 @@ impl Failure {
     /// The same loss, in answer to STARTTLS: servers that break off there often talk in clear.
     pub(super) fn at_starttls(self) -> Self {
         match self {
-            Self::Connection(reply) => Self::Tls(reply),
+            Self::Connection(reply) => Self::Tls(reply, Fault::ValidationFailure),
             other => other,
         }
     }

@@ -28,7 +28,7 @@ pub use timeouts::Timeouts;
 pub use transact::{Source, State, Transacted, Transaction};
 
 use super::codec::EhloLines;
-use crate::tls::client::Policy;
+use crate::tls::client::{Fault, Policy};
 use exchange::Group;
 use mail_send::SmtpClient;
 use std::net::{IpAddr, SocketAddr};
@@ -45,12 +45,15 @@ pub struct Target<'a> {
     /// The name we say in EHLO.
     pub ehlo: &'a str,
     pub tls: Policy,
+    /// Look at the certificate also where any will do; see [`Connection::certificate`].
+    pub examine: bool,
 }
 
 /// An open conversation with a server, between transactions.
 pub struct Connection {
     client: SmtpClient<Wire>,
     offers: EhloLines,
+    certificate: Result<(), Fault>,
     timeouts: Timeouts,
     transactions: u32,
     /// The last transaction did not end with a 2xx: RSET goes first in the next.
@@ -68,6 +71,11 @@ impl Connection {
     /// `TLSv1.3` and its kin; `None` in clear.
     pub fn tls_version(&self) -> Option<&'static str> {
         self.client.stream.tls_version()
+    }
+
+    /// What is wrong with the server's certificate, where somebody has looked ([`Target::examine`], [`Policy::Verify`]).
+    pub fn certificate(&self) -> Result<(), Fault> {
+        self.certificate
     }
 
     /// Transactions begun; a failure on a connection that has carried some deserves a free retry on a fresh one.

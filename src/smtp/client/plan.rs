@@ -147,6 +147,9 @@ impl Terms<'_> {
         if self.utf8 {
             line.extend_from_slice(b" SMTPUTF8");
         }
+        if t.require_tls && self.offers.requiretls {
+            line.extend_from_slice(b" REQUIRETLS");
+        }
         if self.offers.dsn {
             self.mail_dsn(line);
         }

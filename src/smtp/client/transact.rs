@@ -25,6 +25,8 @@ pub struct Transaction<'a> {
     pub eight_bit_body: bool,
     pub ret: Option<Ret>,
     pub envid: Option<&'a str>,
+    /// MAIL says REQUIRETLS where the server offers it (RFC 8689).
+    pub require_tls: bool,
 }
 
 impl<'a> Transaction<'a> {
@@ -40,6 +42,7 @@ impl<'a> Transaction<'a> {
             eight_bit_body: meta.eight_bit_body,
             ret: envelope.ret,
             envid: envelope.envid.as_deref(),
+            require_tls: meta.labels.tls.is_passed_on(),
         }
     }
 }

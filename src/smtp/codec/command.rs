@@ -41,6 +41,8 @@ pub struct MailFrom {
     pub smtputf8: bool,
     pub ret: Option<Ret>,
     pub envid: Option<Box<str>>,
+    /// RFC 8689 §2: REQUIRETLS.
+    pub require_tls: bool,
 }
 
 /// RCPT TO with its parameters.
@@ -235,6 +237,7 @@ impl MailFrom {
                 param::decode_xtext(given?).ok_or(CodecError::Parameter(name))?;
             }
             _ if value.is_some() => return Err(CodecError::Parameter(name)),
+            "REQUIRETLS" => self.require_tls = true,
             _ => self.smtputf8 = true,
         }
         Ok(())
@@ -267,7 +270,15 @@ fn parse_rcpt(rest: &str) -> Result<RcptTo, CodecError> {
     })
 }
 
-const MAIL_PARAMETERS: [&str; 6] = ["SIZE", "BODY", "SMTPUTF8", "RET", "ENVID", "AUTH"];
+const MAIL_PARAMETERS: [&str; 7] = [
+    "SIZE",
+    "BODY",
+    "SMTPUTF8",
+    "RET",
+    "ENVID",
+    "AUTH",
+    "REQUIRETLS",
+];
 const RCPT_PARAMETERS: [&str; 2] = ["NOTIFY", "ORCPT"];
 
 /// Of the name of a parameter that we do not know, so much is said back.
@@ -413,11 +424,11 @@ mod tests {
     #[test]
     fn mail_carries_its_parameters() {
         let all =
-            mail("MAIL FROM:<a@b.c> SIZE=10 BODY=8BITMIME SMTPUTF8 RET=HDRS ENVID=x+2By AUTH=<>")
+            mail("MAIL FROM:<a@b.c> SIZE=10 BODY=8BITMIME SMTPUTF8 RET=HDRS ENVID=x+2By AUTH=<> requiretls")
                 .unwrap();
         assert_eq!(all.sender.unwrap().as_str(), "a@b.c");
         assert_eq!((all.size, all.body), (Some(10), BodyType::EightBitMime));
-        assert!(all.smtputf8);
+        assert!(all.smtputf8 && all.require_tls);
         assert_eq!(
             (all.ret, all.envid.as_deref()),
             (Some(Ret::Headers), Some("x+y"))
@@ -473,6 +484,7 @@ mod tests {
             (b"MAIL FROM:<a@b.c> SIZE", 501),
             (b"MAIL FROM:<a@b.c> SIZE=1 SIZE=2", 501),
             (b"MAIL FROM:<a@b.c> SMTPUTF8=yes", 501),
+            (b"MAIL FROM:<a@b.c> REQUIRETLS=yes", 501),
             (b"MAIL FROM:<a@b.c> ENVID=+0D+0A", 501),
             (b"MAIL FROM:<a@b.c> XYZ=1", 555),
             (b"MAIL FROM:<a@b.c> =", 555),

@@ -15,6 +15,8 @@ pub struct EhloLines {
     pub chunking: bool,
     pub dsn: bool,
     pub starttls: bool,
+    /// RFC 8689; offered over TLS alone.
+    pub requiretls: bool,
     /// Mechanisms in upper case, joined by a space; empty where AUTH is not offered.
     pub auth: String,
     /// RFC 9422 LIMITS.
@@ -45,6 +47,7 @@ impl EhloLines {
             "CHUNKING" => self.chunking = true,
             "DSN" => self.dsn = true,
             "STARTTLS" => self.starttls = true,
+            "REQUIRETLS" => self.requiretls = true,
             "SIZE" => self.size = Some(values.next().and_then(|v| v.parse().ok()).unwrap_or(0)),
             "AUTH" => {
                 self.auth = values.collect::<Vec<_>>().join(" ").to_ascii_uppercase();
@@ -77,6 +80,7 @@ impl EhloLines {
             (self.chunking, "CHUNKING"),
             (self.dsn, "DSN"),
             (self.starttls, "STARTTLS"),
+            (self.requiretls, "REQUIRETLS"),
         ];
         for (_, keyword) in flags.iter().filter(|(offered, _)| *offered) {
             let _infallible = write!(text, "\n{keyword}");
@@ -109,6 +113,7 @@ mod tests {
             chunking: true,
             dsn: true,
             starttls: true,
+            requiretls: true,
             auth: "PLAIN LOGIN".into(),
             rcpt_max: Some(100),
             mail_max: None,

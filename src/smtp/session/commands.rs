@@ -66,6 +66,7 @@ impl Session {
             chunking: true,
             dsn: true,
             starttls: self.context.starttls && self.tls.is_none(),
+            requiretls: self.offers_require_tls(),
             auth: if auth {
                 "PLAIN LOGIN".into()
             } else {
@@ -74,6 +75,11 @@ impl Session {
             rcpt_max: None,
             mail_max: None,
         }
+    }
+
+    /// RFC 8689 §2: over TLS alone. Who brings back mail asks nothing of its way: it has arrived.
+    fn offers_require_tls(&self) -> bool {
+        self.tls.is_some() && !self.context.public
     }
 
     fn on_starttls(&mut self, behind: bool, out: &mut Output) -> Step {
@@ -155,6 +161,9 @@ impl Session {
         if self.tenant.is_none() && !self.context.trusted && !self.context.public {
             return Some(replies::must_authenticate());
         }
+        if mail.require_tls && !self.offers_require_tls() {
+            return Some(replies::no_require_tls(self.context.public));
+        }
         let limit = self.context.limits.max_message_size.0;
         if mail.size.is_some_and(|size| size > limit) {
             return Some(replies::too_big(limit, "MAIL"));
@@ -173,6 +182,7 @@ impl Session {
         if let Err(reply) = answer {
             return self.refuse_about(reply, (mail.sender, None), out);
         }
+        self.require_tls = mail.require_tls;
         self.state = State::Envelope(Box::new(Envelope {
             sender: mail.sender,
             recipients: Vec::new(),

@@ -103,6 +103,18 @@ pub fn too_many_failures() -> Reply {
 pub fn auth_unavailable() -> Reply {
     no(454, (4, 7, 0), "temporary authentication failure", "AUTH")
 }
+/// RFC 8689 §2 and §4.1.
+pub fn no_require_tls(public: bool) -> Reply {
+    match public {
+        true => no(555, (5, 5, 4), "REQUIRETLS is not offered here", "MAIL"),
+        false => no(
+            530,
+            (5, 7, 10),
+            "REQUIRETLS is taken over TLS alone: STARTTLS first",
+            "MAIL",
+        ),
+    }
+}
 pub fn too_big(limit: u64, command: &str) -> Reply {
     let text = format!("the message is over the limit of {limit} octets");
     no(552, (5, 3, 4), &text, command)

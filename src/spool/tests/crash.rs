@@ -334,6 +334,7 @@ async fn a_copy_that_was_cut_short_leaves_the_original() {
     let mut record = Vec::new();
     Draw {
         kind: Kind::Move,
+        tls: Default::default(),
         id,
         at: START,
         meta: &postcard::to_allocvec(&moved).unwrap(),

@@ -5,6 +5,7 @@ use super::{Checker, Finding, Topic, Weight};
 use crate::auth::tags::{Tags, claims};
 use crate::dns::DnsFailure;
 use crate::sts::{FetchError, Mode, Policy};
+use crate::tls::https::HttpsError;
 use crate::zone::ask::Unknown;
 use crate::zone::config::MtaSts;
 use crate::zone::facts::{Inbound, Serves};
@@ -182,10 +183,10 @@ impl Checker<'_> {
         let fetched = tokio::time::timeout(PATIENCE, fetcher.fetch(domain)).await;
         let served = match fetched {
             Ok(Ok(served)) => served,
-            Ok(Err(FetchError::Dns(DnsFailure::Temporary(why)))) => {
+            Ok(Err(FetchError::Https(HttpsError::Dns(DnsFailure::Temporary(why))))) => {
                 return Some(Finding::unknown(Topic::MtaSts, &host, Unknown(why.into())));
             }
-            Ok(Err(FetchError::Dns(_))) => {
+            Ok(Err(FetchError::Https(HttpsError::Dns(_)))) => {
                 let message = "there is no address to fetch the policy from".to_owned();
                 let finding = wrong(Weight::Should, message);
                 return Some(finding.publish(self.wanted(Kind::MtaSts, &host)));

@@ -101,6 +101,7 @@ fn target(address: SocketAddr) -> Target<'static> {
         source: None,
         ehlo: "mta.test",
         tls: Policy::Off,
+        examine: false,
     }
 }
 
@@ -164,6 +165,7 @@ fn transaction<'a>(sender: &'a Address, recipients: &'a [Recipient]) -> Transact
         eight_bit_body: false,
         ret: None,
         envid: None,
+        require_tls: false,
     }
 }
 
