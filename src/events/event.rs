@@ -76,7 +76,7 @@ pub enum Event {
     Accepted {
         about: About,
         peer: Option<std::net::IpAddr>,
-        /// What the lint found.
+        /// What the lint found, and what receivers would find.
         why: Option<String>,
     },
     /// A command or a message was refused in session; nothing was taken.

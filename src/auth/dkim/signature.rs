@@ -278,6 +278,18 @@ mod tests {
     }
 
     #[test]
+    fn what_is_covered_in_any_message_is_covered_in_the_least_one() {
+        let least = covered("From: a@b.test\r\nDate: now\r\nMessage-ID: <1@b.test>\r\n");
+        let always: Vec<&str> = Covered::always().collect();
+        for name in ["from", "to", "subject", "date", "message-id"] {
+            assert!(always.contains(&name), "{always:?}");
+        }
+        for name in always {
+            assert!(least.names.iter().any(|covered| covered == name), "{name}");
+        }
+    }
+
+    #[test]
     fn several_fields_of_a_name_go_in_from_the_last_upwards() {
         let covered = covered("To: one\r\nFrom: f\r\nTo: two\r\n");
         assert_eq!(covered.canonical, b"from:f\r\nto:two\r\nto:one\r\n");
