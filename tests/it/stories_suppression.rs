@@ -217,7 +217,7 @@ async fn a_failure_that_the_list_could_not_take_is_found_again_after_a_start() {
     let mta = net.mta(&keys).await;
     redis.kill();
     mta.inject_as(RECEIPT, "gone@a.example").await;
-    mta.until_metric("mailwright_failures_unlisted 1").await;
+    mta.until_metric("mailwright_failures_unlisted 1.0").await;
     // Nothing is told that is in no book.
     let is_bounce = |e: &crate::journal::Event| e.is("bounced", "gone@a.example");
     assert!(!mta.journal.events().iter().any(is_bounce));
