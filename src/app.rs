@@ -197,6 +197,7 @@ impl App {
         let https = Https {
             resolver: resolver.clone(),
             tls: tls.clone(),
+            hidden: config.delivery.allow_loopback,
         };
         let daily = ground.daily(https, intake.clone());
         let asked = (resolver, tls, alignment.clone());

@@ -296,6 +296,7 @@ async fn delivery(dir: &Path, queue: Queue) -> Delivery {
         counts: Metrics::new().counters("alignment", "Of tests", "what"),
     });
     let intake = Intake::new(intake::Parts {
+        outside: mailwright::outside::Known::default(),
         policy: policy.clone(),
         config: live(intake::Config::default()),
         hostname: HOSTNAME.into(),

@@ -371,6 +371,7 @@ impl Config {
             hostname: &self.hostname,
             sources: &self.source,
             pools: &self.pool,
+            public_addresses: &self.zone.public_addresses,
             providers: &self.provider,
             rules: &self.rule,
             limits: &self.limits,

@@ -253,7 +253,8 @@ impl Delivery {
         };
         let known = held.as_ref();
         if wish == TlsWish::Requires {
-            return Arc::new(terms.requiring(known.and_then(|known| known.hosts())));
+            let hosts = known.and_then(|known| known.hosts());
+            return Arc::new(terms.requiring(hosts, !route.heeds_domains));
         }
         match (known.and_then(|known| known.enforced()), wish) {
             (Some(hosts), wish) => Arc::new(terms.enforcing(hosts).wishing(wish)),

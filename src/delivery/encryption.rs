@@ -156,7 +156,8 @@ impl Delivery {
         batch: &Batch,
     ) -> Result<(), Failure> {
         let terms = &lane.terms;
-        let is_sought = terms.tls == Policy::Opportunistic && terms.wish != TlsWish::Waives;
+        // `TLS-Required: No` passes over what the domain asks, not over what the operator does.
+        let is_sought = terms.tls == Policy::Opportunistic;
         if !is_sought || !terms.next_hop.is_empty() {
             return Ok(());
         }

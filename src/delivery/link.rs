@@ -184,8 +184,10 @@ impl Delivery {
                     None => last = last.or(Some(failure)),
                 },
                 // A host that could not be asked may have what others lack.
-                Err(Failure::RequireTls(_) | Failure::Tls(..))
-                    if lane.terms.wish == TlsWish::Requires && last.is_some() => {}
+                Err(failure)
+                    if lane.terms.wish == TlsWish::Requires
+                        && failure.is_lasting()
+                        && last.is_some() => {}
                 Err(failure) => last = Some(failure),
             }
         }
@@ -371,11 +373,10 @@ impl Delivery {
             true => Loops::Allowed,
             false => Loops::Refused { own },
         };
-        if lane.terms.wish == TlsWish::Requires
-            && lane.terms.hosts.is_none()
-            && batch.routing.route(&job.domain).heeds_domains
-        {
-            let is_unsure = self.0.with.sts.is_unsure(&job.domain);
+        if lane.terms.wish == TlsWish::Requires && !lane.terms.is_vouched {
+            // Domains with one MX share the lane: while one of them may yet have a policy none of them is refused.
+            let mut jobs = batch.jobs.iter();
+            let is_unsure = jobs.any(|job| self.0.with.sts.is_unsure(&job.domain));
             return Err(Fate::Failed(unvouched(&job.domain, is_unsure)));
         }
         let site = allowed(&site, &lane.terms, &job.domain).map_err(|failure| {
@@ -447,6 +448,8 @@ fn allowed(site: &Arc<Site>, terms: &Terms, domain: &str) -> Result<Arc<Site>, F
 /// No host will do for mail that requires TLS on its whole way: that is the server's last word (RFC 8689 §4.2.1).
 fn as_required(fate: Fate, terms: &Terms) -> Fate {
     match fate {
+        // It is tried again as long as any mail.
+        Fate::Failed(failure @ Failure::Tls(..)) if !failure.is_lasting() => Fate::Failed(failure),
         Fate::Failed(Failure::Tls(reply, fault)) if terms.wish == TlsWish::Requires => {
             Fate::Failed(match fault {
                 Fault::StarttlsNotSupported => unencrypted(&reply.text),

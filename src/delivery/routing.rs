@@ -47,6 +47,8 @@ pub struct Terms {
     pub hosts: Option<Hosts>,
     /// What the sender asks beside that.
     pub wish: TlsWish,
+    /// The operator or the domain itself says which hosts are the domain's, for mail that requires TLS (RFC 8689 §4.2.1).
+    pub is_vouched: bool,
     pub allow_loopback: bool,
     /// Of MX hosts.
     pub port: u16,
@@ -90,7 +92,7 @@ impl Terms {
 
     /// The same for a message that asks for verified TLS (RFC 8689); `hosts` are those that the domain names. A route that
     /// never encrypts goes on to do so: that nothing is sent over it is said where it would be.
-    pub fn requiring(&self, hosts: Option<&Hosts>) -> Self {
+    pub fn requiring(&self, hosts: Option<&Hosts>, by_operator: bool) -> Self {
         Self {
             tls: match self.tls {
                 Policy::Off => Policy::Off,
@@ -98,6 +100,7 @@ impl Terms {
             },
             hosts: hosts.cloned(),
             wish: TlsWish::Requires,
+            is_vouched: by_operator || hosts.is_some(),
             ..self.clone()
         }
     }
@@ -211,6 +214,7 @@ fn compile_route(config: &RouteConfig, parts: Parts<'_>) -> Route {
         tls: config.tls.unwrap_or(parts.delivery.tls),
         hosts: None,
         wish: TlsWish::None,
+        is_vouched: false,
         allow_loopback: config.allow_loopback || parts.delivery.allow_loopback,
         port: parts.delivery.port,
     };

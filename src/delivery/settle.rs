@@ -1,8 +1,9 @@
 //! What an attempt came to: a disposition a recipient, recorded once in every book.
 //!
-//! Order matters. The suppression list is told of a failure, and its notice accepted, before the failure is marked, so
-//! that a crash between repeats them rather than losing them, while the store is away too; the mark is durable before
-//! the event is told, so that an event is never taken back. The books that let what comes back find its message are
+//! Order matters. The notice of a failure is accepted, and then the suppression list told of it, before the failure is
+//! marked, so that a crash between repeats them rather than losing them. Not the other way: a recipient that the list has
+//! is not tried after a restart, and owed no notice. The notice waits until the list answers, so that it is not repeated
+//! after a stop while the store is away. The mark is durable before the event is told, so that an event is never taken back. The books that let what comes back find its message are
 //! noted before the event, for who reads it may ask.
 
 use super::heed::Heard;
@@ -309,7 +310,10 @@ impl Delivery {
     }
 
     async fn write(&self, record: Record) {
-        if !self.hear_failures(&record).await || self.notify(&record).await == Notice::NotNow {
+        if !self.list_answers(&record).await
+            || self.notify(&record).await == Notice::NotNow
+            || !self.hear_failures(&record).await
+        {
             return;
         }
         let mark = Mark {

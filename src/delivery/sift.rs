@@ -105,6 +105,39 @@ impl Delivery {
         }
     }
 
+    /// Returns when the list answers, where a failure is to be told to it. `false`: we stop before.
+    pub(super) async fn list_answers(&self, record: &Record) -> bool {
+        let mut outcomes = record.outcomes.iter();
+        let failed = outcomes.find(|(position, _, disposition)| {
+            refused(disposition, || self.last_finding(record, *position)).is_some()
+        });
+        let meta = &record.stored.meta;
+        let recipient =
+            failed.and_then(|(position, ..)| meta.envelope.recipients.get(usize::from(*position)));
+        let Some(recipient) = recipient else {
+            return true;
+        };
+        let ask = Ask {
+            recipient: &recipient.address,
+            labels: &meta.labels,
+        };
+        let list = self.0.with.policy.suppression();
+        let Err(error) = list.check(&[ask]).await else {
+            return true;
+        };
+        tracing::warn!(id = %meta.id, %error, "the suppression list does not answer; a failure waits to be told to it");
+        let _waiting = Arc::clone(&self.0.unlisted);
+        loop {
+            tokio::select! {
+                () = self.0.stop.cancelled() => return false,
+                () = self.0.with.clock.sleep(AGAIN) => {}
+            }
+            if list.check(&[ask]).await.is_ok() {
+                return true;
+            }
+        }
+    }
+
     /// Tells the list of the addresses that are bad or fail. It is told before the spool is: what the list has not taken
     /// when the daemon ends, however it ends, is not in the spool's books either, and found again after the next start.
     /// `false`: we stop before it could be written, and the record is to be left.
@@ -174,16 +207,16 @@ impl Delivery {
     }
 
     /// Tries until it is written. `false`: we stop before.
-    async fn tell_again(&self, told: &Told, mut error: StoreError) -> bool {
+    async fn tell_again(&self, told: &Told, error: StoreError) -> bool {
+        // Once: the gauge tells for how long.
+        tracing::warn!(id = %told.about.id, %error, "the suppression list cannot be written; trying again");
         loop {
-            tracing::warn!(id = %told.about.id, %error, "the suppression list cannot be written; trying again");
             tokio::select! {
                 () = self.0.stop.cancelled() => return false,
                 () = self.0.with.clock.sleep(AGAIN) => {}
             }
-            match self.tell_list(told).await {
-                Ok(()) => return true,
-                Err(again) => error = again,
+            if self.tell_list(told).await.is_ok() {
+                return true;
             }
         }
     }

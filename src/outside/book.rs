@@ -202,10 +202,20 @@ impl Book {
             fault.is_certain()
                 && fault.subject.what == What::Listed
                 && fault.subject.address.is_none()
+                && self.is_believed(fault.subject.zone.as_deref())
                 && is_at_or_below(domain, &fault.subject.name)
         };
         let lists: Vec<String> = self.faults.iter().filter(of).map(listing).collect();
         (!lists.is_empty()).then(|| lists.join(", "))
+    }
+
+    /// What a list said before it refused or fell silent says nothing of today.
+    fn is_believed(&self, zone: Option<&str>) -> bool {
+        let mut faults = self.faults.iter().filter(|fault| fault.is_certain());
+        !faults.any(|fault| {
+            fault.subject.zone.as_deref() == zone
+                && matches!(fault.subject.what, What::Refused | What::Unanswered)
+        })
     }
 
     /// By source, why its warm-up goes to no next stage; `holds` says which lists count.
@@ -219,7 +229,9 @@ impl Book {
                 zone,
             } = &fault.subject;
             let text = match (what, zone.as_deref()) {
-                (What::Listed, Some(zone)) if address.is_some() && holds(zone) => {
+                (What::Listed, Some(at))
+                    if address.is_some() && holds(at) && self.is_believed(zone.as_deref()) =>
+                {
                     format!("listed at {}", listing(fault))
                 }
                 (What::Ptr, _) => fault.detail.clone(),

@@ -2,9 +2,10 @@
 
 use crate::auth::Secret;
 use crate::auth::dkim::ascii_domain;
+use crate::dns::is_public;
 use crate::problem::Problems;
 use crate::units::Span;
-use crate::zone::facts::{SourceFact, is_public};
+use crate::zone::facts::SourceFact;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
@@ -147,7 +148,7 @@ impl Config {
         for (i, zone) in self.zone.iter().enumerate() {
             let at = format!("{at}.zone[{i}]");
             zone.validate(&at, problems);
-            if !names.insert((zone.name.to_ascii_lowercase(), zone.lists)) {
+            if !names.insert(zone.name.to_ascii_lowercase()) {
                 let message = format!("\"{}\" is asked already", zone.name);
                 problems.add(format!("{at}.name"), message, "write one entry");
             }

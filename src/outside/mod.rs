@@ -130,7 +130,8 @@ impl Outside {
             let next = self.next(&settings);
             match next {
                 Some(next) if next <= clock.now() => return settings,
-                Some(_) => {}
+                // After a reload a list may count no more.
+                Some(_) => self.hinder(&settings),
                 None => self.forget(),
             }
             clock.sleep(GLANCE).await;
@@ -141,6 +142,8 @@ impl Outside {
     fn next(&self, settings: &Settings) -> Option<Timestamp> {
         let last = self.known.0.lock().0.checked;
         let now = self.parts.clock.now();
+        // One of tomorrow was written by a clock that has been set right since.
+        let last = last.filter(|last| *last <= now);
         let due = last.map_or(now, |last| last + settings.every.0);
         settings.check.then_some(due)
     }
@@ -217,7 +220,12 @@ fn is_asked(subject: &Subject, settings: &Settings) -> bool {
         address,
         zone,
     } = subject;
-    let is_zone_asked = zone.as_deref().is_none_or(|z| settings.zone(z).is_some());
+    let is_zone_asked = zone.as_deref().is_none_or(|z| {
+        let asked = settings.zone(z);
+        let of_kind =
+            |lists| *what != What::Listed || (lists == Lists::Addresses) == address.is_some();
+        asked.is_some_and(|zone| of_kind(zone.lists))
+    });
     let is_known = match (what, address) {
         (What::Refused | What::Unanswered, _) => true,
         (_, Some(address)) => {

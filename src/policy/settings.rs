@@ -11,7 +11,8 @@ use super::window::SendWindows;
 use crate::problem::Problems;
 use crate::units::Span;
 use parking_lot::Mutex;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,6 +25,8 @@ pub struct Parts<'a> {
     pub hostname: &'a str,
     pub sources: &'a [SourceConfig],
     pub pools: &'a [PoolConfig],
+    /// What receivers see of addresses behind NAT.
+    pub public_addresses: &'a BTreeMap<IpAddr, IpAddr>,
     pub providers: &'a [ProviderConfig],
     pub rules: &'a [RuleConfig],
     pub limits: &'a limits::Defaults,
@@ -86,6 +89,7 @@ impl Settings {
             hostname,
             sources,
             pools,
+            public_addresses: &BTreeMap::new(),
             providers: &[],
             rules: &[],
             limits: &limits::Defaults::default(),
@@ -107,7 +111,11 @@ impl Settings {
         let hours = providers.iter().filter_map(provider_hours).collect();
         let tenants = parts.tenants.iter().enumerate();
         Ok(Self {
-            sources: Sources::new(parts.hostname, parts.sources, parts.pools),
+            sources: Sources::new(
+                parts.hostname,
+                (parts.sources, parts.public_addresses),
+                parts.pools,
+            ),
             limits: rules(&parts, &providers),
             warmup: warmup::Rules::new(parts.warmup, warming(parts.sources))?,
             reputation: Arc::new(standards(&parts, &providers)),

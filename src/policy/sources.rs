@@ -2,7 +2,7 @@
 
 use crate::auth::alignment::Origin;
 use crate::mail::{Labels, MessageId};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -61,16 +61,22 @@ impl Source {
         }
     }
 
-    fn new(config: &SourceConfig) -> Self {
+    fn new(config: &SourceConfig, public: &BTreeMap<IpAddr, IpAddr>) -> Self {
+        let seen = *public.get(&config.address).unwrap_or(&config.address);
         let origin = Origin {
-            ip: config.address,
+            ip: seen,
             ehlo: config.ehlo.as_str().into(),
+        };
+        // Behind NAT, and nobody says what receivers see.
+        let is_hidden = match seen {
+            IpAddr::V4(v4) => v4.is_private(),
+            IpAddr::V6(v6) => v6.is_unique_local(),
         };
         Self {
             name: config.name.as_str().into(),
             address: Some(config.address),
             ehlo: config.ehlo.as_str().into(),
-            origin: Some(Arc::new(origin)),
+            origin: (!is_hidden).then(|| Arc::new(origin)),
             present: AtomicBool::new(true),
             waiting: AtomicU64::new(0),
         }
@@ -143,10 +149,14 @@ impl Pool {
 }
 
 impl Sources {
-    pub fn new(hostname: &str, sources: &[SourceConfig], pools: &[PoolConfig]) -> Self {
+    pub fn new(
+        hostname: &str,
+        (sources, public): (&[SourceConfig], &BTreeMap<IpAddr, IpAddr>),
+        pools: &[PoolConfig],
+    ) -> Self {
         let compiled: HashMap<&str, Arc<Source>> = sources
             .iter()
-            .map(|source| (source.name.as_str(), Arc::new(Source::new(source))))
+            .map(|source| (source.name.as_str(), Arc::new(Source::new(source, public))))
             .collect();
         let pools = pools
             .iter()
@@ -247,7 +257,7 @@ mod tests {
             name: "shared".into(),
             sources: members.collect(),
         };
-        Sources::new("mta.test", &configs, &[pool])
+        Sources::new("mta.test", (&configs, &BTreeMap::new()), &[pool])
     }
 
     fn firsts(sources: &Sources) -> Vec<String> {
@@ -290,8 +300,22 @@ mod tests {
     }
 
     #[test]
+    fn receivers_see_the_public_address_of_a_source_behind_nat() {
+        let (inside, outside) = (IpAddr::from([10, 0, 0, 5]), IpAddr::from([198, 51, 100, 7]));
+        let seen = |public: &[(IpAddr, IpAddr)]| {
+            let public = public.iter().copied().collect();
+            let source = Source::new(&SourceConfig::plain("ip", inside), &public);
+            source.origin.map(|origin| origin.ip)
+        };
+        assert_eq!(seen(&[(inside, outside)]), Some(outside));
+        assert_eq!(seen(&[]), None);
+    }
+
+    #[test]
     fn a_source_that_is_no_address_of_ours_is_found_out() {
-        let source = |address: [u8; 4]| Source::new(&SourceConfig::plain("ip", address.into()));
+        let source = |address: [u8; 4]| {
+            Source::new(&SourceConfig::plain("ip", address.into()), &BTreeMap::new())
+        };
         let ours = source([127, 0, 0, 1]);
         ours.look();
         assert!(ours.is_present());

@@ -54,7 +54,12 @@ pub struct Fetcher {
 impl Fetcher {
     /// Policy hosts listen on `port`.
     pub fn new(resolver: Resolver, tls: ClientTls, port: u16) -> Self {
-        let https = Https { resolver, tls };
+        // The name, the port and the path are not the stranger's to choose.
+        let https = Https {
+            resolver,
+            tls,
+            hidden: true,
+        };
         Self { https, port }
     }
 

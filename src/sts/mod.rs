@@ -149,15 +149,16 @@ impl Sts {
         self.0.known.lock().get(&*domain)?.fault
     }
 
-    /// Nothing holds for mail to `domain` now, and that may be otherwise in a while: what says so cannot be had.
+    /// Nothing holds for mail to `domain` now, and that may be otherwise in a while: what says so cannot be had, or is to be
+    /// asked again.
     pub fn is_unsure(&self, domain: &str) -> bool {
         let Some(domain) = self.asked_of(domain) else {
             return false;
         };
-        let known = self.0.known.lock();
+        let (known, now) = (self.0.known.lock(), self.0.clock.now());
         known
             .get(&*domain)
-            .is_some_and(|answer| answer.is_unsure || answer.fault.is_some())
+            .is_none_or(|answer| answer.is_unsure || answer.fault.is_some() || now >= answer.until)
     }
 
     /// What holds for mail to `domain`. A policy that cannot be had now, and was never had, is none.
@@ -278,7 +279,11 @@ impl Sts {
 /// DNS could not say.
 struct Unsure;
 
+/// It is asked again at the latest when the policy ends.
 fn answer(known: Option<Arc<Known>>, until: Timestamp) -> Answer {
+    let until = known
+        .as_ref()
+        .map_or(until, |known| until.min(known.expires()));
     Answer {
         known,
         fault: None,

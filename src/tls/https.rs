@@ -1,7 +1,7 @@
 //! One question over HTTPS, to a host that strangers name: nothing is followed, what comes is bounded.
 
 use super::client::{ClientTls, Fault, Policy};
-use crate::dns::{DnsFailure, Resolver};
+use crate::dns::{DnsFailure, Resolver, is_public};
 use axum::body::{Body, Bytes, to_bytes};
 use hyper::client::conn::http1;
 use hyper::header::{HOST, HeaderValue, USER_AGENT};
@@ -42,6 +42,8 @@ impl HttpsError {
 pub struct Https {
     pub resolver: Resolver,
     pub tls: ClientTls,
+    /// Addresses that the internet does not see are asked too: whoever names the host may mean a service of ours.
+    pub hidden: bool,
 }
 
 impl Https {
@@ -57,6 +59,10 @@ impl Https {
         most: usize,
     ) -> Result<(Parts, Bytes), HttpsError> {
         let addresses = self.resolver.addresses(host).await?;
+        let addresses = addresses.iter().copied();
+        let addresses: Vec<IpAddr> = addresses
+            .filter(|address| self.hidden || is_public(address.to_canonical()))
+            .collect();
         let connected = async {
             let stream = connect(&addresses, port).await?;
             self.tls.connect(Policy::Verify, host, stream).await

@@ -206,10 +206,11 @@ impl Memory {
         let host = host.to_ascii_lowercase();
         // Numbers always have a JSON form.
         let value = serde_json::to_vec(&known).unwrap_or_default();
-        if let Err(error) = self.0.store.set(&place(&host), &value).await {
-            unkept(&host, &error);
+        match self.0.store.set(&place(&host), &value).await {
+            Ok(_) => self.put(host, Some(known)),
+            // Written the next time.
+            Err(error) => unkept(&host, &error),
         }
-        self.put(host, Some(known));
     }
 
     fn put(&self, host: String, known: Option<Known>) {

@@ -119,12 +119,13 @@ impl Daily {
     /// Sends what is due, and says when to look again.
     async fn send_due(&self) -> Timestamp {
         let (config, now) = (self.0.config.load_full(), self.0.clock.now());
+        let begun = self.today();
         let done = match config.sender().filter(|_| config.is_on()) {
             Some(from) => self.send_all(&config, &from).await,
             None => Ok(true),
         };
         match done {
-            Ok(true) => self.begins(Day(self.today().0.saturating_add(1))),
+            Ok(true) => self.begins(Day(begun.0.saturating_add(1))),
             Ok(false) => now + AGAIN,
             Err(error) => {
                 tracing::warn!(%error, "TLS reports wait: their counts cannot be read or written");

@@ -29,8 +29,14 @@ pub fn destinations(texts: impl Iterator<Item = Vec<u8>>) -> Vec<(String, Destin
     };
     let rua = Tags::of_version(record, VERSION).and_then(|tags| tags.get("rua"));
     let written = rua.unwrap_or_default().split(',').map(str::trim);
-    let read = written.filter_map(|uri| Some((uri.to_owned(), Destination::parse(uri)?)));
-    read.take(MOST).collect()
+    let mut found: Vec<(String, Destination)> = Vec::new();
+    for uri in written {
+        let read = Destination::parse(uri);
+        let new = read.filter(|to| !found.iter().any(|(_, known)| known == to));
+        found.extend(new.map(|to| (uri.to_owned(), to)));
+    }
+    found.truncate(MOST);
+    found
 }
 
 fn is_record(text: &str) -> bool {

@@ -102,21 +102,3 @@ pub fn mechanism(address: IpAddr) -> String {
         IpAddr::V6(v6) => format!("ip6:{v6}"),
     }
 }
-
-/// Whether the internet can see this address. Documentation addresses count as such, so that examples work.
-pub fn is_public(address: IpAddr) -> bool {
-    match address {
-        IpAddr::V4(v4) => {
-            let shared = v4.octets()[0] == 100 && v4.octets()[1] & 0xc0 == 64;
-            !(v4.is_private()
-                || v4.is_loopback()
-                || v4.is_link_local()
-                || v4.is_unspecified()
-                || shared)
-        }
-        IpAddr::V6(v6) => {
-            let local = v6.is_unique_local() || v6.is_unicast_link_local();
-            !(v6.is_loopback() || v6.is_unspecified() || local)
-        }
-    }
-}

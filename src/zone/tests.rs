@@ -1,8 +1,9 @@
 //! Plans, as they are printed.
 
-use super::facts::{Bimi, Host, Inbound, KeyFact, Serves, SourceFact, is_public};
+use super::facts::{Bimi, Host, Inbound, KeyFact, Serves, SourceFact};
 use super::*;
 use crate::auth::dkim::Key;
+use crate::dns::is_public;
 use std::path::Path;
 
 /// The key of RFC 8410 §10.3.

@@ -247,8 +247,6 @@ async fn the_lint_knows_what_the_preflight_knows() {
     };
     let told = format!("ip-a ({}): SPF is fail: shop.test, by all", source.address);
     assert_eq!(evidence("spf-fails"), told, "{body}");
-    let nameless = format!("ip-a ({}) has no PTR record", source.address);
-    assert_eq!(evidence("ptr-missing"), nameless, "{body}");
     assert!(
         evidence("dmarc-fails").starts_with("neither SPF nor DKIM passes"),
         "{body}"

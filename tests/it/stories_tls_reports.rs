@@ -241,7 +241,7 @@ async fn a_report_is_posted_and_one_that_is_refused_is_posted_again() {
     assert!(failed.text("why").contains("it answered 503"), "{failed:?}");
     net.clock.advance(Duration::from_secs(3600));
     mta.journal.nth(1, "report", is_told("report-sent")).await;
-    let posted = posted.lock();
+    let posted = posted.lock().clone();
     assert_eq!(posted.len(), 2);
     let end = posted[1]
         .windows(4)
@@ -255,7 +255,6 @@ async fn a_report_is_posted_and_one_that_is_refused_is_posted_again() {
         "{head}"
     );
     assert_eq!((read(body).success(), read(body).failure()), (1, 0));
-    drop(posted);
     net.check(&mta).await;
 }
 

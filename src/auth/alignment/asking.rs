@@ -12,7 +12,6 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Semaphore;
-use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 /// What receivers will make of our mail. Cheap to clone.
@@ -32,7 +31,7 @@ struct Shared {
     preflight: Arc<Preflight<Resolver>>,
     settings: Live<Settings>,
     counts: Counters,
-    turns: Semaphore,
+    turns: Arc<Semaphore>,
 }
 
 /// What is known of a message at all the sources that may carry it.
@@ -59,7 +58,7 @@ impl Alignment {
             preflight: Arc::new(preflight),
             settings: parts.settings,
             counts: parts.counts,
-            turns: Semaphore::new(AT_ONCE),
+            turns: Arc::new(Semaphore::new(AT_ONCE)),
         }))
     }
 
@@ -117,20 +116,22 @@ impl Alignment {
 
     /// Returns when all of it is judged, or late.
     async fn wait_for(&self, identities: impl Iterator<Item = &Identity>, origins: &[Arc<Origin>]) {
-        let mut judging = JoinSet::new();
+        // They go on when nobody waits any more, so that none is left half made: who asks next finds their answers.
+        let mut judging = Vec::new();
         for identity in identities {
             for origin in origins {
                 let (preflight, identity) = (Arc::clone(&self.0.preflight), identity.clone());
                 let origin = Arc::clone(origin);
-                judging.spawn(async move { preflight.judge(&identity, &origin).await });
+                let judge = async move { preflight.judge(&identity, &origin).await };
+                judging.push(tokio::spawn(judge));
             }
         }
-        let all = async { while judging.join_next().await.is_some() {} };
-        let in_time = tokio::time::timeout(PATIENCE, all).await;
-        if in_time.is_err() {
-            // They go on: who asks next finds their answers.
-            judging.detach_all();
-        }
+        let all = async {
+            for one in judging {
+                drop(one.await);
+            }
+        };
+        drop(tokio::time::timeout(PATIENCE, all).await);
     }
 
     /// The judgement of one source, where it is at hand.
@@ -175,14 +176,18 @@ impl Alignment {
     }
 
     fn begin(&self, identity: &Identity, origin: &Arc<Origin>) {
+        // While all are taken, whoever asks next tries again: senders do not decide how much is under way.
+        let Ok(turn) = Arc::clone(&self.0.turns).try_acquire_owned() else {
+            return;
+        };
         if !self.0.preflight.claim(identity, origin) {
             return;
         }
         let shared = Arc::clone(&self.0);
         let (identity, origin) = (identity.clone(), Arc::clone(origin));
         let judging = async move {
-            let _turn = shared.turns.acquire().await;
             shared.preflight.judge(&identity, &origin).await;
+            drop(turn);
         };
         // Nobody waits for it.
         drop(tokio::spawn(judging));

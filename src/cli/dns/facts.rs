@@ -2,10 +2,11 @@
 
 use crate::auth::dkim::{Book, Config as DkimConfig, Key, ascii_domain};
 use crate::config::{Config, plain};
+use crate::dns::is_public;
 use crate::mail::Address;
 use crate::problem::Problems;
 use crate::smtp::listener::Role;
-use crate::zone::facts::{Bimi, Host, Inbound, KeyFact, Serves, SourceFact, is_public};
+use crate::zone::facts::{Bimi, Host, Inbound, KeyFact, Serves, SourceFact};
 use crate::zone::{DomainConfig, Facts};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;

@@ -8,7 +8,7 @@ use crate::queue::{Queue, keys_for_tests};
 use crate::store::Store;
 use crate::tls::client;
 use proptest::prelude::*;
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 const NOW: Timestamp = Timestamp::from_millis(1_000_000);
 const MINUTE: Duration = Duration::from_secs(60);
@@ -61,6 +61,7 @@ impl World {
             tls: client::Policy::Off,
             hosts: None,
             wish: Default::default(),
+            is_vouched: false,
             allow_loopback: true,
             port: 25,
         };
@@ -322,6 +323,7 @@ async fn no_connection_is_wanted_while_all_in_line_are_passed_over() {
         hostname: "mta.test",
         sources: &[],
         pools: &[],
+        public_addresses: &BTreeMap::new(),
         providers: &[],
         rules: &[],
         limits: &limits,
@@ -377,6 +379,7 @@ async fn transactional_mail_does_not_wait_for_the_turn_of_marketing() {
         hostname: "mta.test",
         sources: &[],
         pools: &[],
+        public_addresses: &BTreeMap::new(),
         providers: &[],
         rules: &[],
         limits: &limits,
@@ -429,6 +432,7 @@ async fn an_alarm_that_another_has_come_before_means_nothing() {
         hostname: "mta.test",
         sources: &[],
         pools: &[],
+        public_addresses: &BTreeMap::new(),
         providers: &[],
         rules: &[],
         limits: &limits,

@@ -123,7 +123,12 @@ async fn start_tls(
     let reply = say(&mut client, "STARTTLS", "", timeouts).await;
     let reply = reply.map_err(Failure::at_starttls)?;
     if reply.code != 220 {
-        return Err(Failure::Tls(reply, Fault::StarttlsNotSupported));
+        // "Not now" (454) is no word on what the server can do.
+        let fault = match reply.is_permanent() {
+            true => Fault::StarttlsNotSupported,
+            false => Fault::ValidationFailure,
+        };
+        return Err(Failure::Tls(reply, fault));
     }
     let Some(stream) = client.stream.into_tcp() else {
         let why = "octets in clear came behind the answer to STARTTLS: an injection";

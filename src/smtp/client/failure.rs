@@ -54,6 +54,16 @@ impl Failure {
         }
     }
 
+    /// The host will not do another time either: it lacks TLS or REQUIRETLS, or shows a certificate that will not do. A
+    /// handshake that broke off, was late or was put off says nothing of that.
+    pub fn is_lasting(&self) -> bool {
+        match self {
+            Self::RequireTls(_) => true,
+            Self::Tls(_, fault) => *fault != Fault::ValidationFailure,
+            _ => false,
+        }
+    }
+
     /// RFC 3463 §3.5: 4.4.1 no answer from host, at connect and greeting; 4.4.2 bad connection, later.
     pub(super) fn lost(phase: &str, why: impl std::fmt::Display) -> Self {
         let detail = if phase == "connect" { 1 } else { 2 };

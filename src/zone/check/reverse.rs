@@ -1,8 +1,9 @@
 //! Our addresses: PTR, the way back from it (FCrDNS), and the EHLO name.
 
 use super::{Checker, Finding, Topic, Weight};
+use crate::dns::is_public;
 use crate::zone::ask::Asked;
-use crate::zone::facts::{SourceFact, is_public};
+use crate::zone::facts::SourceFact;
 use crate::zone::look::Looked;
 use crate::zone::record::{Data, Record, reverse};
 use crate::zone::template::Kind;
