@@ -81,6 +81,31 @@ fn what_hinders_a_source_is_certain_and_of_a_list_that_counts() {
     assert_eq!(hindrances(&book, true), None);
 }
 
+/// Once a list that shut down held a warm-up for ever.
+#[test]
+fn what_a_list_said_before_it_refused_hinders_nobody() {
+    let mut book = Book::default();
+    for n in 0..2 {
+        book.hear(heard(What::Listed, Some("127.0.0.2")), at(n));
+    }
+    assert_eq!(book.hindrances(|_| true).len(), 1);
+    let refusal = |wrong: Option<&str>| Heard {
+        subject: Subject {
+            what: What::Refused,
+            name: "bl.test".into(),
+            address: None,
+            zone: Some("bl.test".into()),
+        },
+        wrong: wrong.map(str::to_owned),
+    };
+    book.hear(refusal(Some("127.255.255.254")), at(2));
+    assert!(book.hindrances(|_| true).is_empty());
+    for n in 3..5 {
+        book.hear(refusal(None), at(n));
+    }
+    assert_eq!(book.hindrances(|_| true).len(), 1, "it still lists it");
+}
+
 #[test]
 fn a_certificate_is_told_at_each_step_once_and_when_it_is_renewed() {
     let mut book = Book::default();

@@ -125,6 +125,22 @@ async fn it_goes_over_verified_tls_with_its_parameter_also_after_a_restart() {
     net.check(&mta).await;
 }
 
+/// Once a handshake that broke off ended the message for good.
+#[tokio::test]
+async fn a_host_that_puts_tls_off_is_asked_again() {
+    for said in ["454 4.7.0 TLS not available now", "close"] {
+        let net = Internet::new().await;
+        let (mx, host) = world(&net, knowing(&net).tls().on("STARTTLS", said)).await;
+        let mta = net.mta(&host.keys()).await;
+        assert!(was_taken(&submit(&mta, "ann@example.net").await));
+        let deferred = mta.deferral("ann@example.net").await;
+        mx.behave();
+        net.advance_to(deferred.until());
+        assert_eq!(mta.outcome("ann@example.net").await.kind(), "delivered");
+        net.check(&mta).await;
+    }
+}
+
 #[tokio::test]
 async fn it_bounces_where_a_host_lacks_it_and_other_mail_goes_there() {
     let net = Internet::new().await;
