@@ -32,15 +32,17 @@ impl Batch {
 }
 
 impl Delivery {
-    /// The return path as SPF knows it, of mail that was handed in with one at `sender`. `None` where there is none, or
-    /// where a tenant's mail is not judged.
+    /// The return path as SPF knows it, of mail that was handed in with one at `sender`. `None` where there is none, where a
+    /// tenant's mail is not judged, and where there is one source alone.
     pub(super) fn return_identity(
         &self,
         labels: &Labels,
         sender: Option<&str>,
     ) -> Option<Identity> {
         let (with, tenant) = (&self.0.with, labels.tenant.as_deref());
-        let sender = sender.filter(|_| with.alignment.action(tenant) != Action::Off)?;
+        let is_asked = || with.policy.settings().sources.are_several();
+        let sender =
+            sender.filter(|_| is_asked() && with.alignment.action(tenant) != Action::Off)?;
         let stamps = with.stamps.load();
         let domain = stamps.return_domain(tenant).unwrap_or(sender);
         Some(Identity::of_return_path(domain))

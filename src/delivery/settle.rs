@@ -3,8 +3,8 @@
 //! Order matters. The notice of a failure is accepted, and then the suppression list told of it, before the failure is
 //! marked, so that a crash between repeats them rather than losing them. Not the other way: a recipient that the list has
 //! is not tried after a restart, and owed no notice. The notice waits until the list answers, so that it is not repeated
-//! after a stop while the store is away. The mark is durable before the event is told, so that an event is never taken back. The books that let what comes back find its message are
-//! noted before the event, for who reads it may ask.
+//! after a stop while the store is away. The mark is durable before the event is told, so that an event is never taken
+//! back. The books that let what comes back find its message are noted before the event, for who reads it may ask.
 
 use super::heed::Heard;
 use super::notify::Notice;

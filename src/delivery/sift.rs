@@ -4,7 +4,7 @@ use super::settle::{Record, Via};
 use super::{Batch, Delivery};
 use crate::bounce::rules::Said;
 use crate::events::About;
-use crate::mail::{BounceClass, Disposition, EnhancedCode, Finding, Reply, Stream};
+use crate::mail::{BounceClass, Disposition, EnhancedCode, Finding, MessageId, Reply, Stream};
 use crate::policy::Held;
 use crate::policy::reputation::Metric;
 use crate::policy::suppression::{Answer, Ask, By, Unchecked};
@@ -125,17 +125,11 @@ impl Delivery {
         let Err(error) = list.check(&[ask]).await else {
             return true;
         };
-        tracing::warn!(id = %meta.id, %error, "the suppression list does not answer; a failure waits to be told to it");
         let _waiting = Arc::clone(&self.0.unlisted);
-        loop {
-            tokio::select! {
-                () = self.0.stop.cancelled() => return false,
-                () = self.0.with.clock.sleep(AGAIN) => {}
-            }
-            if list.check(&[ask]).await.is_ok() {
-                return true;
-            }
-        }
+        self.until_done((meta.id, &error), || async {
+            list.check(&[ask]).await.is_ok()
+        })
+        .await
     }
 
     /// Tells the list of the addresses that are bad or fail. It is told before the spool is: what the list has not taken
@@ -150,7 +144,8 @@ impl Delivery {
             let told = Told { about, refused };
             if let Err(error) = self.tell_list(&told).await {
                 let _waiting = Arc::clone(&self.0.unlisted);
-                if !self.tell_again(&told, error).await {
+                let tell = || async { self.tell_list(&told).await.is_ok() };
+                if !self.until_done((told.about.id, &error), tell).await {
                     return false;
                 }
             }
@@ -177,7 +172,8 @@ impl Delivery {
             if let Err(error) = self.tell_list(&told).await {
                 let delivery = self.clone();
                 self.spawn(async move {
-                    delivery.tell_again(&told, error).await;
+                    let tell = || async { delivery.tell_list(&told).await.is_ok() };
+                    delivery.until_done((told.about.id, &error), tell).await;
                 });
             }
         }
@@ -206,16 +202,20 @@ impl Delivery {
         }
     }
 
-    /// Tries until it is written. `false`: we stop before.
-    async fn tell_again(&self, told: &Told, error: StoreError) -> bool {
+    /// Tries until it is done, what failed with this `error` for a message. `false`: we stop before.
+    async fn until_done<F: Future<Output = bool>>(
+        &self,
+        (id, error): (MessageId, &StoreError),
+        attempt: impl Fn() -> F,
+    ) -> bool {
         // Once: the gauge tells for how long.
-        tracing::warn!(id = %told.about.id, %error, "the suppression list cannot be written; trying again");
+        tracing::warn!(%id, %error, "the suppression list does not answer; trying again");
         loop {
             tokio::select! {
                 () = self.0.stop.cancelled() => return false,
                 () = self.0.with.clock.sleep(AGAIN) => {}
             }
-            if self.tell_list(told).await.is_ok() {
+            if attempt().await {
                 return true;
             }
         }

@@ -34,27 +34,36 @@ impl Claim {
 }
 
 impl Parts {
-    pub(super) fn claim(&self, meta: &Meta, author: &Address, signers: &Signers) -> Claim {
+    /// `None` where nothing is asked about the message, or nobody knows where it will come from.
+    pub(super) fn claim(&self, meta: &Meta, author: &Address, signers: &Signers) -> Option<Claim> {
         let tenant = meta.labels.tenant.as_deref();
+        let action = self.alignment.action(tenant);
+        if action == Action::Off {
+            return None;
+        }
+        let settings = self.policy.settings();
+        let pool = settings.sources.pool(&meta.labels);
+        let sources = pool.into_iter().flat_map(|pool| pool.sources());
+        let known = |source: &&Arc<Source>| source.is_present() && source.origin.is_some();
+        let sources: Vec<Arc<Source>> = sources.filter(known).cloned().collect();
+        if sources.is_empty() {
+            return None;
+        }
         let from = a_labels(author.domain());
         let stamps = self.stamps.load();
         let return_path = meta.envelope.sender.as_ref().map(|sender| {
             let own = stamps.return_domain(tenant).map(Box::from);
             own.unwrap_or_else(|| sender.ascii_domain().into())
         });
-        let settings = self.policy.settings();
-        let pool = settings.sources.pool(&meta.labels);
-        let sources = pool.into_iter().flat_map(|pool| pool.sources());
-        let known = |source: &&Arc<Source>| source.is_present() && source.origin.is_some();
-        Claim {
-            action: self.alignment.action(tenant),
+        Some(Claim {
+            action,
             identity: Identity {
                 signatures: signers.expected(&from, tenant),
                 from: from.into(),
                 return_path,
             },
-            sources: sources.filter(known).cloned().collect(),
-        }
+            sources,
+        })
     }
 
     /// Asks the preflight. `Err` is the reply that refuses the message.
@@ -64,9 +73,6 @@ impl Parts {
         claim: &Claim,
     ) -> Result<Found, Reply> {
         let origins = claim.origins();
-        if claim.action == Action::Off || origins.is_empty() {
-            return Ok(Found::default());
-        }
         let answer = match claim.action.interferes() {
             true => self.alignment.answer(&claim.identity, &origins).await,
             false => self.alignment.known(&claim.identity, &origins),
@@ -112,9 +118,6 @@ impl Parts {
 
     /// What is at hand of each source, for the lint.
     pub(super) fn judged(&self, claim: &Claim) -> Vec<(Arc<Source>, Arc<Judgement>)> {
-        if claim.action == Action::Off {
-            return Vec::new();
-        }
         let sources = claim.sources.iter();
         let judged = sources.filter_map(|source| {
             let origin = source.origin.as_ref()?;

@@ -278,7 +278,7 @@ impl Parts {
         &self,
         head: &mut HeaderSection,
         meta: &Meta,
-        (body, claim): (&Excerpt, &Claim),
+        (body, claim): (&Excerpt, Option<&Claim>),
     ) -> Result<Option<String>, Reply> {
         let settings = self.lint.load();
         let labels = &meta.labels;
@@ -304,7 +304,7 @@ impl Parts {
                 handed(tenant, labels.stream, &meta.envelope),
             )
         };
-        for (source, judgement) in self.judged(claim) {
+        for (source, judgement) in claim.into_iter().flat_map(|claim| self.judged(claim)) {
             if let Some(address) = source.address {
                 let named = as_source(&source.name, address, &self.outside);
                 add_judgement(&mut facts, named, &judgement);

@@ -248,8 +248,11 @@ impl Reception {
             true => Found::default(),
             false => {
                 let claim = parts.claim(&meta, &author, &self.signers);
-                let found = parts.align(&mut head, &claim).await?;
-                found.and(parts.lint(&mut head, &meta, (&body.excerpt, &claim))?)
+                let found = match &claim {
+                    Some(claim) => parts.align(&mut head, claim).await?,
+                    None => Found::default(),
+                };
+                found.and(parts.lint(&mut head, &meta, (&body.excerpt, claim.as_ref()))?)
             }
         };
         let arrival = compose::Arrival {

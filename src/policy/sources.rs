@@ -43,6 +43,8 @@ pub struct Sources {
     everywhere: Pool,
     /// Some have IPv4 addresses and others IPv6 ones.
     mixed: bool,
+    /// Several have addresses that receivers see: what SPF makes of them can decide which is taken.
+    several: bool,
 }
 
 /// The sources a message may leave from, the one it would leave from first in front.
@@ -175,6 +177,7 @@ impl Sources {
         Self {
             pools: pools.collect(),
             everywhere,
+            several: compiled.values().filter(|s| s.origin.is_some()).count() > 1,
             mixed: (1..sources.len()).contains(&sources.iter().filter(of_v4).count()),
         }
     }
@@ -206,6 +209,11 @@ impl Sources {
     /// Whether some have IPv4 addresses and others IPv6 ones, so that not every one reaches every site.
     pub fn are_mixed(&self) -> bool {
         self.mixed
+    }
+
+    /// Several have addresses that receivers see.
+    pub fn are_several(&self) -> bool {
+        self.several
     }
 
     /// Looks which addresses this machine has.

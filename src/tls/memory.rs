@@ -206,11 +206,11 @@ impl Memory {
         let host = host.to_ascii_lowercase();
         // Numbers always have a JSON form.
         let value = serde_json::to_vec(&known).unwrap_or_default();
-        match self.0.store.set(&place(&host), &value).await {
-            Ok(_) => self.put(host, Some(known)),
-            // Written the next time.
-            Err(error) => unkept(&host, &error),
+        if let Err(error) = self.0.store.set(&place(&host), &value).await {
+            unkept(&host, &error);
         }
+        // Also where the store is away: a loss is told once, and waited for from when it was first seen.
+        self.put(host, Some(known));
     }
 
     fn put(&self, host: String, known: Option<Known>) {

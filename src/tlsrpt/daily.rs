@@ -70,6 +70,16 @@ struct Note {
     sent: Sent,
 }
 
+/// Who has been told of a domain and a day.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Told {
+    All,
+    /// Some were noted before. Another node may be at it, and fail: it needs the counts until they are given up.
+    Noted,
+    /// Somebody is to be told later.
+    Left,
+}
+
 /// Counts of a domain and a day that is over.
 struct Due {
     key: String,
@@ -86,23 +96,27 @@ impl Daily {
 
     /// Writes counts down and sends reports until `stop`; writes the last counts then.
     pub async fn run(&self, stop: CancellationToken) {
+        let sending = stop.run_until_cancelled(self.send_daily());
+        let writing = stop.run_until_cancelled(self.write_down());
+        tokio::join!(sending, writing);
+        self.0.tally.flush().await;
+    }
+
+    /// Whoever is slow to take a report keeps no counts from the store.
+    async fn write_down(&self) {
+        loop {
+            self.0.clock.sleep(EVERY).await;
+            self.0.tally.flush().await;
+        }
+    }
+
+    async fn send_daily(&self) {
         let mut next = self.begins(self.today());
         loop {
-            let wake = next.min(self.0.clock.now() + EVERY);
-            tokio::select! {
-                () = stop.cancelled() => break,
-                () = self.0.clock.sleep_until(wake) => {}
-            }
+            self.0.clock.sleep_until(next).await;
             self.0.tally.flush().await;
-            if self.0.clock.now() < next {
-                continue;
-            }
-            tokio::select! {
-                () = stop.cancelled() => break,
-                again = self.send_due() => next = again,
-            }
+            next = self.send_due().await;
         }
-        self.0.tally.flush().await;
     }
 
     fn today(&self) -> Day {
@@ -142,25 +156,25 @@ impl Daily {
             let Some(due) = Due::of(key, &value).filter(|due| due.day < today) else {
                 continue;
             };
-            let is_told = self.send(config, from, &due).await?;
-            if is_told || today.0.saturating_sub(due.day.0) > GIVEN_UP {
+            let told = self.send(config, from, &due).await?;
+            if told == Told::All || today.0.saturating_sub(due.day.0) > GIVEN_UP {
                 // Counts that a node has added meanwhile stay, and are told nobody.
                 let (Written::Yes(_) | Written::Conflict) =
                     self.0.store.delete(&due.key, due.version).await?;
             }
-            done &= is_told;
+            done &= told != Told::Left;
         }
         self.forget(today).await?;
         Ok(done)
     }
 
-    /// Tells everybody whom the domain names and who has not been told; `false`: somebody is left.
-    async fn send(&self, config: &Config, from: &Address, due: &Due) -> Result<bool, StoreError> {
+    /// Tells everybody whom the domain names and who has not been told.
+    async fn send(&self, config: &Config, from: &Address, due: &Due) -> Result<Told, StoreError> {
         let destinations = match self.destinations(&due.domain).await {
             Ok(destinations) => destinations,
             Err(error) => {
                 tracing::info!(domain = %due.domain, %error, "whether TLS reports are wanted is not known");
-                return Ok(false);
+                return Ok(Told::Left);
             }
         };
         let report = Document {
@@ -171,25 +185,26 @@ impl Daily {
             counts: &due.counts,
         };
         let mut note = self.note(due).await?;
-        let mut done = true;
+        let mut all = Told::All;
         for (uri, to) in destinations {
             if note.sent.0.contains(&uri) {
+                all = all.max(Told::Noted);
                 continue;
             }
             note.sent.0.push(uri.clone());
             if !self.write(&mut note).await? {
                 // Another node is at it.
-                return Ok(false);
+                return Ok(Told::Left);
             }
             let told = self.tell(&report, from, &to).await;
             self.emit(&report, &uri, &told);
             if told.is_err() {
                 note.sent.0.retain(|told| *told != uri);
                 self.write(&mut note).await?;
-                done = false;
+                all = Told::Left;
             }
         }
-        Ok(done)
+        Ok(all)
     }
 
     async fn destinations(&self, domain: &str) -> Result<Vec<(String, Destination)>, DnsFailure> {

@@ -157,6 +157,8 @@ struct Inner {
     clock: Clock,
     /// What the store does not have yet.
     fresh: Mutex<HashMap<(Day, Box<str>), Counts>>,
+    /// Held while they are written: whoever has flushed finds in the store what was counted before.
+    writing: tokio::sync::Mutex<()>,
 }
 
 impl Tally {
@@ -166,6 +168,7 @@ impl Tally {
             store,
             clock,
             fresh: Mutex::default(),
+            writing: tokio::sync::Mutex::default(),
         }))
     }
 
@@ -197,6 +200,7 @@ impl Tally {
 
     /// Adds to the store what has been counted since the last time. What it does not take now is tried again.
     pub async fn flush(&self) {
+        let _turn = self.0.writing.lock().await;
         let fresh = std::mem::take(&mut *self.0.fresh.lock());
         let mut under_way = tokio::task::JoinSet::new();
         for (key, counts) in fresh {

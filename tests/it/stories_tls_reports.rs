@@ -6,8 +6,10 @@ use crate::mta::Mta;
 use crate::stories_mta_sts::{PolicyHost, announce, policy};
 use mailwright::auth::dkim::{Algorithm, generate};
 use mailwright::peers::dns::Record;
+use mailwright::peers::redis::RedisServer;
 use mailwright::reports::tls::TlsReport;
 use mailwright::reports::{self, Report};
+use mailwright::store::{Config, Store, Written};
 use parking_lot::Mutex;
 use std::sync::Arc;
 use std::time::Duration;
@@ -255,6 +257,43 @@ async fn a_report_is_posted_and_one_that_is_refused_is_posted_again() {
         "{head}"
     );
     assert_eq!((read(body).success(), read(body).failure()), (1, 0));
+    net.check(&mta).await;
+}
+
+/// Once the counts went with the other node's note, and where it failed then nobody was told.
+#[tokio::test]
+async fn counts_stay_while_another_node_may_be_telling_them() {
+    let net = Internet::new().await;
+    let redis = RedisServer::start().await.expect("a redis-server");
+    let _plain = net.mx("plain.test").start().await;
+    let (_a, _z) = (
+        net.mx("example.net").tls().start().await,
+        net.mx("zed.test").tls().start().await,
+    );
+    for domain in ["example.net", "zed.test"] {
+        wants(&net, domain, "mailto:reports@plain.test");
+    }
+    let url = redis.url();
+    let keys = format!("[state]\nurl = \"{url}\"\n{}", reporting(&net));
+    let mta = net.mta(&keys).await;
+    for to in ["ann@example.net", "bob@zed.test"] {
+        mta.inject("s@shop.test", &[to]).await;
+        assert_eq!(mta.outcome(to).await.kind(), "delivered");
+    }
+    let config = Config {
+        url: url.into(),
+        ca: None,
+    };
+    let other = Store::open(&config, redis.dir(), net.clock.clone()).await;
+    let other = other.expect("the store");
+    let note = br#"["mailto:reports@plain.test"]"#;
+    let noted = other.put("tlsrpt/sent/2026-11-22/example.net", 0, note);
+    let noted = noted.await.expect("the note");
+    assert!(matches!(noted, Written::Yes(_)));
+    let sent = tomorrow(&net, &mta, 1).await;
+    assert_eq!(sent.0["domain"], "zed.test");
+    let counts = other.get("tlsrpt/count/2026-11-22/example.net").await;
+    assert!(counts.expect("an answer").is_some());
     net.check(&mta).await;
 }
 
